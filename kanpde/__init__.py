@@ -1,0 +1,20 @@
+"""kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
+
+from kanpde.domains import Points, Region
+from kanpde.domains.box import Box
+from kanpde.errors import InputError
+from kanpde.field import Field, Vector, diff, divergence, gradient, laplacian
+from kanpde.models.kan import KAN
+from kanpde.models.mlp import MLP
+from kanpde.optimizers.first_order import LBFGS, Adam
+from kanpde.optimizers.lm import LM
+from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.solution import Solution
+from kanpde.solve import Phase, Sampling, solve
+
+__version__ = "0.1.0"
+__all__ = [
+    "KAN", "LBFGS", "LM", "MLP", "Adam", "Ansatz", "Box", "Condition", "Field", "InputError", "Phase", "Points",
+    "Problem", "Region", "Sampling", "Solution", "Vector", "diff", "dirichlet", "divergence", "gradient", "initial",
+    "laplacian", "neumann", "periodic", "robin", "solve",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Families of one-dimensional functions, one a file."""

@@ -1,0 +1,187 @@
+r"""B-splines of any degree on a grid per input, evaluated cell by cell.
+
+On a cell only degree + 1 functions are non-zero, and each is a polynomial in the local coordinate
+s = (x - midpoint) / width in [-1/2, 1/2]. Outside the grid the polynomial of the end cell goes on, so that values and
+derivatives are of one function everywhere (C. de Boor, A Practical Guide to Splines, ch. IX-XI).
+"""
+
+from math import perm
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kanpde.errors import InputError
+
+
+def uniform_knots(lower: Tensor, upper: Tensor, grid: int, degree: int) -> Float[Tensor, "d_in knots"]:
+    """Knots of ``grid`` equal cells on [lower, upper] for each input, with ``degree`` more on each side."""
+    steps = torch.arange(-degree, grid + degree + 1, device=lower.device, dtype=lower.dtype) / grid
+    return lower[:, None] + (upper - lower)[:, None] * steps
+
+
+def knots_from_breakpoints(breakpoints: Float[Tensor, "d_in points"], degree: int) -> Float[Tensor, "d_in knots"]:
+    """Breakpoints of the cells, continued by ``degree`` cells of the end cells' widths on each side."""
+    steps = torch.arange(1, degree + 1, device=breakpoints.device, dtype=breakpoints.dtype)
+    first = breakpoints[:, :1] - steps.flip(0) * (breakpoints[:, 1:2] - breakpoints[:, :1])
+    last = breakpoints[:, -1:] + steps * (breakpoints[:, -1:] - breakpoints[:, -2:-1])
+    return torch.cat([first, breakpoints, last], dim=1)
+
+
+def cell_polynomials(knots: NDArray, degree: int) -> NDArray:
+    """Coefficients (d_in, cells, degree + 1 powers of s, degree + 1 functions) of the B-splines on every cell.
+
+    The Cox-de Boor recursion (de Boor, ch. X, eq. 15) carried out on polynomials instead of values.
+    """
+    cells = knots.shape[1] - 2 * degree - 1
+    at = degree + np.arange(cells)  # knot index at which each cell begins
+    width = knots[:, at + 1] - knots[:, at]
+    middle = 0.5 * (knots[:, at + 1] + knots[:, at])
+
+    def times_linear(p: NDArray, constant: NDArray, slope: NDArray) -> NDArray:
+        product = p * constant[..., None]
+        product[..., 1:] += p[..., :-1] * slope[..., None]
+        return product
+
+    one = np.zeros((len(knots), cells, degree + 1))
+    one[..., 0] = 1.0
+    functions = [one]
+    for r in range(1, degree + 1):
+        raised = [np.zeros_like(one) for _ in range(r + 1)]
+        for k, p in enumerate(functions):
+            right, left = knots[:, at + k + 1], knots[:, at + k + 1 - r]
+            share = p / (right - left)[..., None]
+            raised[k] += times_linear(share, right - middle, -width)
+            raised[k + 1] += times_linear(share, middle - left, width)
+        functions = raised
+    return np.stack(functions, axis=-1)
+
+
+def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
+    """The matrix (new functions, old functions) that writes a spline on ``old`` knots on the nested ``new`` knots.
+
+    A coefficient is the blossom of the old polynomial piece at the new function's inner knots (L. Ramshaw, Blossoms
+    are polar forms, 1989); the piece is taken from a cell inside the grid that the new function covers, so the result
+    is exact on the grid and, with the end polynomials going on, outside it.
+    """
+    new_cells = len(new) - 2 * degree - 1
+    old_cells = len(old) - 2 * degree - 1
+    matrix = np.zeros((new_cells + degree, old_cells + degree))
+    for j in range(new_cells + degree):
+        cell = (max(0, j - degree) + min(new_cells - 1, j)) // 2
+        middle = 0.5 * (new[degree + cell] + new[degree + cell + 1])
+        piece = int(np.clip(np.searchsorted(old, middle) - 1 - degree, 0, old_cells - 1))
+        at = piece + degree
+        rows = np.eye(degree + 1)  # row i: coefficient piece + i in terms of the old coefficients
+        for r, u in enumerate(new[j + 1 : j + degree + 1], start=1):
+            for i in range(degree, r - 1, -1):
+                left, right = old[at - degree + i], old[at + 1 + i - r]
+                share = (u - left) / (right - left)
+                rows[i] = (1.0 - share) * rows[i - 1] + share * rows[i]
+        matrix[j, piece : piece + degree + 1] = rows[degree]
+    return matrix
+
+
+class BSpline(nn.Module):
+    """B-splines of one ``degree`` for d_in inputs; ``size`` functions each. The knots are stored with the weights."""
+
+    knots: Float[Tensor, "d_in knots"]
+
+    def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
+        super().__init__()
+        self.degree = degree
+        self.register_buffer("knots", knots)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        degree, knots = self.degree, self.knots
+        self.cells = knots.shape[1] - 2 * degree - 1
+        self.size = self.cells + degree
+        steps = knots.diff(dim=1)
+        self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e-10 * steps.max())
+        array = knots.double().cpu().numpy()
+        polynomials = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
+        self._polynomials = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        self.knots = torch.empty_like(state_dict[prefix + "knots"], dtype=self.knots.dtype, device=self.knots.device)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self._prepare()
+
+    @property
+    def breakpoints(self) -> Float[Tensor, "d_in points"]:
+        """The ends of the cells."""
+        return self.knots[:, self.degree : self.degree + self.cells + 1]
+
+    def locate(self, x: Float[Tensor, "points d_in"]) -> tuple[Int[Tensor, "points d_in"], Tensor, Tensor]:
+        """The cell of every point, its local coordinate s there, and the width of the cell."""
+        grid = self.breakpoints
+        position = x.detach()
+        if self.uniform:
+            width = (grid[:, -1] - grid[:, 0]) / self.cells
+            cell = ((position - grid[:, 0]) / width).floor().clamp(0, self.cells - 1)
+            return cell.long(), (x - grid[:, 0]) / width - cell - 0.5, width
+        cell = torch.searchsorted(grid[:, 1:-1].contiguous(), position.T.contiguous(), right=True).T
+        left, right = (grid.gather(1, c.T).T for c in (cell, cell + 1))
+        return cell, (x - 0.5 * (left + right)) / (right - left), right - left
+
+    def table(
+        self, x: Float[Tensor, "points d_in"], order: int
+    ) -> tuple[Float[Tensor, "orders points d_in local"], Int[Tensor, "points d_in"]]:
+        """Derivatives 0 ... ``order`` of the degree + 1 functions that are non-zero at x, and the first one's index."""
+        cell, s, width = self.locate(x)
+        powers = torch.stack([s**k for k in range(self.degree + 1)], dim=-1)
+        orders = []
+        for k in range(order + 1):
+            falling = [perm(j, k) for j in range(k, self.degree + 1)]
+            if not falling:
+                orders.append(torch.zeros_like(powers))
+                continue
+            lowered = powers[..., : len(falling)] * powers.new_tensor(falling)
+            polynomials = self._polynomials[..., k:, :]
+            if self.uniform:
+                values = lowered @ polynomials[0, 0]
+            else:
+                inputs = torch.arange(x.shape[1], device=x.device)
+                values = torch.einsum("pij,pijl->pil", lowered, polynomials[inputs, cell])
+            orders.append(values if k == 0 else values / (width**k)[..., None])
+        return torch.stack(orders), cell
+
+    def refined(self, grid: int) -> tuple["BSpline", NDArray]:
+        """The basis with ``grid`` cells and the matrices (d_in, new, old) that carry coefficients over.
+
+        Exact when ``grid`` is a multiple of the present number of cells (each is split evenly); otherwise the spline
+        nearest in least squares over the grid.
+        """
+        if grid < self.cells:
+            raise InputError(f"grid {grid} is coarser than the present {self.cells}; a grid can only be refined.")
+        old = self.knots.double().cpu().numpy()
+        inner = self.breakpoints.double().cpu().numpy()
+        where = np.linspace(0, self.cells, grid + 1)
+        points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])
+        new = BSpline(knots_from_breakpoints(torch.as_tensor(points).to(self.knots), self.degree), self.degree)
+        if grid % self.cells == 0:
+            fine = new.knots.double().cpu().numpy()
+            return new, np.stack([refinement(o, f, self.degree) for o, f in zip(old, fine, strict=True)])
+        return new, self.transfer(new)
+
+    def transfer(self, new: "BSpline") -> NDArray:
+        """Least-squares matrices (d_in, new, old) from samples over both grids (gelsd)."""
+        lower = torch.minimum(self.breakpoints[:, 0], new.breakpoints[:, 0])
+        upper = torch.maximum(self.breakpoints[:, -1], new.breakpoints[:, -1])
+        n = 4 * (self.degree + 1) * max(self.cells, new.cells)
+        share = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(n, dtype=lower.dtype, device=lower.device) + 0.5) / n)
+        x = lower + share[:, None] * (upper - lower)
+        matrices = []
+        for source, target in zip(self.dense(x).unbind(1), new.dense(x).unbind(1), strict=True):
+            target, source = target.double().cpu(), source.double().cpu()
+            matrices.append(torch.linalg.lstsq(target, source, driver="gelsd").solution.numpy())
+        return np.stack(matrices)
+
+    def dense(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in size"]:
+        """All functions at x."""
+        table, first = self.table(x, 0)
+        index = first[..., None] + torch.arange(self.degree + 1, device=x.device)
+        return torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device).scatter(2, index, table[0])

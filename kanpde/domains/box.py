@@ -1,0 +1,159 @@
+"""Boxes in any number of named coordinates; the coordinate named ``t`` is time."""
+
+from collections.abc import Sequence
+from math import isfinite, prod
+from numbers import Real
+
+import meshio
+import numpy as np
+import torch
+
+from kanpde.domains import Points, Region
+from kanpde.domains.rules import unit_cube
+from kanpde.errors import InputError, suggest
+
+_CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
+# corners of a cell in VTK's order, as offsets along each coordinate
+_CORNERS = {1: [(0,), (1,)], 2: [(0, 0), (1, 0), (1, 1), (0, 1)]}
+_CORNERS[3] = [(*c, z) for z in (0, 1) for c in _CORNERS[2]]
+
+
+class Box:
+    """The product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
+
+    Args:
+        periodic: names of coordinates in which everything is periodic with the length of the range. Such coordinates
+            have no boundary, and networks are made exactly periodic in them.
+        ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
+    """
+
+    def __init__(self, *, periodic: Sequence[str] = (), **ranges: tuple[float, float]):
+        if not ranges:
+            raise InputError("A Box needs coordinates. Write Box(x=(0.0, 1.0), y=(0.0, 1.0)).")
+        for name, limits in ranges.items():
+            _check_range(name, limits)
+        self.names = tuple(ranges)
+        self.ranges = tuple((float(lo), float(hi)) for lo, hi in ranges.values())
+        self.time = self.names.index("t") if "t" in self.names else None
+        self.space = tuple(i for i in range(len(self.names)) if i != self.time)
+        if not self.space:
+            raise InputError("A Box needs a spatial coordinate besides t. For an ODE in time, name the coordinate x.")
+        self.periodic = tuple(self._position(name) for name in periodic)
+
+    def __repr__(self) -> str:
+        ranges = ", ".join(f"{n}=({lo:g}, {hi:g})" for n, (lo, hi) in zip(self.names, self.ranges, strict=True))
+        return f"Box({ranges}{f', periodic={[self.names[i] for i in self.periodic]}' if self.periodic else ''})"
+
+    def _position(self, name: str) -> int:
+        if name not in self.names:
+            raise InputError(f'The domain has no coordinate "{name}". {suggest(name, self.names)}')
+        return self.names.index(name)
+
+    # regions ---------------------------------------------------------------------------------------------------------
+    @property
+    def interior(self) -> Region:
+        """All of the box."""
+        return self._region("interior", [{}], is_interior=True)
+
+    @property
+    def boundary(self) -> Region:
+        """All spatial faces, for all times."""
+        faces = [{i: side} for i in self.space if i not in self.periodic for side in (0, 1)]
+        if not faces:
+            raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
+        return self._region("boundary", faces)
+
+    def face(self, name: str, side: int) -> Region:
+        """The face where coordinate ``name`` is at its lower (side 0) or upper (side 1) end."""
+        if side not in (0, 1):
+            raise InputError(f'A face has side 0 (lower) or 1 (upper), got {side}. Write domain.face("{name}", 0).')
+        i = self._position(name)
+        if i in self.periodic:
+            raise InputError(f'"{name}" is periodic and has no faces.')
+        return self._region(f"{name}={self.ranges[i][side]:g}", [{i: side}])
+
+    def at(self, **fixed: float) -> Region:
+        """The slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
+        values = {}
+        for name, value in fixed.items():
+            lo, hi = self.ranges[self._position(name)]
+            if not lo <= value <= hi:
+                raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
+            values[self._position(name)] = (value - lo) / (hi - lo)
+        label = ", ".join(f"{n}={v:g}" for n, v in fixed.items())
+        return self._region(label, [values])
+
+    def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
+        """The union of slabs, each with some coordinates fixed at a fraction of their range."""
+        is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
+
+        def draw(rule, n, generator, device, dtype) -> Points:
+            parts = [self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
+                     for s, f in zip(slabs, is_face, strict=True)]  # fmt: skip
+            areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
+            weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
+            normals = [p.normal for p in parts if p.normal is not None]
+            normal = torch.cat(normals) if len(normals) == len(parts) else None
+            return Points(torch.cat([p.x for p in parts]), weight, normal)
+
+        return Region(label, self.names, self.space, is_interior, draw)
+
+    def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
+        free = [i for i in range(len(self.names)) if i not in fixed]
+        unit, weight = unit_cube(rule, n, len(free), generator, device, dtype)
+        share = torch.empty(len(unit), len(self.names), device=device, dtype=dtype)
+        share[:, free] = unit
+        for i, value in fixed.items():
+            share[:, i] = value
+        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
+        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
+        normal = None
+        if is_face:
+            (axis, side) = next(iter(fixed.items()))
+            normal = torch.zeros_like(share)
+            normal[:, axis] = 2.0 * side - 1.0
+        return Points(lower + share * (upper - lower), weight, normal)
+
+    # output ----------------------------------------------------------------------------------------------------------
+    def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
+        """A mesh of the spatial box (or of the coordinates ``only``) with n cells along each, embedded in 3-D."""
+        axes = list(self.space if only is None else only)
+        if len(axes) > 3:
+            raise InputError(f"A mesh has at most 3 dimensions, the domain has {len(axes)}. Choose a slice.")
+        nodes = [np.linspace(*self.ranges[i], n + 1) for i in axes]
+        points = np.zeros(((n + 1) ** len(axes), 3))
+        points[:, : len(axes)] = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+        strides = [(n + 1) ** (len(axes) - 1 - k) for k in range(len(axes))]
+        first = sum(
+            np.asarray(stride) * index
+            for stride, index in zip(strides, np.meshgrid(*[np.arange(n)] * len(axes), indexing="ij"), strict=True)
+        )
+        corners = [sum(o * s for o, s in zip(offset, strides, strict=True)) for offset in _CORNERS[len(axes)]]
+        cells = np.asarray(first).reshape(-1, 1) + np.asarray(corners)
+        return meshio.Mesh(points, [(_CELLS[len(axes)], cells)])
+
+    def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
+        """Points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
+
+        No sampling rule for training gives these points.
+        """
+        dim = len(self.names)
+        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
+        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
+        if dim > 3:
+            generator = torch.Generator().manual_seed(20_011)
+            unit, _ = unit_cube("sobol", 16_384, dim, generator, torch.device(device), dtype)
+        else:
+            count = min(per_axis if dim > 1 else 1001, int(most ** (1 / dim)) if dim > 1 else 1001)
+            axis = torch.linspace(0, 1, count, device=device, dtype=dtype)
+            unit = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
+        return lower + unit * (upper - lower)
+
+
+def _check_range(name: str, limits) -> None:
+    example = f"Write {name}=(0.0, 1.0)."
+    if not isinstance(limits, Sequence) or len(limits) != 2 or not all(isinstance(v, Real) for v in limits):
+        raise InputError(f'The range of "{name}" must be two numbers (lower, upper), got {limits!r}. {example}')
+    lo, hi = limits
+    if not (isfinite(lo) and isfinite(hi) and lo < hi):
+        raise InputError(f'The range of "{name}" needs lower < upper, both finite, got ({lo:g}, {hi:g}). {example}')

@@ -1,0 +1,1 @@
+"""Networks as stacks of ``features(x) @ weight``, one architecture a file."""

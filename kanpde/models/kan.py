@@ -1,0 +1,230 @@
+r"""Kolmogorov-Arnold networks: a learned function on every edge, φ(x) = Σ_g c_g B_g(x) + w silu(x).
+
+Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024, eq. 2.10-2.12, with the grids and their refinement of section 2.4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kanpde.bases.bspline import BSpline, knots_from_breakpoints, uniform_knots
+from kanpde.errors import InputError
+from kanpde.functions import silu
+from kanpde.jet import JetSpace
+from kanpde.models.layer import Inputs, Layer, Network, check_hidden
+
+
+class KANLayer(Layer):
+    """Features [B_1(x_i) ... B_n(x_i), silu(x_i)] for every input i; ``weight`` is (d_in (n + 1), d_out)."""
+
+    def __init__(self, basis: BSpline, weight: Tensor):
+        super().__init__()
+        self.basis = basis
+        self.weight = nn.Parameter(weight)
+
+    @property
+    def coefficients(self) -> Float[Tensor, "d_in size d_out"]:
+        """The weight by edge: basis coefficients, then the silu's."""
+        return self.weight.view(-1, self.basis.size + 1, self.weight.shape[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
+        return features.flatten(1) @ self.weight
+
+    def features(self, data: Tensor, space: JetSpace) -> Tensor:
+        return _EdgeFeatures.apply(data, self.basis, space)
+
+    def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
+        """Every edge function at its own column of x."""
+        features = torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
+        return torch.einsum("pif,ifo->pio", features, self.coefficients)
+
+    @torch.no_grad()
+    def _change_basis(self, basis: BSpline, matrices) -> None:
+        transfer = torch.as_tensor(matrices, dtype=self.weight.dtype, device=self.weight.device)
+        old = self.coefficients
+        spline = torch.einsum("ing,igo->ino", transfer, old[:, :-1])
+        self.basis = basis
+        self.weight = nn.Parameter(torch.cat([spline, old[:, -1:]], dim=1).flatten(0, 1))
+
+    def refine(self, grid: int) -> None:
+        """More cells; the functions stay the same when ``grid`` is a multiple of the present one."""
+        if grid != self.basis.cells:
+            self._change_basis(*self.basis.refined(grid))
+
+    @torch.no_grad()
+    def update_grid(self, samples: Float[Tensor, "points d_in"], uniform_share: float, min_gap: float) -> None:
+        """Moves the knots to where ``samples`` are: quantiles blended with equal cells (KAN paper, section 2.4).
+
+        Args:
+            samples: values that reach this layer.
+            uniform_share: 1 gives equal cells over the samples' range, 0 gives quantiles.
+            min_gap: no cell becomes narrower than this fraction of an equal cell.
+        """
+        cells = self.basis.cells
+        ordered = samples.sort(dim=0).values
+        where = torch.linspace(0, len(samples) - 1, cells + 1, device=samples.device).round().long()
+        quantiles = ordered[where].T
+        lower, upper = quantiles[:, :1], quantiles[:, -1:]
+        span = (upper - lower).clamp_min(1e-3 * (self.basis.breakpoints[:, -1:] - self.basis.breakpoints[:, :1]))
+        middle = 0.5 * (lower + upper)
+        steps = torch.linspace(0, 1, cells + 1, device=samples.device, dtype=samples.dtype)
+        equal = middle - 0.5 * span + span * steps
+        gaps = (uniform_share * equal + (1 - uniform_share) * quantiles).diff(dim=1).clamp_min(0.0)
+        gaps = gaps / gaps.sum(dim=1, keepdim=True).clamp_min(torch.finfo(gaps.dtype).tiny)
+        gaps = min_gap / cells + (1 - min_gap) * gaps
+        points = torch.cat([torch.zeros_like(lower), gaps.cumsum(dim=1)], dim=1) * span + (middle - 0.5 * span)
+        new = BSpline(knots_from_breakpoints(points, self.basis.degree), self.basis.degree)
+        self._change_basis(new, self.basis.transfer(new))
+
+
+class KANNetwork(Network):
+    """A stack of KAN layers whose grids can be refined and moved."""
+
+    @property
+    def degree(self) -> int:
+        return self.layers[0].basis.degree
+
+    @property
+    def grid(self) -> int:
+        """Cells per input, of the finest layer."""
+        return max(layer.basis.cells for layer in self.layers)
+
+    def refine(self, grid: int) -> None:
+        """Gives every layer ``grid`` cells per input."""
+        for layer in self.layers:
+            layer.refine(grid)
+
+    @torch.no_grad()
+    def update_grid(self, x: Float[Tensor, "points dim"], uniform_share: float = 0.5, min_gap: float = 0.2) -> None:
+        """Moves the knots of the hidden layers to the values that reach them from the points x.
+
+        The first layer keeps the coordinates' own range.
+        """
+        y = self.layers[0](self.inputs(x))
+        for layer in self.layers[1:]:
+            layer.update_grid(y, uniform_share, min_gap)
+            y = layer(y)
+
+
+class _EdgeFeatures(torch.autograd.Function):
+    """Jets of all edge features by Faà di Bruno on the few functions that are non-zero, then placed."""
+
+    @staticmethod
+    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Tensor:
+        needs_gradient = ctx.needs_input_grad[0]
+        table, first = _local_table(basis, data[0], space.order + int(needs_gradient))
+        local = torch.empty(*data.shape, table.shape[-1], dtype=data.dtype, device=data.device)
+        local[0] = table[0]
+        bells = space.bell(data)
+        written = {0}
+        for (row, order, _), bell in zip(space.terms, bells, strict=True):
+            if row in written:
+                local[row].addcmul_(table[order], bell[..., None])
+            else:
+                torch.mul(table[order], bell[..., None], out=local[row])
+                written.add(row)
+        index = _columns(basis, first)
+        out = torch.zeros(*data.shape, basis.size + 1, dtype=data.dtype, device=data.device)
+        out.scatter_(3, index.expand(local.shape), local)
+        if needs_gradient:
+            ctx.save_for_backward(data, table, index, *bells)
+            ctx.space = space
+        return out.flatten(2)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *gradients: Tensor):
+        (gradient,) = gradients
+        space: JetSpace = ctx.space
+        data, table, index, *bells = ctx.saved_tensors
+        local = gradient.view(*data.shape, -1).gather(3, index.expand(*data.shape, -1))
+        result = torch.zeros_like(data)
+        result[0] = (local[0] * table[1]).sum(-1)
+        pulled = []
+        for (row, order, _), bell in zip(space.terms, bells, strict=True):
+            result[0].addcmul_((local[row] * table[order + 1]).sum(-1), bell)
+            pulled.append((local[row] * table[order]).sum(-1))
+        space.add_bell_gradient(data, pulled, result)
+        return result, None, None
+
+
+def _local_table(basis: BSpline, x: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """The basis' table with the silu's derivatives as one more column."""
+    table, first = basis.table(x, order)
+    base = torch.stack(silu(x, order))[..., None]
+    return torch.cat([table, base], dim=-1), first
+
+
+def _columns(basis: BSpline, first: Tensor) -> Tensor:
+    """Feature columns (points, d_in, degree + 2) of the local functions."""
+    steps = torch.arange(basis.degree + 2, device=first.device)
+    index = first[..., None] + steps
+    index[..., -1] = basis.size
+    return index
+
+
+@dataclass(frozen=True)
+class KAN:
+    """A factory of B-spline KANs; call it, or give it to `solve`, which knows the ranges.
+
+    Args:
+        hidden: widths of the hidden layers; [4] is the KAN [d_in, 4, outputs].
+        degree: of the splines; at least the order of the highest derivative in the residuals, better above it.
+        grid: cells per input at the start (schedules refine it).
+        hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the polynomial goes on outside.
+        gain: standard deviation of what a layer gives out for standard-normal inputs, at the start.
+
+    Coefficients start Glorot-like: normal with the variance that passes ``gain`` through a layer, shared equally
+    between the splines and the silu branch (S. Rigas et al., Initialization Schemes for Kolmogorov-Arnold Networks: An
+    Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
+    """
+
+    hidden: Sequence[int] = (4,)
+    degree: int = 5
+    grid: int = 4
+    hidden_range: float = 2.0
+    gain: float = 1.0
+
+    def __post_init__(self):
+        check_hidden(self.hidden)
+        for name, least in (("degree", 1), ("grid", 1)):
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise InputError(f"{name} must be a whole number of at least {least}, got {value}. Write {name}=5.")
+        for name in ("hidden_range", "gain"):
+            if not (value := getattr(self, name)) > 0:
+                raise InputError(f"{name} must be positive, got {value}.")
+
+    def __call__(
+        self,
+        ranges: Sequence[tuple[float, float]],
+        outputs: int = 1,
+        *,
+        periodic: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> KANNetwork:
+        """Builds the network for coordinates in ``ranges``."""
+        inputs = Inputs(ranges, periodic, device, dtype)
+        widths = [inputs.size, *self.hidden, outputs]
+        layers = []
+        for i, (d_in, d_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            half = torch.full((d_in,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
+            basis = BSpline(uniform_knots(-half, half, self.grid, self.degree), self.degree)
+            layers.append(KANLayer(basis, self._start(basis, d_in, d_out, generator)))
+        return KANNetwork(inputs, layers)
+
+    def _start(self, basis: BSpline, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
+        knots = basis.knots
+        ends = basis.breakpoints[:1, [0, -1]]
+        x = (ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.linspace(0, 1, 200).to(knots)).T
+        spline = basis.dense(x.expand(-1, d_in))[:, 0].square().sum(-1).mean()
+        base = nn.functional.silu(x).square().mean()
+        weight = torch.randn(d_in, basis.size + 1, d_out, generator=generator, device=knots.device, dtype=knots.dtype)
+        weight[:, :-1] *= self.gain / torch.sqrt(2 * d_in * spline)
+        weight[:, -1] *= self.gain / torch.sqrt(2 * d_in * base)
+        return weight.flatten(0, 1)

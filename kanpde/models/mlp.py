@@ -1,0 +1,89 @@
+"""Multilayer perceptrons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.errors import InputError, suggest
+from kanpde.functions import TABLES
+from kanpde.jet import JetSpace, compose
+from kanpde.models.layer import Inputs, Layer, Network, check_hidden
+
+ACTIVATIONS = {"tanh": torch.tanh, "sine": torch.sin, "silu": nn.functional.silu, "gelu": nn.functional.gelu}
+TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}
+
+
+class MLPLayer(Layer):
+    """Features [σ(x_1), ..., σ(x_d_in), 1]; the identity stands for σ in the first layer."""
+
+    def __init__(self, weight: Tensor, activation: str | None):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.activation is None else ACTIVATIONS[self.activation](x)
+        return y @ self.weight[:-1] + self.weight[-1]
+
+    def _hidden(self, data: Tensor, space: JetSpace) -> Tensor:
+        return data if self.activation is None else compose(TABLES[TABLE_NAMES[self.activation]], data, space)
+
+    def features(self, data: Tensor, space: JetSpace) -> Tensor:
+        one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)
+        one[0] = 1.0
+        return torch.cat([self._hidden(data, space), one], dim=2)
+
+    def jet(self, data: Tensor, space: JetSpace) -> Tensor:
+        out = self._hidden(data, space) @ self.weight[:-1]
+        constant = torch.zeros(len(out), 1, 1, dtype=out.dtype, device=out.device)
+        constant[0] = 1.0
+        return out + constant * self.weight[-1]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A factory of multilayer perceptrons; call it, or give it to `solve`, which knows the ranges.
+
+    Args:
+        hidden: widths of the hidden layers.
+        activation: tanh, sine, silu or gelu.
+        scale: first-layer weights are multiplied by it (the frequency ω_0 of sine networks, Sitzmann et al. 2020).
+
+    Weights start Glorot-normal (Glorot & Bengio 2010, eq. 12) with variance 2 / (d_in + d_out), biases uniform in
+    [-1, 1] in the first layer, so that the kinks of the units spread over the domain, and 0 after it.
+    """
+
+    hidden: Sequence[int] = (16, 16)
+    activation: str = "tanh"
+    scale: float = 1.0
+
+    def __post_init__(self):
+        check_hidden(self.hidden)
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f'Unknown activation "{self.activation}". {suggest(self.activation, ACTIVATIONS)}')
+
+    def __call__(
+        self,
+        ranges: Sequence[tuple[float, float]],
+        outputs: int = 1,
+        *,
+        periodic: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> Network:
+        """Builds the network for coordinates in ``ranges``."""
+        inputs = Inputs(ranges, periodic, device, dtype)
+        widths = [inputs.size, *self.hidden, outputs]
+        layers = []
+        for i, (d_in, d_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            weight = torch.randn(d_in + 1, d_out, generator=generator, device=device, dtype=dtype)
+            weight *= sqrt(2 / (d_in + d_out)) * (self.scale if i == 0 else 1.0)
+            weight[-1] = 0.0
+            if i == 0:
+                weight[-1].uniform_(-1.0, 1.0, generator=generator).mul_(self.scale)
+            layers.append(MLPLayer(weight, None if i == 0 else self.activation))
+        return Network(inputs, layers)

@@ -1,0 +1,301 @@
+r"""From a problem, points and a model to one residual vector, its loss |r|², gradient and Jacobian.
+
+r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kanpde.domains import Points
+from kanpde.errors import InputError, suggest
+from kanpde.field import Context, Field, constant, unknown
+from kanpde.jet import LAPLACIAN, JetSpace, Key
+from kanpde.models.layer import Network
+from kanpde.problem import Condition, Problem
+
+Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
+
+
+def jets(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) -> Rows:
+    """Components by forward jets; for networks of this package."""
+    assert isinstance(model, Network)
+    return model.jet(x, space).unbind(0)
+
+
+def autograd(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) -> Rows:
+    """Components by repeated reverse-mode differentiation; for any module. The reference, and slower."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        columns = model(x).unbind(1)
+        known: dict[tuple[Key, int], Tensor] = {((), u): column for u, column in enumerate(columns)}
+
+        def component(key: tuple[int, ...], u: int) -> Tensor:
+            if (key, u) not in known:
+                lower = component(key[:-1], u)
+                slopes = torch.zeros_like(x)
+                if lower.requires_grad:
+                    found = torch.autograd.grad(lower.sum(), x, create_graph=True, allow_unused=True)[0]
+                    slopes = slopes if found is None else found
+                for i in range(x.shape[1]):
+                    known.setdefault((tuple(sorted((*key[:-1], i))), u), slopes[:, i])
+            return known[key, u]
+
+        def rows(key: Key) -> Tensor:
+            keys = [(i, i) for i in space.space] if key == LAPLACIAN else [key]
+            return torch.stack([sum((component(k, u) for k in keys[1:]), component(keys[0], u))  # type: ignore[arg-type]
+                                for u in range(len(columns))], dim=1)  # fmt: skip
+
+        return [rows(key) for key in space.keys]
+
+
+ENGINES: dict[str, Callable[[nn.Module, Tensor, JetSpace], Rows]] = {"jets": jets, "autograd": autograd}
+
+
+def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable[[Key], Tensor]]) -> tuple[Field, ...]:
+    """The unknowns as fields; ``read(i)`` reads components of the network's output i. The ansatz is applied."""
+    outputs = tuple(unknown(context, name, read(i)) for i, name in enumerate(problem.unknowns))
+    if problem.ansatz is None:
+        return outputs
+    built = problem.ansatz.function(outputs[0].coords, *outputs)
+    built = built if isinstance(built, tuple) else (built,)
+    if len(built) != len(outputs) or not all(isinstance(f, Field) for f in built):
+        raise InputError(f"The ansatz must return one field per unknown ({', '.join(problem.unknowns)}).")
+    for f, name in zip(built, problem.unknowns, strict=True):
+        f.name = name
+    return built
+
+
+@dataclass(frozen=True)
+class Site:
+    """A condition at its points: where the network is evaluated and which components it must give there."""
+
+    name: str
+    condition: Condition
+    contexts: tuple[Context, ...]  # the points, then their images
+    space: JetSpace
+    rows: int  # residuals per point
+
+
+def site_of(problem: Problem, name: str, condition: Condition, points: Points) -> Site:
+    """Runs the residual once with stand-ins for the unknowns and notes the components that it asks for."""
+    domain = problem.domain
+    contexts = [Context(domain.names, domain.space, points.x, points.normal)]
+    contexts += [Context(domain.names, domain.space, image(points.x), points.normal) for image in condition.maps]
+    asked: set[Key] = {()}
+
+    def record(x: Tensor) -> Callable[[int], Callable[[Key], Tensor]]:
+        def read(key: Key) -> Tensor:
+            asked.add(key)
+            return torch.linspace(0.1, 0.9, len(x), dtype=x.dtype, device=x.device) + 0.01 * len(asked)
+
+        return lambda i: read
+
+    fields = [f for c in contexts for f in fields_of(problem, c, record(c.x))]
+    values = residual_values(problem, name, condition, fields, dict(problem.parameters))
+    return Site(name, condition, tuple(contexts), JetSpace.spanned(asked, len(domain.names), domain.space), len(values))
+
+
+def residual_values(
+    problem: Problem, name: str, condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
+) -> list[Tensor]:
+    """The condition's residuals at the points, each of shape (points,), or an `InputError` that says what is wrong."""
+    context = fields[0].context
+    extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
+    result = condition.residual(*fields, *extra)
+    values = []
+    for r in result if isinstance(result, tuple) else (result,):
+        value = r.value if isinstance(r, Field) else r
+        expected = (len(context.x),)
+        if not isinstance(value, Tensor) or tuple(value.shape) != expected:
+            came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
+            raise InputError(
+                f'Condition "{name}" returned a residual of {came}; expected a field or a tensor of shape {expected}, '
+                "one number per point. A column was probably not selected, or `return` is missing. Use the fields: "
+                "`return u - g`."
+            )
+        values.append(value)
+    return values
+
+
+class Objective:
+    """|r|² of a problem at frozen points.
+
+    Args:
+        problem: its trained conditions are taken.
+        model: the network; a `Network` for ``derivatives="jets"``, any module (points, dim) -> (points, unknowns) for
+            ``"autograd"``.
+        points: per condition.
+        weights: per condition, w_c; conditions left out have weight 1.
+        coefficients: the problem's parameters as one trained tensor, in their order.
+        derivatives: the engine, "jets" or "autograd".
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        model: nn.Module,
+        points: Mapping[str, Points],
+        weights: Mapping[str, float] | None = None,
+        coefficients: nn.Parameter | None = None,
+        derivatives: str = "jets",
+    ):
+        if derivatives not in ENGINES:
+            raise InputError(f'Unknown derivatives "{derivatives}". {suggest(derivatives, ENGINES)}')
+        if derivatives == "jets" and not isinstance(model, Network):
+            raise InputError(f"{type(model).__name__} has no jets. Write derivatives=autograd to train any module.")
+        self.problem, self.model, self.engine = problem, model, derivatives
+        self.coefficients = coefficients
+        self.sites = [site_of(problem, name, c, points[name]) for name, c in problem.trained.items()]
+        self.points = points
+        self.weights = {s.name: 1.0 for s in self.sites}
+        for name, weight in (weights or {}).items():
+            self.set_weight(name, weight)
+        self._heads: dict[int, Tensor] = {}
+
+    def set_weight(self, name: str, weight: float) -> None:
+        """Sets w_c of a condition."""
+        if name not in self.weights:
+            raise InputError(f'There is no trained condition "{name}" to weight. {suggest(name, self.weights)}')
+        if not weight > 0:
+            raise InputError(f"Weights must be positive, got {name}={weight}. Leave the condition out instead.")
+        self.weights[name] = float(weight)
+
+    # parameters ------------------------------------------------------------------------------------------------------
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained: the network's weights, then the problem's coefficients."""
+        own = [layer.weight for layer in self.model.layers] if isinstance(self.model, Network) else None
+        own = [p for p in self.model.parameters() if p.requires_grad] if own is None else own
+        return own + ([self.coefficients] if self.coefficients is not None else [])
+
+    def vector(self) -> Float[Tensor, " size"]:
+        """All trained parameters in one copy."""
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+
+    @torch.no_grad()
+    def assign(self, vector: Float[Tensor, " size"]) -> None:
+        """Sets all trained parameters."""
+        start = 0
+        for p in self.parameters:
+            p.copy_(vector[start : start + p.numel()].view_as(p))
+            start += p.numel()
+
+    # residuals -------------------------------------------------------------------------------------------------------
+    def _head(self, context: Context, space: JetSpace) -> Tensor | None:
+        """The first layer's features at a site, kept: its points are frozen and its grid is fixed."""
+        if self.engine != "jets":
+            return None
+        assert isinstance(self.model, Network)
+        if id(context) not in self._heads:
+            with torch.no_grad():
+                self._heads[id(context)] = self.model.head(context.x, space)
+        return self._heads[id(context)]
+
+    def _residuals(self, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor]) -> list[Tensor]:
+        fields: list[Field] = []
+        for context, rows in zip(site.contexts, components, strict=True):
+            columns = [r.unbind(1) for r in rows]
+            fields += fields_of(
+                self.problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i]
+            )
+        named = dict(zip(self.problem.parameters, coefficients, strict=True)) if coefficients else {}
+        return residual_values(self.problem, site.name, site.condition, fields, named)
+
+    def _rows(self, context: Context, space: JetSpace) -> Rows:
+        if self.engine == "jets":
+            assert isinstance(self.model, Network)
+            return self.model.jet(context.x, space, self._head(context, space)).unbind(0)
+        return autograd(self.model, context.x, space)
+
+    def _scale(self, site: Site) -> Tensor:
+        return (self.weights[site.name] * self.points[site.name].weight).sqrt()
+
+    def residuals(self, site: Site) -> Float[Tensor, " rows"]:
+        """The part of r that belongs to a site."""
+        coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
+        rows = [self._rows(context, site.space) for context in site.contexts]
+        scale = self._scale(site)
+        return torch.cat([scale * r for r in self._residuals(site, rows, coefficients)])
+
+    def losses(self) -> dict[str, Tensor]:
+        """Per condition, its share of the loss."""
+        return {site.name: self.residuals(site).square().sum() for site in self.sites}
+
+    def loss(self) -> Tensor:
+        """|r|²."""
+        return torch.stack(list(self.losses().values())).sum()
+
+    def gradient(self) -> tuple[Tensor, Float[Tensor, " size"]]:
+        """The loss and its gradient."""
+        loss = self.loss()
+        parts = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
+        return loss.detach(), torch.cat([g.reshape(-1) for g in filled])
+
+    # linearization ---------------------------------------------------------------------------------------------------
+    def linearize(self) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows size"]]:
+        """r and its Jacobian with respect to all trained parameters.
+
+        Points are independent, so one backward pass per residual gives every point's adjoints λ at the layers'
+        outputs, and a layer's block is J[n, feature, out] = Σ_components F[n, feature] λ[n, out].
+        """
+        if self.engine != "jets":
+            raise InputError(
+                "This optimizer needs the assembled Jacobian, which only jets of a KAN or MLP of this package give. "
+                "Write derivatives=jets, or choose schedule=lbfgs."
+            )
+        sizes = [p.numel() for p in self.parameters]
+        example = self.parameters[0]
+        rows = [site.rows * len(site.contexts[0].x) for site in self.sites]
+        jacobian = torch.zeros(sum(rows), sum(sizes), dtype=example.dtype, device=example.device)
+        vector = torch.empty(sum(rows), dtype=example.dtype, device=example.device)
+        start = 0
+        for site, count in zip(self.sites, rows, strict=True):
+            self._linearize_site(site, vector[start : start + count], jacobian[start : start + count], sizes)
+            start += count
+        return vector, jacobian
+
+    def _linearize_site(self, site: Site, vector: Tensor, jacobian: Tensor, sizes: list[int]) -> None:
+        assert isinstance(self.model, Network)
+        traces = [self.model.trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
+        n = len(site.contexts[0].x)
+        spread = []
+        if self.coefficients is not None:  # one value a point, so that their columns come out of the same backward pass
+            spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
+        residuals = self._residuals(site, [trace[-1][1].unbind(0) for trace in traces], spread)
+        nodes = [output for trace in traces for _, output in trace]
+        scale = self._scale(site)
+        for k, residual in enumerate(residuals):
+            part = slice(k * n, (k + 1) * n)
+            vector[part] = scale * residual.detach()
+            if not residual.requires_grad:
+                continue
+            adjoints = torch.autograd.grad(
+                residual, [*nodes, *spread], grad_outputs=scale, retain_graph=k + 1 < len(residuals), allow_unused=True
+            )
+            start = 0
+            for layer, size in enumerate(sizes[: len(self.model.layers)]):
+                block = jacobian[part, start : start + size]
+                for image, trace in enumerate(traces):
+                    adjoint = adjoints[image * len(trace) + layer]
+                    if adjoint is not None:
+                        _add_outer(block, trace[layer][0], adjoint)
+                start += size
+            for column, adjoint in enumerate(adjoints[len(nodes) :], start=start):
+                if adjoint is not None:
+                    jacobian[part, column] = adjoint
+
+
+def _add_outer(
+    block: Float[Tensor, "points size"],
+    features: Float[Tensor, "components points features"],
+    adjoint: Float[Tensor, "components points d_out"],
+) -> None:
+    """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
+    out = block.unflatten(1, (features.shape[2], adjoint.shape[2]))
+    for f, a in zip(features, adjoint, strict=True):
+        out.addcmul_(f[:, :, None], a[:, None, :])

@@ -1,0 +1,97 @@
+"""Adapters for torch.optim."""
+
+from dataclasses import dataclass
+
+import torch
+
+from kanpde.objective import Objective
+from kanpde.optimizers import Step
+
+
+@dataclass(frozen=True)
+class Adam:
+    """`torch.optim.Adam` (D. Kingma & J. Ba 2015).
+
+    Args:
+        lr: learning rate at the start.
+        half_life: steps after which the rate has halved; None keeps it.
+    """
+
+    lr: float = 1e-2
+    half_life: int | None = None
+
+    def __call__(self, objective: Objective) -> "_Adam":
+        return _Adam(objective, self)
+
+
+class _Adam:
+    def __init__(self, objective: Objective, options: Adam):
+        self.objective = objective
+        self.optimizer = torch.optim.Adam(objective.parameters, lr=options.lr)
+        rate = 0.5 ** (1 / options.half_life) if options.half_life else 1.0
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, rate)
+
+    def step(self) -> Step:
+        """One gradient step; the loss is the one before it, which costs nothing more."""
+        self.optimizer.zero_grad()
+        loss = self.objective.loss()
+        loss.backward()
+        self.optimizer.step()
+        rate = self.schedule.get_last_lr()[0]
+        self.schedule.step()
+        return Step(loss.item(), None, {"lr": rate})
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """`torch.optim.LBFGS` with a strong-Wolfe line search and tolerances at the limit of the precision.
+
+    Args:
+        iterations: of L-BFGS in one step of a phase.
+        memory: pairs that are remembered.
+    """
+
+    iterations: int = 20
+    memory: int = 50
+
+    def __call__(self, objective: Objective) -> "_LBFGS":
+        return _LBFGS(objective, self)
+
+
+class _LBFGS:
+    def __init__(self, objective: Objective, options: LBFGS):
+        self.objective, self.options = objective, options
+        self.optimizer = torch.optim.LBFGS(
+            objective.parameters,
+            lr=1.0,
+            max_iter=options.iterations,
+            max_eval=4 * options.iterations,
+            history_size=options.memory,
+            tolerance_grad=1e-14,
+            tolerance_change=1e-16,
+            line_search_fn="strong_wolfe",
+        )
+
+    def step(self) -> Step:
+        """Some iterations; says why they ended early, which torch does not."""
+
+        def closure() -> torch.Tensor:
+            self.optimizer.zero_grad()
+            loss = self.objective.loss()
+            loss.backward()
+            return loss
+
+        state = self.optimizer.state[self.optimizer._params[0]]
+        before = state.get("n_iter", 0)
+        first = float(self.optimizer.step(closure))
+        with torch.no_grad():
+            loss = float(self.objective.loss())
+        done = state["n_iter"] - before
+        reason = None
+        if done < self.options.iterations:
+            largest = max(float(p.grad.abs().max()) for p in self.objective.parameters if p.grad is not None)
+            if largest <= 1e-14:
+                reason = "converged: the gradient vanishes"
+            elif done <= 1 and loss >= first * (1 - 1e-12):
+                reason = "stagnated: the line search finds no lower loss"
+        return Step(loss, reason, {"iterations": float(state["n_iter"])})

@@ -1,0 +1,73 @@
+r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ with $D^2 = \mathrm{diag}(J^T J)$."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from kanpde.objective import Objective
+from kanpde.optimizers import Step
+
+EXHAUSTED = 12  # rejected trials in one step, each with more damping, after which no step helps
+
+
+@dataclass(frozen=True)
+class LM:
+    """Dense Levenberg-Marquardt (K. Madsen, H. Nielsen, O. Tingleff, Methods for Non-Linear Least Squares, 2004).
+
+    Args:
+        damping: λ at the start.
+        floor: least D² relative to the largest (cells without points give zero columns).
+        tolerance: converged when the predicted relative decrease of the loss is below it.
+    """
+
+    damping: float = 1e-3
+    floor: float = 1e-12
+    tolerance: float = 1e-10
+
+    def __call__(self, objective: Objective) -> "_LevenbergMarquardt":
+        return _LevenbergMarquardt(objective, self)
+
+
+class _LevenbergMarquardt:
+    def __init__(self, objective: Objective, options: LM):
+        self.objective, self.options = objective, options
+        self.damping = options.damping
+
+    def step(self) -> Step:
+        """One accepted step: linearize once, then raise the damping until the loss falls."""
+        r, jacobian = self.objective.linearize()
+        loss = float(r @ r)
+        normal, slope = jacobian.T @ jacobian, jacobian.T @ r
+        diagonal = normal.diagonal()
+        scale = (diagonal + self.options.floor * diagonal.max()).sqrt()
+        scaled, target = normal / (scale[:, None] * scale), -slope / scale
+        start = self.objective.vector()
+        for _ in range(EXHAUSTED):
+            direction = _damped_solve(scaled, target, self.damping)
+            if direction is not None:
+                predicted = float(direction @ (target + self.damping * direction))
+                if predicted <= self.options.tolerance * loss:
+                    return Step(loss, "converged: the linear model promises no more", {"damping": self.damping})
+                self.objective.assign(start + direction / scale)
+                with torch.no_grad():
+                    trial = float(self.objective.loss())
+                gain = (loss - trial) / predicted if isfinite(trial) else -1.0
+                if gain > 1e-4:
+                    # Nielsen's rule, bounded: a good prediction lowers the damping, a poor one raises it
+                    self.damping = max(self.damping * max(0.2, 1 - (2 * gain - 1) ** 3), 1e-15)
+                    return Step(trial, None, {"damping": self.damping, "gain": gain})
+            self.damping *= 4.0
+        self.objective.assign(start)
+        return Step(loss, "stagnated: no damping gives a lower loss", {"damping": self.damping})
+
+
+def _damped_solve(normal: Tensor, target: Tensor, damping: float) -> Tensor | None:
+    """Solves (normal + damping I) δ = target by Cholesky; None where that fails."""
+    shifted = normal + damping * torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
+    factor, info = torch.linalg.cholesky_ex(shifted)
+    if int(info):
+        return None
+    solution = torch.cholesky_solve(target[:, None], factor)[:, 0]
+    return solution if bool(solution.isfinite().all()) else None

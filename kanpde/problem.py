@@ -1,0 +1,152 @@
+r"""Problems: conditions that must hold on regions of a domain, and the standard conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from kanpde.domains import Region
+from kanpde.errors import InputError, suggest
+from kanpde.field import Field, diff, gradient
+
+Value = float | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A residual that must vanish on a region.
+
+    Args:
+        region: where.
+        residual: called with one field per unknown at the points, then one per unknown at each image of the points
+            (and the problem's parameters, if it has any, last); returns a field or tensor, or a tuple of them.
+        maps: images of the points, each a function of the points (points, dim) of the same shape.
+    """
+
+    region: Region
+    residual: Callable[..., Any]
+    maps: tuple[Callable[[Tensor], Tensor], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """Hard constraints: ``function(coords, N)`` builds the unknown from the network's output N (a field).
+
+    With several unknowns it is called ``function(coords, N_1, N_2, ...)`` and returns a tuple. The conditions named in
+    ``satisfies`` hold by construction; they are checked once and left out of training.
+    """
+
+    function: Callable[..., Any]
+    satisfies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved.
+
+    Args:
+        domain: for example a `Box`.
+        conditions: named; losses, weights and plots are keyed by the name.
+        unknowns: their names, in the order of the network's outputs.
+        parameters: unknown coefficients of an inverse problem with their starting values; residuals then take a last
+            argument through which they are read by name, ``p["k"]``.
+        exact: the solution, if known, a function of the coordinates; used for errors only, never for training. With
+            several unknowns it returns a tuple.
+        ansatz: hard constraints.
+    """
+
+    domain: Any
+    conditions: Mapping[str, Condition]
+    unknowns: tuple[str, ...] = ("u",)
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    exact: Callable[..., Any] | None = None
+    ansatz: Ansatz | None = None
+
+    def __post_init__(self):
+        if isinstance(self.unknowns, str):
+            raise InputError(f'unknowns must be a tuple of names. Write unknowns=("{self.unknowns}",).')
+        if self.ansatz is not None:
+            for name in self.ansatz.satisfies:
+                if name not in self.conditions:
+                    raise InputError(f'The ansatz satisfies an unknown condition "{name}". '
+                                     f"{suggest(name, self.conditions)}")  # fmt: skip
+
+    @property
+    def trained(self) -> dict[str, Condition]:
+        """The conditions that training must meet: all but those the ansatz satisfies."""
+        hard = self.ansatz.satisfies if self.ansatz else ()
+        return {name: c for name, c in self.conditions.items() if name not in hard}
+
+
+def _pick(fields: tuple, unknown: str | None) -> Field:
+    if unknown is None:
+        return fields[0]
+    names = [f.name for f in fields if isinstance(f, Field)]
+    if unknown not in names:
+        raise InputError(f'The problem has no unknown "{unknown}". {suggest(unknown, [n for n in names if n])}')
+    return fields[names.index(unknown)]
+
+
+def _given(value: Value, u: Field):
+    return value(*u.coords) if callable(value) else value
+
+
+def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
+    """u = value on the region; ``unknown`` names which one (the first by default)."""
+
+    def residual(*fields):
+        u = _pick(fields, unknown)
+        return u - _given(value, u)
+
+    return Condition(region, residual)
+
+
+def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
+    """∂u/∂n = value, n the outward unit normal."""
+    return robin(region, 0.0, 1.0, value, unknown)
+
+
+def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str | None = None) -> Condition:
+    """a u + b ∂u/∂n = value, n the outward unit normal."""
+
+    def residual(*fields):
+        u = _pick(fields, unknown)
+        return _given(a, u) * u + _given(b, u) * gradient(u).dot(u.normal) - _given(value, u)
+
+    return Condition(region, residual)
+
+
+def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
+    """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` its time derivative is given instead."""
+    if "t" not in region.names:
+        raise InputError('An initial condition needs the coordinate "t". Write Box(x=(0.0, 1.0), t=(0.0, 1.0)).')
+
+    def residual(*fields):
+        u = _pick(fields, unknown)
+        return diff(u, *["t"] * order) - _given(value, u)
+
+    return Condition(region, residual)
+
+
+def periodic(domain, name: str, unknown: str | None = None) -> Condition:
+    """u and its derivative along ``name`` agree at both ends of the coordinate (weakly; ``Box(periodic=...)`` exactly)."""
+    face = domain.face(name, 0)
+    position = domain.names.index(name)
+    lower, upper = domain.ranges[position]
+
+    def shift(x: Tensor) -> Tensor:
+        moved = x.clone()
+        moved[:, position] += upper - lower
+        return moved
+
+    def residual(*fields):
+        fields = tuple(f for f in fields if isinstance(f, Field))
+        half = len(fields) // 2
+        u, image = _pick(fields[:half], unknown), _pick(fields[half:], unknown)
+        return u - image, diff(u, name) - diff(image, name)
+
+    return Condition(face, residual, (shift,))
+
