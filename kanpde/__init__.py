@@ -8,13 +8,39 @@ from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
 from kanpde.optimizers.first_order import LBFGS, Adam
 from kanpde.optimizers.lm import LM
+from kanpde.phases import Phase, Sampling
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
-from kanpde.solve import Phase, Sampling, solve
+from kanpde.solve import solve
+from kanpde.version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
-    "KAN", "LBFGS", "LM", "MLP", "Adam", "Ansatz", "Box", "Condition", "Field", "InputError", "Phase", "Points",
-    "Problem", "Region", "Sampling", "Solution", "Vector", "diff", "dirichlet", "divergence", "gradient", "initial",
-    "laplacian", "neumann", "periodic", "robin", "solve",
+    "KAN",
+    "LBFGS",
+    "LM",
+    "MLP",
+    "Adam",
+    "Ansatz",
+    "Box",
+    "Condition",
+    "Field",
+    "InputError",
+    "Phase",
+    "Points",
+    "Problem",
+    "Region",
+    "Sampling",
+    "Solution",
+    "Vector",
+    "__version__",
+    "diff",
+    "dirichlet",
+    "divergence",
+    "gradient",
+    "initial",
+    "laplacian",
+    "neumann",
+    "periodic",
+    "robin",
+    "solve",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Real
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -35,11 +36,14 @@ class Context:
         return self.names.index(name)
 
 
-def _merge(a: Tensor | float, b: Tensor | float, product: bool = False) -> Tensor | float:
-    """a + b or a b in which an exact Python zero costs nothing."""
-    if product:
-        return 0.0 if _is_zero(a) or _is_zero(b) else a * b
+def _plus(a: Tensor | float, b: Tensor | float) -> Tensor | float:
+    """a + b, in which an exact Python zero costs nothing."""
     return b if _is_zero(a) else a if _is_zero(b) else a + b
+
+
+def _times(a: Tensor | float, b: Tensor | float) -> Tensor | float:
+    """a b, in which an exact Python zero stays one."""
+    return 0.0 if _is_zero(a) or _is_zero(b) else a * b
 
 
 def _is_zero(a: Tensor | float) -> bool:
@@ -151,7 +155,9 @@ class Field:
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         name = function.__name__.strip("_")
-        context = next(a.context for a in args if isinstance(a, Field))
+        context = next((a.context for a in args if isinstance(a, Field)), None)
+        if context is None:
+            raise InputError(f"torch.{name} does not take lists of fields. Combine them with + - * / or torch.where.")
         if name in _BINARY and len(args) == 2 and not kwargs:
             a, b = (_as_field(a, context) for a in args)
             return _BINARY[name](a, b)
@@ -169,7 +175,8 @@ class Field:
         )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        function = getattr(torch, {"power": "pow", "absolute": "abs"}.get(ufunc.__name__, ufunc.__name__), None)
+        name = str(ufunc.__name__)
+        function = getattr(torch, {"power": "pow", "absolute": "abs"}.get(name, name), None)
         if method != "__call__" or kwargs or function is None:
             return NotImplemented
         return Field.__torch_function__(function, (Field,), tuple(inputs))
@@ -238,9 +245,10 @@ def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field
     """A leaf whose components come from ``read``; ``name`` is the unknown's."""
 
     def rule(key: Key) -> Tensor:
-        order = 2 if key == LAPLACIAN else len(key)
-        if order > MAX_ORDER:
-            raise InputError(f"A derivative of order {order} of {name} was asked for; orders up to {MAX_ORDER} exist.")
+        if len(key) > MAX_ORDER:
+            raise InputError(
+                f"A derivative of order {len(key)} of {name} was asked for; orders up to {MAX_ORDER} exist."
+            )
         return read(key)
 
     return Field(context, rule, name)
@@ -280,12 +288,14 @@ def _as_field(a, context: Context) -> Field:
                 f"({len(context.x)},). Select one column, for example `a[:, 0]`."
             )
         return _data(context, a, "of one value per point")
-    if isinstance(a, (Real, Tensor)):
+    if isinstance(a, Tensor):
         return constant(context, a)
+    if isinstance(a, Real):
+        return constant(context, float(a))
     raise InputError(f"A {type(a).__name__} cannot be combined with a field; use numbers, tensors, fields.")
 
 
-def _value(a) -> Tensor:
+def _value(a: Field | Tensor | Real) -> Tensor | Real:
     return a.value if isinstance(a, Field) else a
 
 
@@ -297,8 +307,8 @@ def _linear(f: Field, g: Field, a: float, b: float) -> Field:
         left, right = f.component(key) if a else 0.0, g.component(key) if b else 0.0
         if a == 1.0 and b == -1.0 and isinstance(left, Tensor) and isinstance(right, Tensor):
             return left - right
-        scaled = [t if c == 1.0 else _merge(c, t, product=True) for c, t in ((a, left), (b, right))]
-        return _merge(*scaled)
+        scaled = [t if c == 1.0 else _times(c, t) for c, t in ((a, left), (b, right))]
+        return _plus(*scaled)
 
     return Field(f.context, rule)
 
@@ -316,8 +326,8 @@ def _product(f: Field, g: Field) -> Field:
             a = f.component(left)
             if _is_zero(a):
                 continue
-            product = _merge(a, g.component(right), product=True)
-            total = _merge(total, product if count == 1 else _merge(count, product, product=True))
+            product = _times(a, g.component(right))
+            total = _plus(total, product if count == 1 else _times(float(count), product))
         return total
 
     return Field(f.context, rule)
@@ -336,14 +346,14 @@ def compose(table: Table, g: Field) -> Field:
         if key == ():
             return derivative(0)
         total: Tensor | float = 0.0
-        order = 2 if key == LAPLACIAN else len(key)
+        order = len(key)
         for k, (blocks, count) in bell_terms(key, g.context.space):
             product: Tensor | float = float(count)
             for block in blocks:
-                product = _merge(product, g.component(block), product=True)
+                product = _times(product, g.component(block))
             if not _is_zero(product):
                 derivative(order)
-                total = _merge(total, _merge(derivative(k), product, product=True))
+                total = _plus(total, _times(derivative(k), product))
         return total
 
     return Field(g.context, rule)
@@ -374,14 +384,13 @@ def diff(u: Field, *names: str) -> Field:
 
 
 def _join(key: Key, positions: tuple[int, ...]) -> Key:
-    assert isinstance(key, tuple)
     return tuple(sorted((*key, *positions)))
 
 
 def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     total: Tensor | float = 0.0
     for value in values:
-        total = _merge(total, value)
+        total = _plus(total, value)
     return total
 
 
@@ -401,7 +410,11 @@ def divergence(v: Iterable[Field]) -> Field:
     return sum(rest, first)
 
 
-def laplacian(u):
+@overload
+def laplacian(u: Field) -> Field: ...
+@overload
+def laplacian(u: Vector) -> Vector: ...
+def laplacian(u: Field | Vector) -> Field | Vector:
     """The spatial Laplacian of a field (or of every entry of a vector), carried as one component where it can be."""
     if isinstance(u, Vector):
         return Vector(laplacian(f) for f in u)

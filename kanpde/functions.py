@@ -5,7 +5,7 @@ activations and the base function of KAN edges all use these.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from math import factorial, pi
 
 import numpy as np
@@ -23,7 +23,7 @@ def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def _autonomous_polynomials(rate: tuple[float, ...], order: int) -> tuple[tuple[float, ...], ...]:
     """Polynomials P_k with f^(k) = P_k(f) when f' = rate(f): P_0(f) = f and P_{k+1} = P_k' rate."""
     polynomial = np.polynomial.Polynomial([0.0, 1.0])
@@ -105,7 +105,7 @@ def _times_identity(inner: Table) -> Table:
     return table
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hermite(order: int) -> tuple[tuple[float, ...], ...]:
     """Coefficients of the probabilists' Hermite polynomials He_0 ... He_order."""
     return tuple(

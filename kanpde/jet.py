@@ -8,7 +8,7 @@ coordinate positions (``()`` the value, ``(0,)`` the first derivative along coor
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import combinations
 
 import torch
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from kanpde.functions import Table
 
-LAPLACIAN = "laplacian"
-Key = tuple[int, ...] | str
+Key = tuple[int, ...]
+LAPLACIAN: Key = (-1, -1)  # like a second derivative, along all of space at once
 
 
 def set_partitions(items: tuple[int, ...]) -> Iterable[list[tuple[int, ...]]]:
@@ -34,7 +34,7 @@ def set_partitions(items: tuple[int, ...]) -> Iterable[list[tuple[int, ...]]]:
                 yield [block, *others]
 
 
-@lru_cache(maxsize=None)
+@cache
 def bell_terms(key: Key, space: tuple[int, ...]) -> tuple[tuple[int, tuple[tuple[Key, ...], int]], ...]:
     r"""Terms of Faà di Bruno's formula $d^\alpha \varphi(g) = \sum_\pi \varphi^{(|\pi|)}(g) \prod_{B\in\pi} d^B g$.
 
@@ -44,12 +44,11 @@ def bell_terms(key: Key, space: tuple[int, ...]) -> tuple[tuple[int, tuple[tuple
     if key == LAPLACIAN:
         squares = tuple((2, (((i,), (i,)), 1)) for i in space)
         return ((1, ((LAPLACIAN,), 1)), *squares)
-    assert isinstance(key, tuple)
     counts = Counter(tuple(sorted(blocks)) for blocks in set_partitions(key))
     return tuple((len(blocks), (blocks, n)) for blocks, n in sorted(counts.items(), key=lambda c: len(c[0])))
 
 
-@lru_cache(maxsize=None)
+@cache
 def splits(key: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...]:
     """Terms of Leibniz' rule for d^key (f g): (positions for f, positions for g, multiplicity)."""
     counts: Counter[tuple[tuple[int, ...], tuple[int, ...]]] = Counter()
@@ -77,8 +76,7 @@ class JetSpace:
                 keys.update([LAPLACIAN, *((i,) for i in space)])
             else:
                 keys.update(tuple(sorted(c)) for n in range(len(key) + 1) for c in combinations(key, n))
-        tuples = sorted((k for k in keys if isinstance(k, tuple)), key=lambda k: (len(k), k))
-        return JetSpace(dim, (*tuples, *([LAPLACIAN] if LAPLACIAN in keys else [])), space)
+        return JetSpace(dim, tuple(sorted(keys, key=lambda k: (len(k), k == LAPLACIAN, k))), space)
 
     @cached_property
     def row(self) -> dict[Key, int]:
@@ -87,7 +85,7 @@ class JetSpace:
     @cached_property
     def order(self) -> int:
         """Highest order of derivative among the components."""
-        return max(2 if key == LAPLACIAN else len(key) for key in self.keys)
+        return max(len(key) for key in self.keys)
 
     @cached_property
     def terms(self) -> tuple[tuple[int, int, tuple[tuple[tuple[int, ...], int], ...]], ...]:
@@ -135,7 +133,7 @@ class _Compose(torch.autograd.Function):
     """Faà di Bruno with its gradient written out, so that a step needs no graph over the components."""
 
     @staticmethod
-    def forward(ctx, data: Tensor, table: Table, space: JetSpace) -> Tensor:
+    def forward(ctx, data: Tensor, table: Table, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         needs_gradient = ctx.needs_input_grad[0]
         values = table(data[0], space.order + int(needs_gradient))
         bells = space.bell(data)
@@ -155,8 +153,8 @@ class _Compose(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *gradients: Tensor):
-        (gradient,) = gradients
+    def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = grad_outputs
         space: JetSpace = ctx.space
         data, *saved = ctx.saved_tensors
         values, bells = saved[: space.order + 2], saved[space.order + 2 :]

@@ -168,8 +168,10 @@ class Objective:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """What is trained: the network's weights, then the problem's coefficients."""
-        own = [layer.weight for layer in self.model.layers] if isinstance(self.model, Network) else None
-        own = [p for p in self.model.parameters() if p.requires_grad] if own is None else own
+        if isinstance(self.model, Network):
+            own = [layer.weight for layer in self.model.layers]
+        else:
+            own = [p for p in self.model.parameters() if p.requires_grad]
         return own + ([self.coefficients] if self.coefficients is not None else [])
 
     def vector(self) -> Float[Tensor, " size"]:
@@ -195,7 +197,12 @@ class Objective:
                 self._heads[id(context)] = self.model.head(context.x, space)
         return self._heads[id(context)]
 
-    def _residuals(self, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor]) -> list[Tensor]:
+    def residuals_from(
+        self, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        """The condition's residuals, each (points,), from the network's components at the points and their images."""
+        if coefficients is None:
+            coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
         fields: list[Field] = []
         for context, rows in zip(site.contexts, components, strict=True):
             columns = [r.unbind(1) for r in rows]
@@ -205,7 +212,8 @@ class Objective:
         named = dict(zip(self.problem.parameters, coefficients, strict=True)) if coefficients else {}
         return residual_values(self.problem, site.name, site.condition, fields, named)
 
-    def _rows(self, context: Context, space: JetSpace) -> Rows:
+    def rows(self, context: Context, space: JetSpace) -> Rows:
+        """The network's components at a site's points or images."""
         if self.engine == "jets":
             assert isinstance(self.model, Network)
             return self.model.jet(context.x, space, self._head(context, space)).unbind(0)
@@ -216,10 +224,9 @@ class Objective:
 
     def residuals(self, site: Site) -> Float[Tensor, " rows"]:
         """The part of r that belongs to a site."""
-        coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
-        rows = [self._rows(context, site.space) for context in site.contexts]
+        rows = [self.rows(context, site.space) for context in site.contexts]
         scale = self._scale(site)
-        return torch.cat([scale * r for r in self._residuals(site, rows, coefficients)])
+        return torch.cat([scale * r for r in self.residuals_from(site, rows)])
 
     def losses(self) -> dict[str, Tensor]:
         """Per condition, its share of the loss."""
@@ -266,7 +273,7 @@ class Objective:
         spread = []
         if self.coefficients is not None:  # one value a point, so that their columns come out of the same backward pass
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
-        residuals = self._residuals(site, [trace[-1][1].unbind(0) for trace in traces], spread)
+        residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
         nodes = [output for trace in traces for _, output in trace]
         scale = self._scale(site)
         for k, residual in enumerate(residuals):

@@ -132,7 +132,7 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
 
 
 def periodic(domain, name: str, unknown: str | None = None) -> Condition:
-    """u and its derivative along ``name`` agree at both ends of the coordinate (weakly; ``Box(periodic=...)`` exactly)."""
+    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` does it exactly)."""
     face = domain.face(name, 0)
     position = domain.names.index(name)
     lower, upper = domain.ranges[position]
@@ -149,4 +149,3 @@ def periodic(domain, name: str, unknown: str | None = None) -> Condition:
         return u - image, diff(u, name) - diff(image, name)
 
     return Condition(face, residual, (shift,))
-

@@ -55,7 +55,10 @@ class Solution:
     def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
         """A condition's residuals at points x of its region."""
         points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
-        problem = replace(self.problem, conditions={name: self.problem.conditions[name]}, ansatz=_keep_all(self.problem))
+        ansatz = replace(self.problem.ansatz, satisfies=()) if self.problem.ansatz else None
+        problem = replace(
+            self.problem, conditions={name: self.problem.conditions[name]}, ansatz=ansatz
+        )
         coefficients = torch.tensor(list(self.coefficients.values()), dtype=x.dtype, device=x.device)
         objective = Objective(
             problem,
@@ -80,10 +83,6 @@ class Solution:
         is_torch = any(isinstance(c, Tensor) for c in coords)
         results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
         return results[0] if len(results) == 1 else tuple(results)
-
-
-def _keep_all(problem: Problem):
-    return replace(problem.ansatz, satisfies=()) if problem.ansatz else None
 
 
 def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, ask: Callable[..., Any]) -> Any:
@@ -127,6 +126,7 @@ class Errors:
 
     def all(self, model: nn.Module, derivatives: str) -> dict[str, dict[str, float]]:
         """Per unknown: relative L2, relative H1 (value and spatial gradient) and max error over max |exact|."""
+
         def ask(*unknowns: Field):
             return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
 

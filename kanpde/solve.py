@@ -1,7 +1,7 @@
 """From a problem, a model and phases to a solution."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, is_dataclass
 from math import isfinite, nan
 from time import perf_counter
 from typing import Any
@@ -9,111 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from kanpde.device import choose_device, choose_dtype
 from kanpde.domains import Points
-from kanpde.errors import InputError, suggest
+from kanpde.errors import InputError
 from kanpde.models.kan import KAN, KANNetwork
 from kanpde.models.layer import Network
 from kanpde.objective import Objective
-from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
+from kanpde.phases import Phase, Progress, Sampling, default_phases
 from kanpde.problem import Problem
 from kanpde.solution import Errors, Solution, at_points
 from kanpde.weights import automatic_weights
 
-POINTS_PER_PARAMETER = 8
-LEAST_POINTS, MOST_POINTS = 900, 20_000
 ERROR_SHARE = 0.05  # of the time may go into watching the error
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which points are trained on.
-
-    Args:
-        rule: "gauss", "chebyshev", "sobol" or "uniform".
-        interior: about how many points in conditions on the whole domain; None takes 8 for every parameter.
-        boundary: about how many in every other condition; None takes twice the density along a face.
-    """
-
-    rule: str = "gauss"
-    interior: int | None = None
-    boundary: int | None = None
-
-    def sizes(self, parameters: int, dim: int) -> tuple[int, int]:
-        """Points inside, and in each other condition, for a network with so many parameters in ``dim`` coordinates."""
-        interior = self.interior or min(max(POINTS_PER_PARAMETER * parameters, LEAST_POINTS), MOST_POINTS)
-        per_face = (2 * interior ** (1 / dim)) ** (dim - 1)
-        return interior, self.boundary or min(round(2 * dim * per_face), interior)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One stretch of training.
-
-    Args:
-        optimizer: a factory, for example ``LM()``.
-        steps: the most it takes.
-        grid: cells per input from here on; the network is refined on entry. Models without grids keep their size.
-        move_knots: hidden knots first move to where the values are.
-        window: the phase ends as stagnated when the loss fell by less than ``least`` over so many steps; 0 never does.
-        least: relative fall of the loss over the window that still counts as progress.
-        sampling: other points from here on.
-    """
-
-    optimizer: OptimizerFactory = field(default_factory=LM)
-    steps: int = 100
-    grid: int | None = None
-    move_knots: bool = False
-    window: int = 0
-    least: float = 0.1
-    sampling: Sampling | None = None
-
-    def __post_init__(self):
-        for name in ("steps", "grid"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(f"A phase's {name} must be a positive whole number, got {value}. Write {name}=10.")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What an observer of `solve` is told after every step; ``error`` is the last one measured."""
-
-    phase: int
-    phases: int
-    step: int
-    steps: int
-    loss: float
-    error: float
-    grid: int | None
-    parameters: int
-    seconds: float
-
-
-def default_phases() -> list[Phase]:
-    """Three nested grids, each trained by Levenberg-Marquardt until it stagnates."""
-    return [Phase(LM(), steps=100, grid=grid, window=10) for grid in (4, 8, 16)]
-
-
-def choose_device(device: str) -> torch.device:
-    """The device by name; "auto" is CUDA where it is present."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
-        raise InputError(f'Unknown device "{device}". {suggest(device, ("auto", "cpu", "cuda"))}')
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("CUDA was asked for, but this PyTorch finds no CUDA device. Write device=cpu or device=auto.")
-    return torch.device(device)
-
-
-def choose_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The precision by name: float64 or float32."""
-    known = {"float64": torch.float64, "float32": torch.float32}
-    if isinstance(dtype, str):
-        if dtype not in known:
-            raise InputError(f'Unknown dtype "{dtype}". {suggest(dtype, known)}')
-        return known[dtype]
-    return dtype
 
 
 def solve(
@@ -233,7 +141,9 @@ class _Run:
                     f"Write model.degree={order + 2}, or at least {order + 1}."
                 )
             if degree == order:
-                self.log(f"warning: at degree {degree} the residual jumps between cells; degree {order + 2} is smoother")
+                self.log(
+                    f"warning: at degree {degree} the residual jumps between cells; degree {order + 2} is smoother"
+                )
         if any(isinstance(phase.optimizer, LM) for phase in phases) and not isinstance(self.model, Network):
             raise InputError(f"LM needs a KAN or MLP of this package, not a {type(self.model).__name__}. "
                              "Use the phases of schedule=lbfgs or schedule=adam.")  # fmt: skip
@@ -320,18 +230,22 @@ class _Run:
                 good = before
                 losses.append(result.loss)
                 self._watch(step == phase.steps or result.reason is not None)
-                self.history.append({"step": len(self.history) + 1, "start": start, "phase": number, "grid": grid or nan,
-                                     "parameters": parameters, "loss": result.loss, "error": self.error,
-                                     "seconds": self.seconds})  # fmt: skip
-                self.observe(Progress(number, phases, step, phase.steps, result.loss, self.error, grid, parameters,
-                                      self.seconds))  # fmt: skip
+                progress = Progress(
+                    number, phases, step, phase.steps, result.loss, self.error, grid, parameters, self.seconds
+                )
+                self._record(progress, start)
+                self.observe(progress)
                 if result.reason is not None:
                     reason = result.reason
                     break
                 if self.time_limit is not None and self.seconds >= self.time_limit:
                     reason = f"time limit of {self.time_limit:g} s"
                     break
-                if phase.window and len(losses) > phase.window and losses[-1] > (1 - phase.least) * losses[-1 - phase.window]:
+                if (
+                    phase.window
+                    and len(losses) > phase.window
+                    and losses[-1] > (1 - phase.least) * losses[-1 - phase.window]
+                ):
                     reason = f"stagnated: under {phase.least:.0%} less loss in {phase.window} steps"
                     break
         except KeyboardInterrupt:
@@ -357,9 +271,25 @@ class _Run:
             suffix = "" if unknown == self.problem.unknowns[0] else f"_{unknown}"
             level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
         error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
-        self.log(f"{level['optimizer']}, {f'grid {grid}, ' if grid else ''}{parameters} parameters: {len(losses)} steps "
-                 f"in {level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({reason})")  # fmt: skip
+        self.log(
+            f"{level['optimizer']}, {f'grid {grid}, ' if grid else ''}{parameters} parameters: {len(losses)} steps in "
+            f"{level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({reason})"
+        )
         return level
+
+    def _record(self, progress: Progress, start: int) -> None:
+        self.history.append(
+            {
+                "step": len(self.history) + 1,
+                "start": start,
+                "phase": progress.phase,
+                "grid": progress.grid or nan,
+                "parameters": progress.parameters,
+                "loss": progress.loss,
+                "error": progress.error,
+                "seconds": progress.seconds,
+            }
+        )
 
     def _watch(self, last: bool) -> None:
         """Measures the error now and then, within its share of the time."""
@@ -379,6 +309,12 @@ class _Run:
         objective.assign(good)
         return f"non-finite loss{' in ' + ', '.join(broken) if broken else ''}; the last good weights are kept"
 
+    def _model_settings(self) -> dict[str, Any]:
+        """The factory by name with its arguments, from which the network can be built again."""
+        if is_dataclass(self.factory) and not isinstance(self.factory, type):
+            return {"name": type(self.factory).__name__, **asdict(self.factory)}
+        return {"name": type(self.factory).__name__}
+
     def solution(self) -> Solution:
         """What has been reached so far."""
         names = list(self.problem.parameters)
@@ -391,6 +327,7 @@ class _Run:
             "derivatives": self.derivatives,
             "rule": self.sampling.rule,
             "seconds": self.seconds,
+            "model": self._model_settings(),
             **self.used,
         }
         return Solution(

@@ -23,7 +23,7 @@ def heat(dim: int = 1, diffusivity: float = 0.1, end: float = 1.0) -> Problem:
         raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.")
     if not diffusivity > 0:
         raise InputError(f"diffusivity must be positive, got {diffusivity}; otherwise the problem is ill-posed.")
-    domain = Box(**{name: (0.0, 1.0) for name in COORDINATES[:dim]}, t=(0.0, end))
+    domain = Box(**dict.fromkeys(COORDINATES[:dim], (0.0, 1.0)), t=(0.0, end))
 
     def start(*coords):
         return prod(torch.sin(pi * c) for c in coords[:-1])

@@ -25,7 +25,7 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0) -> Problem:
     if solution in ("paper", "mixed") and dim != 2:
         raise InputError(f'solution "{solution}" is for dim=2, got dim={dim}.')
     exact, source = SOLUTIONS[solution]
-    domain = Box(**{name: (-1.0, 1.0) for name in COORDINATES[:dim]})
+    domain = Box(**dict.fromkeys(COORDINATES[:dim], (-1.0, 1.0)))
 
     def u_exact(*x):
         return exact(k, *x)
@@ -75,9 +75,7 @@ def _mixed_source(k, x, y):
     r"""With $a = e^{\sin(2x+y)}$ and $b = \cos 2xy$: $b \Delta a + 2 \nabla a \cdot \nabla b + a \Delta b$."""
     slope, bend = torch.cos(2 * x + y), torch.sin(2 * x + y)
     wave, slip = torch.cos(2 * x * y), torch.sin(2 * x * y)
-    return torch.exp(bend) * (
-        5 * (slope**2 - bend) * wave - 4 * slope * (2 * y + x) * slip - 4 * (x**2 + y**2) * wave
-    )
+    return torch.exp(bend) * (5 * (slope**2 - bend) * wave - 4 * slope * (2 * y + x) * slip - 4 * (x**2 + y**2) * wave)
 
 
 SOLUTIONS = {

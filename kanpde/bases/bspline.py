@@ -105,9 +105,9 @@ class BSpline(nn.Module):
         polynomials = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
         self._polynomials = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         self.knots = torch.empty_like(state_dict[prefix + "knots"], dtype=self.knots.dtype, device=self.knots.device)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._prepare()
 
     @property

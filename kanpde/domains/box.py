@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite, prod
 from numbers import Real
+from typing import Any
 
 import meshio
 import numpy as np
@@ -27,7 +28,7 @@ class Box:
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
-    def __init__(self, *, periodic: Sequence[str] = (), **ranges: tuple[float, float]):
+    def __init__(self, *, periodic: Sequence[Any] = (), **ranges: tuple[float, float]):
         if not ranges:
             raise InputError("A Box needs coordinates. Write Box(x=(0.0, 1.0), y=(0.0, 1.0)).")
         for name, limits in ranges.items():
@@ -58,7 +59,7 @@ class Box:
     @property
     def boundary(self) -> Region:
         """All spatial faces, for all times."""
-        faces = [{i: side} for i in self.space if i not in self.periodic for side in (0, 1)]
+        faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
             raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
         return self._region("boundary", faces)
@@ -70,7 +71,7 @@ class Box:
         i = self._position(name)
         if i in self.periodic:
             raise InputError(f'"{name}" is periodic and has no faces.')
-        return self._region(f"{name}={self.ranges[i][side]:g}", [{i: side}])
+        return self._region(f"{name}={self.ranges[i][side]:g}", [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
         """The slice with some coordinates held fixed, for example ``domain.at(t=0)``."""

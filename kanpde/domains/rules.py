@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from kanpde.errors import InputError, suggest
 
@@ -46,6 +45,8 @@ def unit_cube(
         w = np.stack(np.meshgrid(*[weights] * dim, indexing="ij"), axis=-1).reshape(-1, dim).prod(axis=1)
         return torch.as_tensor(x, device=device, dtype=dtype), torch.as_tensor(w, device=device, dtype=dtype)
     if rule == "sobol":
+        from scipy.stats import qmc  # as slow to import as torch
+
         seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device).item())
         sequence = qmc.Sobol(dim, scramble=True, rng=seed)
         x = torch.as_tensor(sequence.random_base2((n - 1).bit_length()), device=device, dtype=dtype)

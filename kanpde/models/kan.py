@@ -5,6 +5,7 @@ Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024, eq. 2.10-2.12, with the gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,15 @@ class KANLayer(Layer):
         super().__init__()
         self.basis = basis
         self.weight = nn.Parameter(weight)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        """Takes the weight of any grid, if it fits the knots that come with it."""
+        weight, knots = state_dict.get(f"{prefix}weight"), state_dict.get(f"{prefix}basis.knots")
+        if weight is not None and knots is not None:
+            shape = len(knots) * (knots.shape[1] - self.basis.degree), self.weight.shape[1]
+            if self.weight.shape != shape:
+                self.weight = nn.Parameter(self.weight.new_empty(shape))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def coefficients(self) -> Float[Tensor, "d_in size d_out"]:
@@ -84,18 +94,27 @@ class KANLayer(Layer):
 class KANNetwork(Network):
     """A stack of KAN layers whose grids can be refined and moved."""
 
+    def __init__(self, inputs: Inputs, layers: Sequence[KANLayer]):
+        super().__init__(inputs, layers)
+
+    @property
+    def edges(self) -> list[KANLayer]:
+        """The layers."""
+        return [layer for layer in self.layers if isinstance(layer, KANLayer)]
+
     @property
     def degree(self) -> int:
-        return self.layers[0].basis.degree
+        """Of the splines."""
+        return self.edges[0].basis.degree
 
     @property
     def grid(self) -> int:
         """Cells per input, of the finest layer."""
-        return max(layer.basis.cells for layer in self.layers)
+        return max(layer.basis.cells for layer in self.edges)
 
     def refine(self, grid: int) -> None:
         """Gives every layer ``grid`` cells per input."""
-        for layer in self.layers:
+        for layer in self.edges:
             layer.refine(grid)
 
     @torch.no_grad()
@@ -104,8 +123,9 @@ class KANNetwork(Network):
 
         The first layer keeps the coordinates' own range.
         """
-        y = self.layers[0](self.inputs(x))
-        for layer in self.layers[1:]:
+        first, *rest = self.edges
+        y = first(self.inputs(x))
+        for layer in rest:
             layer.update_grid(y, uniform_share, min_gap)
             y = layer(y)
 
@@ -114,7 +134,7 @@ class _EdgeFeatures(torch.autograd.Function):
     """Jets of all edge features by Faà di Bruno on the few functions that are non-zero, then placed."""
 
     @staticmethod
-    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Tensor:
+    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         needs_gradient = ctx.needs_input_grad[0]
         table, first = _local_table(basis, data[0], space.order + int(needs_gradient))
         local = torch.empty(*data.shape, table.shape[-1], dtype=data.dtype, device=data.device)
@@ -137,8 +157,8 @@ class _EdgeFeatures(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *gradients: Tensor):
-        (gradient,) = gradients
+    def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = grad_outputs
         space: JetSpace = ctx.space
         data, table, index, *bells = ctx.saved_tensors
         local = gradient.view(*data.shape, -1).gather(3, index.expand(*data.shape, -1))
@@ -212,7 +232,7 @@ class KAN:
         inputs = Inputs(ranges, periodic, device, dtype)
         widths = [inputs.size, *self.hidden, outputs]
         layers = []
-        for i, (d_in, d_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (d_in, d_out) in enumerate(pairwise(widths)):
             half = torch.full((d_in,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
             basis = BSpline(uniform_knots(-half, half, self.grid, self.degree), self.degree)
             layers.append(KANLayer(basis, self._start(basis, d_in, d_out, generator)))

@@ -3,6 +3,7 @@ r"""What a KAN and an MLP have in common: an input map, layers ``features(x) @ w
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import pi
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -66,7 +67,7 @@ class Inputs(nn.Module):
 def _order_along(key, i: int, space: JetSpace) -> int | None:
     """The order of the derivative ``key`` of a function of coordinate i alone; None where it vanishes."""
     if key == LAPLACIAN:
-        return 2 if i in space.space else None
+        return len(key) if i in space.space else None
     return len(key) if all(k == i for k in key) else None
 
 
@@ -99,7 +100,7 @@ class Network(nn.Module):
     def __init__(self, inputs: Inputs, layers: Sequence[Layer]):
         super().__init__()
         self.inputs = inputs
-        self.layers = nn.ModuleList(layers)
+        self.layers = cast(Sequence[Layer], nn.ModuleList(layers))
 
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
         y = self.inputs(x)
@@ -137,4 +138,4 @@ class Network(nn.Module):
 def check_hidden(hidden: Sequence[int]) -> None:
     """Refuses widths that no network has."""
     if any(not isinstance(width, int) or width < 1 for width in hidden):
-        raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}. Write hidden=[8] or [8,8].")
+        raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}. Write hidden=[8].")

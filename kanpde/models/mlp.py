@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 import torch
@@ -79,7 +80,7 @@ class MLP:
         inputs = Inputs(ranges, periodic, device, dtype)
         widths = [inputs.size, *self.hidden, outputs]
         layers = []
-        for i, (d_in, d_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (d_in, d_out) in enumerate(pairwise(widths)):
             weight = torch.randn(d_in + 1, d_out, generator=generator, device=device, dtype=dtype)
             weight *= sqrt(2 / (d_in + d_out)) * (self.scale if i == 0 else 1.0)
             weight[-1] = 0.0

@@ -4,7 +4,7 @@ A factory is called with an `Objective` and gives an object whose ``step()`` ret
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kanpde.objective import Objective
 
@@ -24,12 +24,14 @@ class Step:
     details: dict[str, float] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """Improves the objective's parameters in place."""
 
     def step(self) -> Step: ...
 
 
+@runtime_checkable
 class OptimizerFactory(Protocol):
     """Makes an optimizer for an objective whose points and grid stay as they are."""
 

@@ -37,7 +37,7 @@ class _Adam:
         loss = self.objective.loss()
         loss.backward()
         self.optimizer.step()
-        rate = self.schedule.get_last_lr()[0]
+        rate = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
         return Step(loss.item(), None, {"lr": rate})
 

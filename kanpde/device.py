@@ -1,0 +1,26 @@
+"""Devices and precisions by name."""
+
+import torch
+
+from kanpde.errors import InputError, suggest
+
+
+def choose_device(device: str) -> torch.device:
+    """The device by name; "auto" is CUDA where it is present."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
+        raise InputError(f'Unknown device "{device}". {suggest(device, ("auto", "cpu", "cuda"))}')
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("CUDA was asked for, but this PyTorch finds no CUDA device. Write device=cpu or device=auto.")
+    return torch.device(device)
+
+
+def choose_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """The precision by name: float64 or float32."""
+    known = {"float64": torch.float64, "float32": torch.float32}
+    if isinstance(dtype, str):
+        if dtype not in known:
+            raise InputError(f'Unknown dtype "{dtype}". {suggest(dtype, known)}')
+        return known[dtype]
+    return dtype

@@ -1,0 +1,86 @@
+"""How training goes: on which points, with which optimizer, on which grids."""
+
+from dataclasses import dataclass, field
+
+from kanpde.errors import InputError
+from kanpde.optimizers import OptimizerFactory
+from kanpde.optimizers.lm import LM
+
+POINTS_PER_PARAMETER = 8
+LEAST_POINTS, MOST_POINTS = 900, 20_000
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which points are trained on.
+
+    Args:
+        rule: "gauss", "chebyshev", "sobol" or "uniform".
+        interior: about how many points in conditions on the whole domain; None takes 8 for every parameter.
+        boundary: about how many in every other condition; None takes twice the density along a face.
+    """
+
+    rule: str = "gauss"
+    interior: int | None = None
+    boundary: int | None = None
+
+    def sizes(self, parameters: int, dim: int) -> tuple[int, int]:
+        """Points inside, and in each other condition, for a network with so many parameters in ``dim`` coordinates."""
+        interior = self.interior or min(max(POINTS_PER_PARAMETER * parameters, LEAST_POINTS), MOST_POINTS)
+        per_face = (2 * interior ** (1 / dim)) ** (dim - 1)
+        return interior, self.boundary or min(round(2 * dim * per_face), interior)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training.
+
+    Args:
+        optimizer: a factory, for example ``LM()``.
+        steps: the most it takes.
+        grid: cells per input from here on; the network is refined on entry. Models without grids keep their size.
+        move_knots: hidden knots first move to where the values are.
+        window: the phase ends as stagnated when the loss fell by less than ``least`` over so many steps; 0 never does.
+        least: relative fall of the loss over the window that still counts as progress.
+        sampling: other points from here on.
+    """
+
+    optimizer: OptimizerFactory = field(default_factory=LM)
+    steps: int = 100
+    grid: int | None = None
+    move_knots: bool = False
+    window: int = 0
+    least: float = 0.1
+    sampling: Sampling | None = None
+
+    def __post_init__(self):
+        for name in ("steps", "grid"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"A phase's {name} must be a positive whole number, got {value}. Write {name}=10.")
+
+    def stagnates(self, losses: list[float]) -> bool:
+        """Whether the last ``window`` losses show too little progress."""
+        if not self.window or len(losses) <= self.window:
+            return False
+        return losses[-1] > (1 - self.least) * losses[-1 - self.window]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an observer of `solve` is told after every step; ``error`` is the last one measured."""
+
+    phase: int
+    phases: int
+    step: int
+    steps: int
+    loss: float
+    error: float
+    grid: int | None
+    parameters: int
+    seconds: float
+
+
+def default_phases() -> list[Phase]:
+    """Three nested grids, each trained by Levenberg-Marquardt until it stagnates."""
+    return [Phase(LM(), steps=100, grid=grid, window=10) for grid in (4, 8, 16)]

@@ -1,0 +1,69 @@
+"""Shared helpers; shapes in annotations are checked while the tests run."""
+
+import importlib.util
+import pkgutil
+from itertools import product
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+SHAPED = ["kanpde.bases", "kanpde.models", "kanpde.domains", "kanpde.objective"]  # where shapes are annotated
+
+with install_import_hook(SHAPED, "typecheck.check"):
+    import kanpde.bases
+    import kanpde.models
+    import kanpde.models.kan
+    import kanpde.models.mlp
+    import kanpde.objective
+    import kanpde.optimizers
+    import kanpde.solve
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+ROOT = Path(__file__).parents[1]
+
+
+def load_problem(name):
+    """The function of a problem's file, without the package knowing about it."""
+    spec = importlib.util.spec_from_file_location(f"problem_{name}", ROOT / "problems" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+PROBLEMS = sorted(p.stem for p in (ROOT / "problems").glob("*.py") if p.stem != "__init__")
+VARIANTS = {
+    "poisson": [{}, {"dim": 1}, {"dim": 3}, {"solution": "paper"}, {"solution": "cosines", "dim": 5},
+                {"solution": "mixed"}],
+    "heat": [{}, {"dim": 2}, {"dim": 3, "diffusivity": 0.02}],
+    "helmholtz": [{}, {"a1": 2.0, "a2": 3.0, "k": 5.0}],
+}  # fmt: skip
+
+
+def problem_cases():
+    """(name, arguments) of every problem in the folder; one that is new is tested with its defaults."""
+    return [(name, arguments) for name in PROBLEMS for arguments in VARIANTS.get(name, [{}])]
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(7)
+
+
+def all_keys(dim, order):
+    """Every multi-index up to an order."""
+    keys = {tuple(sorted(k)) for n in range(order + 1) for k in product(range(dim), repeat=n)}
+    return sorted(keys, key=lambda k: (len(k), k))
+
+
+def optimizer_factories():
+    """Every optimizer in the package, found by looking into it."""
+    found = {}
+    for info in pkgutil.iter_modules(kanpde.optimizers.__path__):
+        module = importlib.import_module(f"kanpde.optimizers.{info.name}")
+        for name, value in vars(module).items():
+            if isinstance(value, type) and value.__module__ == module.__name__ and name[0] != "_":
+                found[name] = value
+    return found

@@ -1,0 +1,129 @@
+"""Field algebra against hand-made derivatives and autograd."""
+
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+
+from kanpde import InputError, Vector, diff, divergence, gradient, laplacian
+from kanpde.field import Context, coordinate, unknown
+from kanpde.jet import LAPLACIAN
+
+
+def context(names=("x", "y"), n=25):
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(n, len(names), generator=generator, dtype=torch.float64) + 0.5
+    space = tuple(i for i, name in enumerate(names) if name != "t")
+    return Context(names, space, x, normal=torch.ones_like(x))
+
+
+def by_autograd(function, x, *positions):
+    """The partial derivative of a function of columns."""
+    x = x.detach().requires_grad_()
+    value = function(*x.unbind(1))
+    for i in positions:
+        value = torch.autograd.grad(value.sum(), x, create_graph=True)[0][:, i]
+    return value.detach()
+
+
+EXPRESSIONS = {
+    "product": lambda x, y: x**3 * torch.sin(2 * y) * x,
+    "quotient": lambda x, y: (x * y) / (1 + x**2) + 2.0 / y,
+    "nested": lambda x, y: torch.exp(torch.sin(2 * x + y)) * torch.cos(2 * x * y),
+    "powers": lambda x, y: torch.sqrt(x) * y**2.5 - 2.0**x + x**y,
+    "others": lambda x, y: torch.tanh(x * y) + torch.log(x) - torch.atan(x + y) * torch.sigmoid(y) + abs(x) - (-y),
+    "where": lambda x, y: torch.where(x > 1.0, x * y, torch.sin(x) - y),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+@pytest.mark.parametrize("along", [(), ("x",), ("y",), ("x", "y"), ("x", "x", "y"), ("y",) * 4, ("x", "x", "y", "y")])
+def test_expressions(name, along):
+    c = context()
+    field = diff(EXPRESSIONS[name](coordinate(c, 0), coordinate(c, 1)), *along)
+    wanted = by_autograd(EXPRESSIONS[name], c.x, *(c.position(a) for a in along))
+    assert torch.allclose(field.value, wanted, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_collapsed_laplacian(name):
+    c = context()
+    field = EXPRESSIONS[name](coordinate(c, 0), coordinate(c, 1))
+    wanted = by_autograd(EXPRESSIONS[name], c.x, 0, 0) + by_autograd(EXPRESSIONS[name], c.x, 1, 1)
+    assert torch.allclose(laplacian(field).value, wanted, rtol=1e-10, atol=1e-10)
+    four = sum(by_autograd(EXPRESSIONS[name], c.x, i, i, j, j) for i in (0, 1) for j in (0, 1))
+    assert torch.allclose(laplacian(laplacian(field)).value, four, rtol=1e-9, atol=1e-9)
+    slope = diff(laplacian(field), "x")
+    three = by_autograd(EXPRESSIONS[name], c.x, 0, 0, 0) + by_autograd(EXPRESSIONS[name], c.x, 0, 1, 1)
+    assert torch.allclose(slope.value, three, rtol=1e-10, atol=1e-10)
+
+
+def test_vector_calculus():
+    c = context(("x", "y", "t"))
+    x, y, t = (coordinate(c, i) for i in range(3))
+    k, u = 1 + x**2, torch.sin(x) * y * t
+    flux = divergence(k * gradient(u)).value
+    px, py, pt = c.x.unbind(1)
+    wanted = 2 * px * torch.cos(px) * py * pt - (1 + px**2) * torch.sin(px) * py * pt
+    assert torch.allclose(flux, wanted, rtol=1e-12)
+    assert len(gradient(u)) == 2, "time is not space"
+    assert torch.allclose(gradient(u).dot(u.normal).value, (gradient(u)[0] + gradient(u)[1]).value)
+    assert isinstance(gradient(u) - 2.0 * gradient(u) / 3.0, Vector)
+    assert torch.allclose(laplacian(Vector([u, x**3]))[1].value, 6 * px)
+    assert torch.allclose((px * gradient(u))[1].value, px * torch.sin(px) * pt), "a tensor from the left"
+
+
+def test_numbers_and_numpy_functions_mix():
+    c = context()
+    x, y = coordinate(c, 0), coordinate(c, 1)
+    px, py = c.x.unbind(1)
+    assert torch.allclose(np.sin(pi * x).value, torch.sin(pi * px))
+    assert torch.allclose((np.float64(2.0) * x - 1 / y + torch.tensor(3.0)).value, 2 * px - 1 / py + 3)
+    assert torch.allclose((px - x * py).value, px - px * py), "a tensor from the left"
+    assert torch.allclose((px / (x + py)).value, px / (px + py))
+
+
+def test_asks_for_components_only_when_needed():
+    c = context(("x", "y", "t"))
+    asked = set()
+
+    def read(key):
+        asked.add(key)
+        return torch.ones(len(c.x), dtype=torch.float64)
+
+    u = unknown(c, "u", read)
+    (diff(u, "t") - laplacian(u) + u * diff(u, "x")).value  # noqa: B018 (asking is the point)
+    assert asked == {(2,), LAPLACIAN, (), (0,)}
+    one = context(("x", "t"))
+    asked.clear()
+    laplacian(unknown(one, "u", read)).value  # noqa: B018
+    assert asked == {(0, 0)}, "in one spatial dimension the Laplacian is the second derivative"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda x, u: diff(u, "z"), 'no coordinate "z"'),
+        (lambda x, u: diff(u, *["x"] * 5).value, "order 5"),
+        (lambda x, u: laplacian(u * x.value).value, "derivative of a plain tensor"),
+        (lambda x, u: u * torch.ones(3), "shape (3,)"),
+        (lambda x, u: u + "one", "str"),
+        (lambda x, u: float(u), "torch.sin"),
+        (lambda x, u: 1.0 if u > x and u else 0.0, ""),
+        (lambda x, u: torch.stack([u, x]), "torch.stack"),
+        (lambda x, u: divergence([u]), "one per spatial coordinate"),
+    ],
+)
+def test_mistakes_are_explained(build, message):
+    c = context()
+    u = unknown(c, "u", lambda key: c.x[:, 0])
+    with pytest.raises((InputError, RuntimeError)) as caught:
+        build(coordinate(c, 0), u)
+    assert message in str(caught.value)
+
+
+def test_normal_exists_only_on_boundaries():
+    c = Context(("x",), (0,), torch.ones(3, 1))
+    with pytest.raises(InputError, match="no boundary"):
+        coordinate(c, 0).normal  # noqa: B018

@@ -1,0 +1,116 @@
+"""Networks: sizes, starts, refinement, moved knots, periodicity."""
+
+import pytest
+import torch
+
+from kanpde import KAN, MLP, InputError
+from kanpde.jet import LAPLACIAN, JetSpace
+
+SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def points(n=200, seed=0, spread=1.0):
+    unit = torch.rand(n, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.tensor([0.0, 1.0]) + (2 * unit - 1) * spread
+
+
+def test_parameter_counts_are_exact():
+    assert count(KAN([4, 3], degree=5, grid=6)(SQUARE, 2)) == (6 + 5 + 1) * (2 * 4 + 4 * 3 + 3 * 2)
+    assert count(MLP([8, 5])(SQUARE, 1)) == 3 * 8 + 9 * 5 + 6
+    assert count(MLP([8])(SQUARE, 1, periodic=[0])) == 4 * 8 + 9, "a periodic coordinate gives two inputs"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("degree", [3, 7])
+def test_start_passes_its_spread_on(depth, degree):
+    """What leaves every layer has a standard deviation near 1 at the start, at all depths."""
+    x = points(500)
+    for seed in range(3):
+        network = KAN([8] * depth, degree=degree)(SQUARE, 1, generator=torch.Generator().manual_seed(seed))
+        y = network.inputs(x)
+        for layer in network.layers[:-1]:
+            y = layer(y).detach()
+            assert 0.15 < float(y.std()) < 4.0
+
+
+def test_edge_functions_are_the_layer():
+    network = KAN([3], degree=3)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    layer = network.layers[0]
+    x = network.inputs(points())
+    assert torch.allclose(layer.edges(x).sum(1), layer(x), atol=1e-13)
+
+
+@pytest.mark.parametrize("hidden", [[3], [3, 4]])
+@pytest.mark.parametrize("degree", [3, 5, 7])
+def test_nested_refinement_changes_nothing(hidden, degree):
+    """Values and Laplacians, also where values leave the grids."""
+    network = KAN(hidden, degree=degree, grid=3)(SQUARE, 1, generator=torch.Generator().manual_seed(1))
+    x = points(spread=1.1)
+    space = JetSpace.spanned([LAPLACIAN], 2, (0, 1))
+    with torch.no_grad():
+        before = network.jet(x, space)
+        size = count(network)
+        network.refine(6)
+        network.refine(12)
+        after = network.jet(x, space)
+    assert count(network) > size and network.grid == 12
+    assert float((after[0] - before[0]).abs().max() / before[0].abs().max()) <= 1e-12
+    assert torch.allclose(after, before, rtol=1e-9, atol=1e-9 * float(before.abs().max()))
+
+
+def test_moved_knots_follow_the_samples():
+    network = KAN([3], degree=3, grid=8)(SQUARE, 1, generator=torch.Generator().manual_seed(1))
+    x = points(2000)
+    before = network(x).detach()
+    hidden = network.layers[0](network.inputs(x)).detach()
+    network.update_grid(x, uniform_share=0.2, min_gap=0.3)
+    basis = network.layers[1].basis
+    assert not basis.uniform
+    steps = basis.breakpoints.diff(dim=1)
+    equal = (basis.breakpoints[:, -1] - basis.breakpoints[:, 0]) / 8
+    assert bool((steps >= 0.3 * equal[:, None] * (1 - 1e-9)).all()), "no cell is narrower than the minimum gap"
+    assert torch.allclose(basis.breakpoints[:, 0], hidden.min(0).values, atol=1e-9)
+    assert torch.allclose(basis.breakpoints[:, -1], hidden.max(0).values, atol=1e-9)
+    assert float((network(x) - before).abs().max()) < 0.1 * float(before.abs().max())
+
+
+def test_moved_knots_survive_equal_samples():
+    network = KAN([2], degree=3, grid=4)(SQUARE, 1, generator=torch.Generator().manual_seed(1))
+    network.update_grid(torch.zeros(50, 2, dtype=torch.float64))
+    assert bool(network(points()).isfinite().all())
+
+
+@pytest.mark.parametrize("factory", [KAN([3]), MLP([5])])
+def test_periodic_coordinates_are_exactly_periodic(factory):
+    network = factory(SQUARE, 1, periodic=[0], generator=torch.Generator().manual_seed(0))
+    x = points()
+    shifted = x + torch.tensor([2.0, 0.0])
+    space = JetSpace.spanned([(0, 0), (0, 1)], 2, (0, 1))
+    assert torch.allclose(network.jet(x, space), network.jet(shifted, space), atol=1e-11)
+
+
+@pytest.mark.parametrize("factory", [KAN([3]), MLP([5])])
+def test_generator_decides_everything(factory):
+    a, b, c = (factory(SQUARE, 1, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(a.layers[0].weight, b.layers[0].weight)
+    assert not torch.equal(a.layers[0].weight, c.layers[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: KAN([0]), "hidden"),
+        (lambda: KAN(grid=0), "grid must be a whole number of at least 1"),
+        (lambda: KAN(degree=0), "degree"),
+        (lambda: KAN(gain=-1.0), "gain"),
+        (lambda: MLP(activation="relu6"), "activation"),
+        (lambda: MLP(activation="tan"), 'Did you mean "tanh"'),
+    ],
+)
+def test_bad_sizes_are_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

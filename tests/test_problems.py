@@ -1,0 +1,87 @@
+"""Every problem's exact solution through its own residuals; planted mistakes are caught."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import PROBLEMS, load_problem, problem_cases
+
+from kanpde import Condition
+from kanpde.field import Context, coordinate, unknown
+
+CASES = problem_cases()
+
+
+def relative_residual(problem, name, condition, solution):
+    """max |residual| over the largest term: of the solution, and of its derivatives that the residual is made of."""
+    points = condition.region.sample("sobol", 64)
+    domain = problem.domain
+    inside = domain.interior.sample("sobol", 64).x
+    scale = problem.exact(*inside.unbind(1))
+    largest = [float(torch.stack(scale if isinstance(scale, tuple) else (scale,)).abs().max())]
+    fields = []
+    for x in [points.x, *(image(points.x) for image in condition.maps)]:
+        context = Context(domain.names, domain.space, x, points.normal)
+        coords = [coordinate(context, i) for i in range(x.shape[1])]
+        values = solution(*coords)
+        for index, value in enumerate(values if isinstance(values, tuple) else (values,)):
+
+            def read(key, value=value, x=x):
+                component = torch.as_tensor(value.component(key), dtype=x.dtype).expand(len(x))
+                largest.append(float(component.abs().max()))
+                return component
+
+            fields.append(unknown(context, problem.unknowns[index], read))
+    result = condition.residual(*fields, *([dict(problem.parameters)] if problem.parameters else []))
+    residuals = [r.value for r in (result if isinstance(result, tuple) else (result,))]
+    return max(float(r.abs().max()) for r in residuals) / max(largest)
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
+def test_exact_solution_satisfies_every_condition(name, arguments):
+    problem = load_problem(name)(**arguments)
+    for label, condition in problem.conditions.items():
+        assert relative_residual(problem, label, condition, problem.exact) <= 1e-10, label
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
+@pytest.mark.parametrize("factor", [-1.0, 1.01])
+def test_planted_mistakes_are_caught(name, arguments, factor):
+    """A sign error or a factor in the solution is seen by some condition."""
+    problem = load_problem(name)(**arguments)
+    found = [relative_residual(problem, label, condition, lambda *x: factor * problem.exact(*x))
+             for label, condition in problem.conditions.items()]  # fmt: skip
+    assert max(found) > 1e-3
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_planted_mistake_in_the_operator_is_caught(name):
+    """Every derivative that the interior residual reads matters: flipping its sign breaks the exact solution."""
+    problem = load_problem(name)()
+    condition = problem.conditions["pde"]
+    points = condition.region.sample("sobol", 64)
+    context = Context(problem.domain.names, problem.domain.space, points.x)
+    asked = set()
+
+    def run(flipped=None):
+        value = problem.exact(*[coordinate(context, i) for i in range(points.x.shape[1])])
+
+        def read(key):
+            asked.add(key)
+            return value.component(key) * (-1.0 if key == flipped else 1.0)
+
+        return float(condition.residual(unknown(context, "u", read)).value.abs().max())
+
+    assert run() < 1e-10
+    assert asked
+    for key in sorted(asked):
+        assert run(flipped=key) > 1e-3, key
+
+
+def test_a_wrong_source_is_caught():
+    """The check itself: a problem whose source has the wrong sign does not pass."""
+    problem = load_problem("poisson")()
+    right = problem.conditions["pde"].residual
+    wrong = Condition(problem.domain.interior, lambda u: right(-u))
+    broken = replace(problem, conditions={"pde": wrong})
+    assert relative_residual(broken, "pde", wrong, broken.exact) > 1e-3
