@@ -12,6 +12,7 @@ from kanpde.phases import Phase, Sampling
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
 from kanpde.solve import solve
+from kanpde.store import Output, load, save
 from kanpde.version import __version__
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Condition",
     "Field",
     "InputError",
+    "Output",
     "Phase",
     "Points",
     "Problem",
@@ -39,8 +41,10 @@ __all__ = [
     "gradient",
     "initial",
     "laplacian",
+    "load",
     "neumann",
     "periodic",
     "robin",
+    "save",
     "solve",
-]  # fmt: skip
+]

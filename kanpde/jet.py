@@ -113,6 +113,14 @@ class JetSpace:
             result.append(total)
         return result
 
+    def chain(self, values: list[Tensor], bells: list[Tensor]) -> list[Tensor]:
+        """The rows of the jet of φ(g), from φ's derivatives ``values`` at g and the `bell` polynomials of g."""
+        rows: list[Tensor | None] = [values[0]] + [None] * (len(self.keys) - 1)
+        for (row, order, _), bell in zip(self.terms, bells, strict=True):
+            so_far = rows[row]
+            rows[row] = values[order] * bell if so_far is None else so_far.addcmul_(values[order], bell)
+        return [row for row in rows if row is not None]
+
     def add_bell_gradient(self, data: Tensor, gradients: list[Tensor], into: Tensor) -> None:
         """Adds to ``into`` the pull-back of ``gradients`` (one per term) through `bell`."""
         for (_, _, products), gradient in zip(self.terms, gradients, strict=True):
@@ -137,15 +145,7 @@ class _Compose(torch.autograd.Function):
         needs_gradient = ctx.needs_input_grad[0]
         values = table(data[0], space.order + int(needs_gradient))
         bells = space.bell(data)
-        out = torch.empty_like(data)
-        out[0] = values[0]
-        written = {0}
-        for (row, order, _), bell in zip(space.terms, bells, strict=True):
-            if row in written:
-                out[row].addcmul_(values[order], bell)
-            else:
-                torch.mul(values[order], bell, out=out[row])
-                written.add(row)
+        out = torch.stack(space.chain(values, bells))
         if needs_gradient:
             ctx.save_for_backward(data, *values, *bells)
             ctx.space = space

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,9 +55,7 @@ class Solution:
         """A condition's residuals at points x of its region."""
         points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
         ansatz = replace(self.problem.ansatz, satisfies=()) if self.problem.ansatz else None
-        problem = replace(
-            self.problem, conditions={name: self.problem.conditions[name]}, ansatz=ansatz
-        )
+        problem = replace(self.problem, conditions={name: self.problem.conditions[name]}, ansatz=ansatz)
         coefficients = torch.tensor(list(self.coefficients.values()), dtype=x.dtype, device=x.device)
         objective = Objective(
             problem,
@@ -76,7 +73,7 @@ class Solution:
             raise InputError(f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); "
                              f"got {len(coords)}.")  # fmt: skip
         like = next(self.model.parameters())
-        tensors = [torch.as_tensor(np.asarray(c) if not isinstance(c, Tensor) else c).to(like) for c in coords]
+        tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
         shape = torch.broadcast_shapes(*[t.shape for t in tensors])
         x = torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1)
         values = self.fields(x, lambda *unknowns: [transform(u).value for u in unknowns])

@@ -65,6 +65,8 @@ def solve(
     if starts < 1:
         raise InputError(f"starts must be at least 1, got {starts}.")
     if threads is not None:
+        if threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}. Write threads=1.")
         torch.set_num_threads(threads)
     run = _Run(problem, KAN() if model is None else model, sampling, dict(weights or {}), seed, choose_device(device),
                choose_dtype(dtype), time_limit, derivatives, observe, log)  # fmt: skip
@@ -301,7 +303,7 @@ class _Run:
 
     def _final_losses(self, objective: Objective) -> dict[str, float]:
         with torch.set_grad_enabled(self.derivatives == "autograd"):
-            return {name: float(value) for name, value in objective.losses().items()}
+            return {name: float(value.detach()) for name, value in objective.losses().items()}
 
     def _non_finite(self, objective: Objective, good: torch.Tensor) -> str:
         """Names the conditions that blew up and goes back to the last good weights."""

@@ -25,14 +25,16 @@ def basis(degree, grid, d_in=2, uniform=True):
 def test_equals_scipy(degree, uniform):
     b = basis(degree, 6, uniform=uniform)
     assert b.uniform == uniform
-    x = torch.stack([torch.linspace(float(p[0]), float(p[-1]) - 1e-9, 57, dtype=torch.float64) for p in b.breakpoints], 1)
+    x = torch.stack(
+        [torch.linspace(float(p[0]), float(p[-1]) - 1e-9, 57, dtype=torch.float64) for p in b.breakpoints], 1
+    )
     coefficients = torch.randn(2, b.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     table, first = b.table(x, degree)
     index = first[..., None] + torch.arange(degree + 1)
     for i in range(2):
         spline = Reference(b.knots[i].numpy(), coefficients[i].numpy(), degree)
         for order in range(degree + 1):
-            got = (table[order, :, i] * coefficients[i][index[:, i]]).sum(-1).numpy()
+            got = (table[order][:, i] * coefficients[i][index[:, i]]).sum(-1).numpy()
             wanted = (spline.derivative(order) if order else spline)(x[:, i].numpy())
             assert np.abs(got - wanted).max() <= 1e-10 * max(1.0, np.abs(wanted).max())
 
@@ -46,7 +48,7 @@ def test_one_polynomial_goes_on_outside(degree, uniform):
     value = b.dense(x)[:, 0] @ c
     slope = torch.autograd.grad(value.sum(), x)[0][:, 0]
     table, first = b.table(x.detach(), 1)
-    got = (table[1, :, 0] * c[first[:, 0, None] + torch.arange(degree + 1)]).sum(-1)
+    got = (table[1][:, 0] * c[first[:, 0, None] + torch.arange(degree + 1)]).sum(-1)
     assert torch.allclose(got, slope, rtol=1e-9, atol=1e-9)
     outside = x.detach()[:, 0] > float(b.breakpoints[0, -1])
     xs, ys = x.detach()[outside, 0].numpy(), value.detach()[outside].numpy()
@@ -109,7 +111,7 @@ def test_approximation_order(degree):
         c = torch.linalg.lstsq(b.dense(x)[:, 0], wanted[0], driver="gelsd").solution[:, 0]
         table, first = b.table(x, 2)
         for order in range(3):
-            got = (table[order, :, 0] * c[first[:, 0, None] + torch.arange(degree + 1)]).sum(-1)
+            got = (table[order][:, 0] * c[first[:, 0, None] + torch.arange(degree + 1)]).sum(-1)
             errors[order, j] = float((got - wanted[order][:, 0]).norm() / wanted[order].norm())
     for order in range(3):
         slope = -np.polyfit(np.log(grids), np.log(errors[order]), 1)[0]

@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).parents[1] / "kanpde"
 # from top to bottom: a file may import from files below it only
 LEVELS = [
     ["__main__"],
-    ["terminal", "configure"],
+    ["run"],
+    ["terminal", "problem_file"],
+    ["configure"],
     ["study"],
     ["store", "record", "output", "vtkhdf", "plots", "network_plot", "solution_plot"],
     ["solve"],
@@ -25,7 +27,7 @@ LEVELS = [
     ["bases"],
     ["jet"],
     ["functions"],
-    ["errors", "version"],
+    ["errors", "version", "folders"],
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -5,8 +5,6 @@ s = (x - midpoint) / width in [-1/2, 1/2]. Outside the grid the polynomial of th
 derivatives are of one function everywhere (C. de Boor, A Practical Guide to Splines, ch. IX-XI).
 """
 
-from math import perm
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -84,10 +82,24 @@ def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
     return matrix
 
 
+def _with_derivatives(polynomials: Tensor, order: int, width: float | None) -> Tensor:
+    """Coefficients of the functions and of their derivatives, side by side: (..., powers, functions).
+
+    The derivatives are in x where all cells have one ``width``, else in s.
+    """
+    powers = polynomials.shape[-2]
+    blocks = [polynomials]
+    for _ in range(order):
+        factors = torch.arange(1, powers, dtype=polynomials.dtype, device=polynomials.device)[:, None] / (width or 1.0)
+        blocks.append(nn.functional.pad(blocks[-1][..., 1:, :] * factors, (0, 0, 0, 1)))
+    return torch.cat(blocks, dim=-1)
+
+
 class BSpline(nn.Module):
     """B-splines of one ``degree`` for d_in inputs; ``size`` functions each. The knots are stored with the weights."""
 
     knots: Float[Tensor, "d_in knots"]
+    _polynomials: Tensor
 
     def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
         super().__init__()
@@ -102,8 +114,11 @@ class BSpline(nn.Module):
         steps = knots.diff(dim=1)
         self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e-10 * steps.max())
         array = knots.double().cpu().numpy()
+        equal = self.uniform and np.ptp(array[:, -1] - array[:, 0]) <= 1e-12 * np.ptp(array)
+        self._width = float(array[0, -1] - array[0, 0]) / (array.shape[1] - 1) if equal else None
         polynomials = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
-        self._polynomials = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
+        tensor = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
+        self.register_buffer("_polynomials", tensor, persistent=False)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         self.knots = torch.empty_like(state_dict[prefix + "knots"], dtype=self.knots.dtype, device=self.knots.device)
@@ -129,25 +144,20 @@ class BSpline(nn.Module):
 
     def table(
         self, x: Float[Tensor, "points d_in"], order: int
-    ) -> tuple[Float[Tensor, "orders points d_in local"], Int[Tensor, "points d_in"]]:
+    ) -> tuple[list[Float[Tensor, "points d_in local"]], Int[Tensor, "points d_in"]]:
         """Derivatives 0 ... ``order`` of the degree + 1 functions that are non-zero at x, and the first one's index."""
         cell, s, width = self.locate(x)
         powers = torch.stack([s**k for k in range(self.degree + 1)], dim=-1)
-        orders = []
-        for k in range(order + 1):
-            falling = [perm(j, k) for j in range(k, self.degree + 1)]
-            if not falling:
-                orders.append(torch.zeros_like(powers))
-                continue
-            lowered = powers[..., : len(falling)] * powers.new_tensor(falling)
-            polynomials = self._polynomials[..., k:, :]
-            if self.uniform:
-                values = lowered @ polynomials[0, 0]
-            else:
-                inputs = torch.arange(x.shape[1], device=x.device)
-                values = torch.einsum("pij,pijl->pil", lowered, polynomials[inputs, cell])
-            orders.append(values if k == 0 else values / (width**k)[..., None])
-        return torch.stack(orders), cell
+        polynomials = _with_derivatives(self._polynomials, order, self._width)
+        if self.uniform:
+            values = powers @ polynomials[0, 0]
+        else:
+            inputs = torch.arange(x.shape[1], device=x.device)
+            values = torch.einsum("pij,pijl->pil", powers, polynomials[inputs, cell])
+        orders = values.unflatten(-1, (order + 1, self.degree + 1)).unbind(-2)
+        if self._width is not None:
+            return list(orders), cell
+        return [values if k == 0 else values / (width**k)[..., None] for k, values in enumerate(orders)], cell
 
     def refined(self, grid: int) -> tuple["BSpline", NDArray]:
         """The basis with ``grid`` cells and the matrices (d_in, new, old) that carry coefficients over.
@@ -161,7 +171,8 @@ class BSpline(nn.Module):
         inner = self.breakpoints.double().cpu().numpy()
         where = np.linspace(0, self.cells, grid + 1)
         points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])
-        new = BSpline(knots_from_breakpoints(torch.as_tensor(points).to(self.knots), self.degree), self.degree)
+        breakpoints = torch.as_tensor(points, dtype=self.knots.dtype, device=self.knots.device)
+        new = BSpline(knots_from_breakpoints(breakpoints, self.degree), self.degree)
         if grid % self.cells == 0:
             fine = new.knots.double().cpu().numpy()
             return new, np.stack([refinement(o, f, self.degree) for o, f in zip(old, fine, strict=True)])

@@ -17,6 +17,8 @@ from kanpde.functions import silu
 from kanpde.jet import JetSpace
 from kanpde.models.layer import Inputs, Layer, Network, check_hidden
 
+LOCAL_COST = 2  # of a number in the local product against one in the dense product, measured
+
 
 class KANLayer(Layer):
     """Features [B_1(x_i) ... B_n(x_i), silu(x_i)] for every input i; ``weight`` is (d_in (n + 1), d_out)."""
@@ -26,14 +28,14 @@ class KANLayer(Layer):
         self.basis = basis
         self.weight = nn.Parameter(weight)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         """Takes the weight of any grid, if it fits the knots that come with it."""
         weight, knots = state_dict.get(f"{prefix}weight"), state_dict.get(f"{prefix}basis.knots")
         if weight is not None and knots is not None:
             shape = len(knots) * (knots.shape[1] - self.basis.degree), self.weight.shape[1]
             if self.weight.shape != shape:
                 self.weight = nn.Parameter(self.weight.new_empty(shape))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @property
     def coefficients(self) -> Float[Tensor, "d_in size d_out"]:
@@ -45,7 +47,21 @@ class KANLayer(Layer):
         return features.flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
-        return _EdgeFeatures.apply(data, self.basis, space)
+        splines, base, first = _LocalFeatures.apply(data, self.basis, space)
+        return _Place.apply(splines, base, first, self.basis.size)
+
+    def jet(self, data: Tensor, space: JetSpace) -> Tensor:
+        """The jet of the outputs, by whichever of two ways costs less: dense features, or only the rows that count.
+
+        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
+        """
+        basis, d_in, d_out = self.basis, data.shape[2], self.weight.shape[1]
+        if LOCAL_COST * (basis.degree + 1) * d_out > len(data) * basis.size:
+            return super().jet(data, space)
+        splines, base, first = _LocalFeatures.apply(data, basis, space)
+        start = first + (basis.size + 1) * torch.arange(d_in, device=first.device)
+        rows = nn.functional.embedding(_consecutive(start, basis.degree + 1).flatten(1), self.weight)
+        return torch.bmm(splines.flatten(2).transpose(0, 1), rows).transpose(0, 1) + base @ self.coefficients[:, -1]
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""
@@ -130,61 +146,71 @@ class KANNetwork(Network):
             y = layer(y)
 
 
-class _EdgeFeatures(torch.autograd.Function):
-    """Jets of all edge features by Faà di Bruno on the few functions that are non-zero, then placed."""
+def _consecutive(first: Tensor, count: int) -> Tensor:
+    """first, first + 1, ... in a new last dimension."""
+    return first[..., None] + torch.arange(count, device=first.device)
+
+
+class _Place(torch.autograd.Function):
+    """Puts jets of the non-zero splines, and of the silus, among all features of their edges."""
 
     @staticmethod
-    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        needs_gradient = ctx.needs_input_grad[0]
-        table, first = _local_table(basis, data[0], space.order + int(needs_gradient))
-        local = torch.empty(*data.shape, table.shape[-1], dtype=data.dtype, device=data.device)
-        local[0] = table[0]
-        bells = space.bell(data)
-        written = {0}
-        for (row, order, _), bell in zip(space.terms, bells, strict=True):
-            if row in written:
-                local[row].addcmul_(table[order], bell[..., None])
-            else:
-                torch.mul(table[order], bell[..., None], out=local[row])
-                written.add(row)
-        index = _columns(basis, first)
-        out = torch.zeros(*data.shape, basis.size + 1, dtype=data.dtype, device=data.device)
-        out.scatter_(3, index.expand(local.shape), local)
-        if needs_gradient:
-            ctx.save_for_backward(data, table, index, *bells)
-            ctx.space = space
+    def forward(ctx, splines: Tensor, base: Tensor, first: Tensor, size: int):  # pyright: ignore[reportIncompatibleMethodOverride]
+        index = _consecutive(first, splines.shape[-1]).expand(splines.shape)
+        out = torch.zeros(*base.shape, size + 1, dtype=base.dtype, device=base.device)
+        out.scatter_(3, index, splines)
+        out[..., -1] = base
+        ctx.save_for_backward(first)
+        ctx.shape = splines.shape
         return out.flatten(2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        (gradient,) = grad_outputs
+        gradient = grad_outputs[0].unflatten(2, (ctx.shape[2], -1))
+        index = _consecutive(ctx.saved_tensors[0], ctx.shape[-1]).expand(ctx.shape)
+        return gradient.gather(3, index), gradient[..., -1], None, None
+
+
+class _LocalFeatures(torch.autograd.Function):
+    """Jets of the non-zero splines (components, points, d_in, local), of the silus, and the first spline's index.
+
+    Faà di Bruno with its gradient written out.
+    """
+
+    @staticmethod
+    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace):  # pyright: ignore[reportIncompatibleMethodOverride]
+        order = space.order + int(ctx.needs_input_grad[0])
+        table, first = basis.table(data[0], order)
+        base, bells = silu(data[0], order), space.bell(data)
+        ctx.mark_non_differentiable(first)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(data, *base, *table, *bells)
+            ctx.space = space
+        splines = torch.stack(space.chain(table, [bell[..., None] for bell in bells]))
+        return splines, torch.stack(space.chain(base, bells)), first
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         space: JetSpace = ctx.space
-        data, table, index, *bells = ctx.saved_tensors
-        local = gradient.view(*data.shape, -1).gather(3, index.expand(*data.shape, -1))
+        data, *saved = ctx.saved_tensors
+        orders = space.order + 2
+        base, table, bells = saved[:orders], saved[orders : 2 * orders], saved[2 * orders :]
+        of_splines, of_base = grad_outputs[:2]
+
+        def slope(row: int, order: int) -> Tensor:
+            """The gradient at a row, contracted with the features' derivatives of an order: (points, d_in)."""
+            return torch.linalg.vecdot(of_splines[row], table[order]).addcmul_(of_base[row], base[order])
+
         result = torch.zeros_like(data)
-        result[0] = (local[0] * table[1]).sum(-1)
+        result[0] = slope(0, 1)
         pulled = []
         for (row, order, _), bell in zip(space.terms, bells, strict=True):
-            result[0].addcmul_((local[row] * table[order + 1]).sum(-1), bell)
-            pulled.append((local[row] * table[order]).sum(-1))
+            result[0].addcmul_(slope(row, order + 1), bell)
+            pulled.append(slope(row, order))
         space.add_bell_gradient(data, pulled, result)
         return result, None, None
-
-
-def _local_table(basis: BSpline, x: Tensor, order: int) -> tuple[Tensor, Tensor]:
-    """The basis' table with the silu's derivatives as one more column."""
-    table, first = basis.table(x, order)
-    base = torch.stack(silu(x, order))[..., None]
-    return torch.cat([table, base], dim=-1), first
-
-
-def _columns(basis: BSpline, first: Tensor) -> Tensor:
-    """Feature columns (points, d_in, degree + 2) of the local functions."""
-    steps = torch.arange(basis.degree + 2, device=first.device)
-    index = first[..., None] + steps
-    index[..., -1] = basis.size
-    return index
 
 
 @dataclass(frozen=True)
@@ -204,7 +230,7 @@ class KAN:
     """
 
     hidden: Sequence[int] = (4,)
-    degree: int = 5
+    degree: int = 7
     grid: int = 4
     hidden_range: float = 2.0
     gain: float = 1.0
@@ -241,7 +267,10 @@ class KAN:
     def _start(self, basis: BSpline, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
         knots = basis.knots
         ends = basis.breakpoints[:1, [0, -1]]
-        x = (ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * torch.linspace(0, 1, 200).to(knots)).T
+        x = (
+            ends[:, :1]
+            + (ends[:, 1:] - ends[:, :1]) * torch.linspace(0, 1, 200, dtype=knots.dtype, device=knots.device)
+        ).T
         spline = basis.dense(x.expand(-1, d_in))[:, 0].square().sum(-1).mean()
         base = nn.functional.silu(x).square().mean()
         weight = torch.randn(d_in, basis.size + 1, d_out, generator=generator, device=knots.device, dtype=knots.dtype)

@@ -83,7 +83,7 @@ class _LBFGS:
 
         state = self.optimizer.state[self.optimizer._params[0]]
         before = state.get("n_iter", 0)
-        first = float(self.optimizer.step(closure))
+        first = self.optimizer.step(closure).item()
         with torch.no_grad():
             loss = float(self.objective.loss())
         done = state["n_iter"] - before
