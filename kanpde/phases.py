@@ -6,7 +6,7 @@ from kanpde.errors import InputError
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
 
-POINTS_PER_PARAMETER = 8
+POINTS_PER_PARAMETER = 6
 LEAST_POINTS, MOST_POINTS = 900, 20_000
 
 
@@ -16,7 +16,7 @@ class Sampling:
 
     Args:
         rule: "gauss", "chebyshev", "sobol" or "uniform".
-        interior: about how many points in conditions on the whole domain; None takes 8 for every parameter.
+        interior: about how many points in conditions on the whole domain; None takes 6 for every parameter.
         boundary: about how many in every other condition; None takes twice the density along a face.
     """
 

@@ -218,7 +218,7 @@ class KAN:
     """A factory of B-spline KANs; call it, or give it to `solve`, which knows the ranges.
 
     Args:
-        hidden: widths of the hidden layers; [4] is the KAN [d_in, 4, outputs].
+        hidden: widths of the hidden layers; [8] is the KAN [d_in, 8, outputs].
         degree: of the splines; at least the order of the highest derivative in the residuals, better above it.
         grid: cells per input at the start (schedules refine it).
         hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the polynomial goes on outside.
@@ -229,11 +229,11 @@ class KAN:
     Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
     """
 
-    hidden: Sequence[int] = (4,)
-    degree: int = 7
+    hidden: Sequence[int] = (8,)
+    degree: int = 5
     grid: int = 4
     hidden_range: float = 2.0
-    gain: float = 1.0
+    gain: float = 0.5
 
     def __post_init__(self):
         check_hidden(self.hidden)

@@ -9,6 +9,7 @@ from torch import Tensor
 from kanpde.objective import Objective
 from kanpde.optimizers import Step
 
+ROUNDING = 1e3  # a residual this many times the precision below its start counts as nothing
 EXHAUSTED = 12  # rejected trials in one step, each with more damping, after which no step helps
 
 
@@ -34,11 +35,13 @@ class _LevenbergMarquardt:
     def __init__(self, objective: Objective, options: LM):
         self.objective, self.options = objective, options
         self.damping = options.damping
+        self.first: float | None = None  # the loss at the start
 
     def step(self) -> Step:
         """One accepted step: linearize once, then raise the damping until the loss falls."""
         r, jacobian = self.objective.linearize()
         loss = float(r @ r)
+        self.first = loss if self.first is None else self.first
         normal, slope = jacobian.T @ jacobian, jacobian.T @ r
         diagonal = normal.diagonal()
         scale = (diagonal + self.options.floor * diagonal.max()).sqrt()
@@ -60,7 +63,9 @@ class _LevenbergMarquardt:
                     return Step(trial, None, {"damping": self.damping, "gain": gain})
             self.damping *= 4.0
         self.objective.assign(start)
-        return Step(loss, "stagnated: no damping gives a lower loss", {"damping": self.damping})
+        rounding = (ROUNDING * torch.finfo(r.dtype).eps) ** 2 * self.first
+        reason = "converged: to rounding" if loss <= rounding else "stagnated: no damping gives a lower loss"
+        return Step(loss, reason, {"damping": self.damping})
 
 
 def _damped_solve(normal: Tensor, target: Tensor, damping: float) -> Tensor | None:

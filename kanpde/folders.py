@@ -1,0 +1,73 @@
+"""Where things are: what the package brings with it, and the folders of runs."""
+
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+from kanpde.errors import InputError
+
+RESULT, LOG, CONFIG, FAILED = "solution.vtkhdf", "run.log", "config.yaml", "failed.txt"
+PACKAGE = Path(__file__).parent
+
+
+def packaged(folder: str) -> Path:
+    """The folder "conf" or "problems": inside the package where that is installed, beside it in a checkout."""
+    inside = PACKAGE / folder
+    return inside if inside.is_dir() else PACKAGE.parent / folder
+
+
+def short(path: Path) -> Path:
+    """The path from the current folder, where it is below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def new_folder(folder: Path) -> Path:
+    """Makes the folder, or one with a number added to its name if it is there already."""
+    for number in count(1):
+        candidate = _numbered(folder, number)
+        try:
+            candidate.mkdir(parents=True)
+            return candidate
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(error) from error
+    raise AssertionError
+
+
+def claim(folder: Path) -> tuple[Path, TextIO]:
+    """The folder, or one with a number added to its name if it has a run already, and this run's log in it."""
+    for number in count(1):
+        candidate = _numbered(folder, number)
+        try:
+            candidate.mkdir(parents=True, exist_ok=True)
+            return candidate, open(candidate / LOG, "x", encoding="utf-8")
+        except OSError as error:
+            if not (candidate / LOG).exists():
+                raise unwritable(error) from error
+    raise AssertionError
+
+
+def _numbered(folder: Path, number: int) -> Path:
+    return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+
+def discard(folder: Path) -> None:
+    """Removes what a run without results wrote, and the folders that this leaves empty."""
+    if (folder / RESULT).exists():
+        return
+    with suppress(OSError):
+        for name in (LOG, CONFIG):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+        for parent in folder.absolute().parents:
+            if parent == Path.cwd() or not parent.is_relative_to(Path.cwd()):
+                break
+            parent.rmdir()
+
+
+def unwritable(error: OSError) -> InputError:
+    """What to do where a folder cannot be written."""
+    return InputError(f'"{error.filename}" cannot be written: {error.strerror}. Choose another folder: '
+                      "hydra.run.dir=outputs/mine, or hydra.sweep.dir=outputs/mine for several runs.")  # fmt: skip

@@ -1,0 +1,249 @@
+"""Many runs: a table, its medians over seeds, and error against parameters.
+
+``python -m kanpde.study outputs/...`` reads stored runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, nan
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from kanpde.errors import InputError
+from kanpde.folders import CONFIG, FAILED, LOG, RESULT
+from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, number, positive, slope_text, tick_at
+from kanpde.store import read_record
+
+Row = dict[str, Any]
+NAMES = ("folder", "status", "problem", "model", "seed")
+FIGURES = ("parameters", "grid", "loss", "l2", "h1", "max", "seconds", "steps", "reason")
+MARKERS = "osD^vPX"
+
+
+def summarise(folder: str | Path) -> list[Row]:
+    """Reads all runs below ``folder``, writes summary.csv and scaling.png there and prints a table.
+
+    Returns:
+        A row a run, with the columns of summary.csv and "levels". Columns between the seed and the parameters are the
+        options that were typed and differ between the runs.
+
+    Raises:
+        InputError: there is no such folder, or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f'There is no folder "{folder}". Give the folder of a sweep, as printed at its end.')
+    folders = sorted((p for p in [folder, *folder.rglob("*")] if _is_run(p)), key=_natural)
+    if not folders:
+        raise InputError(f'There is no run in "{folder}": no folder below it holds {RESULT} or {FAILED}. '
+                         "Give the folder of a sweep, as printed at its end.")  # fmt: skip
+    typed = {path: _typed(path) for path in folders}
+    swept = [key for key in dict.fromkeys(key for options in typed.values() for key in options)
+             if key not in NAMES and len({options.get(key) for options in typed.values()}) > 1]  # fmt: skip
+    rows = [_row(path, str(path.relative_to(folder)), typed[path], swept) for path in folders]
+    with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*NAMES, *swept, *FIGURES], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    _save_scaling(rows, folder / "scaling.png")
+    _print(rows, swept)
+    return rows
+
+
+# reading ------------------------------------------------------------------------------------------------------------
+def _is_run(path: Path) -> bool:
+    return path.is_dir() and any((path / name).is_file() for name in (RESULT, FAILED, LOG))
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sorts 10 after 9."""
+    parts = re.findall(r"\d+|\D+", str(path))
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _typed(folder: Path) -> dict[str, str]:
+    """The options that the run was started with: the first line of its log ends with them."""
+    if not (folder / LOG).is_file():
+        return {}
+    first = (folder / LOG).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    parts = re.split(r"\s+[+~]*([\w./@]+)=", first)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) -> Row:
+    config = _config(path)
+    chosen = {group: config[group].get("name", "") for group in ("problem", "model")
+              if isinstance(config.get(group), dict)}  # fmt: skip
+    options = {"seed": config.get("seed", ""), **chosen, **typed}
+    row: Row = {"folder": name, "status": "done", **dict.fromkeys(FIGURES, nan), "levels": []}
+    record: Mapping[str, Any] = {}
+    if (path / FAILED).is_file():
+        message = (path / FAILED).read_text(encoding="utf-8", errors="replace").strip()
+        row.update(status="failed", reason=_essence(message))
+    elif not (path / RESULT).is_file():
+        row.update(status="unfinished", reason="")
+    else:
+        try:
+            record = read_record(path)
+        except InputError as error:
+            row.update(status="unreadable", reason=_essence(str(error)))
+    row.update({key: record[key] for key in (*FIGURES, "levels") if key in record})
+    row.update({key: options.get(key) or record.get(key, "") for key in ("problem", "model")})
+    row["seed"] = record.get("seed", options["seed"])
+    row.update({key: options.get(key, "") for key in swept})
+    return row
+
+
+def _essence(message: str) -> str:
+    """A message in one line; of a traceback the last line, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"
+
+
+# picture ------------------------------------------------------------------------------------------------------------
+def _groups(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+    return groups
+
+
+def _save_scaling(rows: Sequence[Row], path: Path) -> None:
+    """Every run's levels, a colour and a marker for each problem and model; nothing where no run has any."""
+    from matplotlib.figure import Figure
+
+    groups = _groups([row for row in rows if row["levels"]], ("problem", "model"))
+    if not groups:
+        path.unlink(missing_ok=True)
+        return
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
+    axes = figure.subplots()
+    measures: list[str] = []
+    sizes = []
+    for k, (group, runs) in enumerate(groups.items()):
+        look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+        found = [level_errors(run["levels"]) for run in runs]
+        sizes += [positive(level.get("parameters") for level in run["levels"]) for run in runs]
+        curves = [(size, errors) for size, (_, errors) in zip(sizes[-len(runs) :], found, strict=True)]
+        for curve in curves:
+            axes.plot(*curve, **look, linewidth=0.8, markersize=5, alpha=0.7)
+        own = list(dict.fromkeys(measure for measure, _ in found))
+        measures += own
+        name = " ".join(filter(None, group)) + " (√loss)" * (own == ["√loss"])
+        axes.plot([], [], **look, label=name + _slope_of(curves))
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=" or ".join(dict.fromkeys(measures)))
+    tick_at(axes, np.concatenate(sizes))
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
+    figure.savefig(path, dpi=DPI)
+
+
+def _slope_of(curves: Sequence[tuple[Any, Any]]) -> str:
+    """The median of the runs' slopes; the slope over all runs where no run has several sizes."""
+    slopes = [slope for slope, _ in (fitted_slope(*curve) for curve in curves) if isfinite(slope)]
+    if slopes:
+        return f"\n  {'median ' * (len(slopes) > 1)}{slope_text(median(slopes))}"
+    slope, error = fitted_slope(*(np.concatenate(part) for part in zip(*curves, strict=True)))
+    return f"\n  {slope_text(slope, error)} over the runs" if isfinite(slope) else ""
+
+
+# tables -------------------------------------------------------------------------------------------------------------
+def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
+    """All runs, then medians over seeds where there are several."""
+    names = [key for key in ("problem", "model") if any(row[key] for row in rows)]
+    several = len({row["seed"] for row in rows}) > 1
+    described = [*names, *swept]
+    has_error = any(isfinite(number(row["l2"])) for row in rows)
+    columns: dict[str, Callable[[Row], str]] = {
+        "run": lambda row: row["folder"],
+        "what": lambda row: _what(row, [*described, *(["seed"] if several else [])], names),
+        "params": lambda row: _short(row["parameters"]),
+        **({"L2 error": lambda row: _short(row["l2"])} if has_error else {}),
+        "loss": lambda row: _short(row["loss"]),
+        "seconds": lambda row: _short(row["seconds"], ".1f"),
+        "ended": lambda row: ": ".join(filter(None, (row["status"].replace("done", ""), row["reason"]))),
+    }
+    _show(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+    groups = _groups(rows, described)
+    if several and any(len(group) > 1 for group in groups.values()):
+        kinds = ["l2", "loss"] if has_error else ["loss"]
+        header = [f"{how} {kind.replace('l2', 'L2 error')}" for kind in kinds for how in ("median", "worst")]
+        print()
+        cells = [_medians(group, described, names, kinds) for group in groups.values()]
+        _show(["what", *header, "runs", "failed"], cells)
+
+
+def _medians(group: Sequence[Row], described: Sequence[str], names: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    cells = [_what(group[0], described, names)]
+    for kind in kinds:
+        values = [number(row[kind]) for row in group if row["status"] == "done"]
+        values = [v for v in values if isfinite(v)]
+        cells += [_short(median(values)), _short(max(values))] if values else ["", ""]
+    return [*cells, str(len(group)), str(sum(row["status"] != "done" for row in group))]
+
+
+def _what(row: Row, keys: Sequence[str], bare: Sequence[str]) -> str:
+    return " ".join(str(row[k]) if k in bare else f"{k}={row[k]}" for k in keys if row[k] != "")
+
+
+def _short(value: Any, form: str = "") -> str:
+    value = number(value)
+    if not isfinite(value):
+        return ""
+    return f"{value:{form}}" if form else f"{value:.0f}" if value == round(value) and value < 1e9 else f"{value:.2e}"
+
+
+def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: words are folded where the terminal is narrow, numbers never are; plain lines in a file or pipe."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    is_terminal = console.is_terminal
+    console.width = max(console.width, 80) if is_terminal else 10_000
+    table = Table(box=SIMPLE_HEAD if is_terminal else None, pad_edge=False)
+    for name, cells in zip(header, zip(*rows, strict=True), strict=True):
+        if name in ("run", "what", "ended"):
+            table.add_column(name, overflow="fold", min_width=min(10, max(map(len, cells))))
+        else:
+            title = name.replace(" ", "\n") if is_terminal else name
+            table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``python -m kanpde.study``; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kanpde.study", description="A table and a plot over stored runs.")
+    parser.add_argument("folder", help="of a sweep, or any folder with runs below it")
+    try:
+        summarise(parser.parse_args(arguments).folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What is said while a run goes on and when it has ended: on the terminal, and line by line in a file."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from time import monotonic
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from kanpde.phases import Progress
+from kanpde.solution import Solution
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+class Display:
+    """Shows how training goes on: a live line on a terminal, a line now and then where output is a file or a pipe.
+
+    Args:
+        file: gets every line that is said, with the time.
+        title: said before all else, but not before there is something else: bad input gets one message only.
+    """
+
+    def __init__(self, file: TextIO, title: Sequence[str] = ()):
+        self.file = file
+        self.title = list(title)
+        self.console = Console(soft_wrap=True, highlight=False)
+        self.bar = Bar(
+            TextColumn("phase {task.fields[phase]}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[status]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_interactive,
+        )
+        self.task = self.bar.add_task("", total=1, phase="", status="", visible=False)
+        self.said = monotonic()
+        self.phase_began = 0.0  # in seconds of training
+        self.seconds = 0.0
+
+    def __enter__(self) -> "Display":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """One line, for the user and for the file."""
+        for each in (*self.title, line):
+            self._print(each)
+            self.file.write(f"{datetime.now():%H:%M:%S} {each}\n")
+        self.title = []
+        self.file.flush()
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False)
+        self.console.file.flush()
+
+    def observe(self, progress: Progress) -> None:
+        """Takes in a step."""
+        if self.title:
+            self.say(self.title.pop())
+        if progress.step == 1:
+            self.phase_began = self.seconds
+        self.seconds = progress.seconds
+        status = self._status(progress)
+        phase = f"{progress.phase + 1}/{progress.phases}"
+        if self.console.is_interactive:
+            shown = {"phase": phase, "status": status, "visible": True}
+            self.bar.update(self.task, completed=progress.step, total=progress.steps, **shown)
+        elif monotonic() - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = monotonic()
+            self._print(f"phase {phase}  step {progress.step}/{progress.steps}  {status}")
+
+    def _status(self, progress: Progress) -> str:
+        speed = progress.step / max(progress.seconds - self.phase_began, 1e-9)
+        grid = [f"grid {progress.grid}"] if progress.grid else []
+        error = [f"error {progress.error:.1e}"] if isfinite(progress.error) else []
+        return "  ".join([*grid, f"loss {progress.loss:.1e}", *error, f"{speed:.3g} steps/s"])
+
+
+def report(solution: Solution, folder: Path) -> list[str]:
+    """What came out and where it is, in lines."""
+    lines = [f"Ended: {solution.reason}."]
+    for name, value in solution.coefficients.items():
+        lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
+    for unknown, errors in solution.errors.items():
+        lines.append(f"Relative error of {unknown}: L2 {errors['l2']:.2e}, H1 {errors['h1']:.2e}, "
+                     f"max {errors['max']:.2e}.")  # fmt: skip
+    if not solution.errors:
+        lines.append("No exact solution to measure an error against.")
+    parameters = sum(p.numel() for p in solution.model.parameters())
+    steps, seconds = len(solution.history), solution.settings["seconds"]
+    lines.append(f"{parameters} parameters, {steps} steps, {seconds:.1f} s.")
+    lines.append(f"Results: {folder}")
+    lines.append(f"  see them:    paraview {folder / 'solution.xdmf'}")
+    lines.append(f'  use them:    kanpde.load("{folder}")')
+    return lines
