@@ -2,7 +2,8 @@
 
     python benchmarks/classical.py        (finite elements need `pip install scikit-fem`)
 
-Errors are relative L2 on the same 101 x 101 grid as the networks'; seconds are the median of five solves, assembly included, evaluation on that grid not.
+Errors are relative L2 on the same 101 x 101 grid as the networks'; seconds are the median of five solves, with assembly
+and without evaluation on that grid.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ EXACT = np.outer(np.sin(np.pi * AXIS), np.sin(np.pi * AXIS))
 
 
 def differentiation(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen, Spectral Methods, ch. 6)."""
+    """Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen 2000, ch. 6)."""
     x = np.cos(np.pi * np.arange(n + 1) / n)
     c = np.r_[2.0, np.ones(n - 1), 2.0] * (-1.0) ** np.arange(n + 1)
     gaps = x[:, None] - x + np.eye(n + 1)

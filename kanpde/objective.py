@@ -303,6 +303,4 @@ def _add_outer(
     adjoint: Float[Tensor, "components points d_out"],
 ) -> None:
     """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
-    out = block.unflatten(1, (features.shape[2], adjoint.shape[2]))
-    for f, a in zip(features, adjoint, strict=True):
-        out.addcmul_(f[:, :, None], a[:, None, :])
+    block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(torch.einsum("cnf,cno->nfo", features, adjoint))

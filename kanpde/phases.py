@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from kanpde.errors import InputError
+from kanpde.domains import Region
+from kanpde.domains.rules import RULES
+from kanpde.errors import InputError, suggest
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
 
@@ -17,18 +19,29 @@ class Sampling:
     Args:
         rule: "gauss", "chebyshev", "sobol" or "uniform".
         interior: about how many points in conditions on the whole domain; None takes 6 for every parameter.
-        boundary: about how many in every other condition; None takes twice the density along a face.
+        boundary: about how many in every other condition; None takes twice as many on each face as the interior has
+            across it.
     """
 
     rule: str = "gauss"
     interior: int | None = None
     boundary: int | None = None
 
-    def sizes(self, parameters: int, dim: int) -> tuple[int, int]:
-        """Points inside, and in each other condition, for a network with so many parameters in ``dim`` coordinates."""
+    def __post_init__(self):
+        if self.rule not in RULES:
+            raise InputError(f'Unknown sampling rule "{self.rule}". {suggest(self.rule, RULES)}')
+        for name in ("interior", "boundary"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"A region needs at least one point, got {name}={value}. Write sampling.{name}=400.")
+
+    def size(self, region: Region, parameters: int) -> int:
+        """How many points a condition on the region gets, for a network with so many parameters."""
         interior = self.interior or min(max(POINTS_PER_PARAMETER * parameters, LEAST_POINTS), MOST_POINTS)
-        per_face = (2 * interior ** (1 / dim)) ** (dim - 1)
-        return interior, self.boundary or min(round(2 * dim * per_face), interior)
+        if region.is_interior:
+            return interior
+        dim = len(region.names)
+        return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
 
 
 @dataclass(frozen=True)

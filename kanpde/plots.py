@@ -68,11 +68,13 @@ def history_figure(solution: Solution) -> Figure:
             last = rows[-1].get(key)  # the error is not measured at every step, but repeated
             marker = "." if key == "error" or len(rows) < 3 else None
             axes.plot([r["step"] for r in new], positive(r.get(key) for r in new), color=colour, marker=marker)
-        axes.set(yscale="log", ylabel=label)
+        axes.set_ylabel(label)
+        log_scale(axes, y=positive(row.get(key) for row in solution.history))
         axes.grid(alpha=0.3)
         for rows in stretches[1:]:
             axes.axvline(rows[0]["step"] - 0.5, color="0.6", linewidth=0.8, linestyle="--")
     _name_stretches(panels[0], solution, stretches)
+    panels[-1].set_xlim(0.5, max(len(solution.history), 1) + 0.5)
     panels[-1].set_xlabel(f"step\nended: {solution.reason}", wrap=True)
     return figure
 
@@ -151,7 +153,8 @@ def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
         slope, uncertainty = fitted_slope(size, errors)
         if np.isfinite(slope):
             _draw_fit(axes, size, errors, slope, uncertainty)
-        axes.set(xscale="log", yscale="log", xlabel=name)
+        axes.set_xlabel(name)
+        log_scale(axes, x=size, y=errors)
         tick_at(axes, size)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -164,6 +167,13 @@ def _draw_fit(axes: Axes, x: NDArray, y: NDArray, slope: float, uncertainty: flo
     ends = np.array([x[used].min(), x[used].max()])
     centre = np.exp(np.log(x[used]).mean()), np.exp(np.log(y[used]).mean())
     axes.plot(ends, centre[1] * (ends / centre[0]) ** slope, "--", color=FIT, label=slope_text(slope, uncertainty))
+
+
+def log_scale(axes: Axes, **values: NDArray) -> None:
+    """Logarithmic axes, by name, for what has any logarithm; matplotlib refuses others."""
+    for name, numbers in values.items():
+        if np.isfinite(numbers).any():
+            axes.set(**{f"{name}scale": "log"})
 
 
 def tick_at(axes: Axes, values: NDArray, gap: float = 0.12) -> None:

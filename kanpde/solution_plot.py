@@ -107,11 +107,16 @@ def _columns(solution: Solution, x: Tensor) -> Columns:
         columns["error"] = [(name, a - b) for name, a, b in zip(problem.unknowns, found, exact, strict=True)]
     inside = [name for name, condition in problem.conditions.items() if condition.region.is_interior]
     if inside:
-        columns["residual"] = [(f"of {name}", r.detach()) for name in inside for r in solution.residual(name, x)]
+        columns["residual"] = [entry for name in inside for entry in _residuals(solution, name, x)]
     return {
         column: [(f"{column} {name}", values.double().cpu().numpy()) for name, values in entries]
         for column, entries in columns.items()
     }
+
+
+def _residuals(solution: Solution, name: str, x: Tensor) -> list[tuple[str, Tensor]]:
+    values = [r.detach() for r in solution.residual(name, x)]
+    return [(f"{k} of {name}" if len(values) > 1 else f"of {name}", r) for k, r in enumerate(values, start=1)]
 
 
 # drawing ------------------------------------------------------------------------------------------------------------

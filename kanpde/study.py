@@ -19,7 +19,7 @@ import numpy as np
 
 from kanpde.errors import InputError
 from kanpde.folders import CONFIG, FAILED, LOG, RESULT
-from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, number, positive, slope_text, tick_at
+from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, log_scale, number, positive, slope_text, tick_at
 from kanpde.store import read_record
 
 Row = dict[str, Any]
@@ -136,21 +136,22 @@ def _save_scaling(rows: Sequence[Row], path: Path) -> None:
         return
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.subplots()
-    measures: list[str] = []
-    sizes = []
+    sizes: list[Any] = []
+    found: list[tuple[str, Any]] = []
     for k, (group, runs) in enumerate(groups.items()):
-        look = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        found = [level_errors(run["levels"]) for run in runs]
+        look: Row = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+        found += [level_errors(run["levels"]) for run in runs]
         sizes += [positive(level.get("parameters") for level in run["levels"]) for run in runs]
-        curves = [(size, errors) for size, (_, errors) in zip(sizes[-len(runs) :], found, strict=True)]
+        own = found[-len(runs) :]
+        curves = [(size, errors) for size, (_, errors) in zip(sizes[-len(runs) :], own, strict=True)]
         for curve in curves:
             axes.plot(*curve, **look, linewidth=0.8, markersize=5, alpha=0.7)
-        own = list(dict.fromkeys(measure for measure, _ in found))
-        measures += own
-        name = " ".join(filter(None, group)) + " (√loss)" * (own == ["√loss"])
+        name = " ".join(filter(None, group)) + " (√loss)" * all(measure == "√loss" for measure, _ in own)
         axes.plot([], [], **look, label=name + _slope_of(curves))
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=" or ".join(dict.fromkeys(measures)))
-    tick_at(axes, np.concatenate(sizes))
+    axes.set(xlabel="parameters", ylabel=" or ".join(dict.fromkeys(measure for measure, _ in found)))
+    size = np.concatenate(sizes)
+    log_scale(axes, x=size, y=np.concatenate([errors for _, errors in found]))
+    tick_at(axes, size)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=DPI)

@@ -23,6 +23,8 @@ def heat(dim: int = 1, diffusivity: float = 0.1, end: float = 1.0) -> Problem:
         raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.")
     if not diffusivity > 0:
         raise InputError(f"diffusivity must be positive, got {diffusivity}; otherwise the problem is ill-posed.")
+    if not end > 0:
+        raise InputError(f"end must be positive, got {end}. Write problem.end=1.")
     domain = Box(**dict.fromkeys(COORDINATES[:dim], (0.0, 1.0)), t=(0.0, end))
 
     def start(*coords):

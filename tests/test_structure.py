@@ -16,6 +16,7 @@ LEVELS = [
     ["study"],
     ["store", "record", "output", "vtkhdf", "plots", "network_plot", "solution_plot"],
     ["solve"],
+    ["training"],
     ["solution", "phases", "device"],
     ["optimizers"],
     ["weights"],

@@ -23,12 +23,16 @@ class Points:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a domain. ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of it."""
+    """A part of a domain, made of so many ``pieces`` (faces).
+
+    ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of all pieces together.
+    """
 
     label: str
     names: tuple[str, ...]
     space: tuple[int, ...]
     is_interior: bool
+    pieces: int
     draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
 
     def sample(

@@ -1,0 +1,305 @@
+"""The course of a run: starts, phases, steps, and what ends them."""
+
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from math import inf, isfinite, nan
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from kanpde.domains import Points
+from kanpde.errors import InputError
+from kanpde.models.kan import KANNetwork
+from kanpde.models.layer import Network
+from kanpde.objective import Objective
+from kanpde.optimizers.lm import LM
+from kanpde.phases import Phase, Progress, Sampling
+from kanpde.problem import Problem
+from kanpde.solution import Errors, Solution, at_points
+from kanpde.weights import automatic_weights
+
+ERROR_SHARE = 0.05  # of the time may go into watching the error
+ENDS_RUN = ("time limit", "non-finite", "interrupted")
+
+
+class Training:
+    """The state of one call of `kanpde.solve`, whose arguments it takes."""
+
+    def __init__(self, problem, factory, sampling, weights, seed, device, dtype, time_limit, derivatives, observe, log):
+        self.problem: Problem = problem
+        self.factory = factory
+        self.sampling: Sampling = sampling
+        self.given_weights: dict[str, float] = weights
+        self.device, self.dtype = device, dtype
+        self.time_limit: float | None = time_limit
+        self.derivatives: str = derivatives
+        self.observe: Callable[[Progress], None] = observe
+        self.log: Callable[[str], None] = log
+        self.seed: int = seed
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.began = perf_counter()
+        self.watching = 0.0  # seconds spent on measuring errors during training
+        self.error = nan
+        self.errors = Errors(problem, device, dtype)
+        self.history: list[dict[str, float]] = []
+        self.levels: list[dict[str, Any]] = []
+        self.used: dict[str, Any] = {}
+        self.model: nn.Module
+        self.coefficients: nn.Parameter | None = None
+        self.interrupted = False
+
+    @property
+    def seconds(self) -> float:
+        return perf_counter() - self.began
+
+    # preparation -----------------------------------------------------------------------------------------------------
+    def _start(self) -> None:
+        """A new network and the coefficients' starting values."""
+        if self.problem.parameters:
+            values = torch.tensor(list(self.problem.parameters.values()), device=self.device, dtype=self.dtype)
+            self.coefficients = nn.Parameter(values)
+        if isinstance(self.factory, nn.Module):
+            self.model = self.factory.to(device=self.device, dtype=self.dtype)
+            return
+        domain = self.problem.domain
+        self.model = self.factory(domain.ranges, len(self.problem.unknowns), periodic=domain.periodic,
+                                  generator=self.generator, device=self.device, dtype=self.dtype)  # fmt: skip
+
+    def _objective(self, sampling: Sampling, generator: torch.Generator) -> Objective:
+        """The trained conditions at newly drawn points, with the weights the user gave."""
+        parameters = sum(p.numel() for p in self.model.parameters())
+        points: dict[str, Points] = {}
+        for name, condition in self.problem.trained.items():
+            region = condition.region
+            n = sampling.size(region, parameters)
+            points[name] = region.sample(sampling.rule, n, generator, self.device, self.dtype)
+        return Objective(self.problem, self.model, points, self.given_weights, self.coefficients, self.derivatives)
+
+    def _check(self, phases: list[Phase]) -> None:
+        """Refuses what cannot work before anything is trained."""
+        few = Sampling("uniform", 64, 64)
+        generator = torch.Generator(self.device).manual_seed(0)
+        objective = self._objective(few, generator)
+        order = max(site.space.order for site in objective.sites)
+        if isinstance(self.model, KANNetwork):
+            degree = self.model.degree
+            if degree < order:
+                raise InputError(
+                    f"The problem takes derivatives of order {order}, which splines of degree {degree} do not have. "
+                    f"Write model.degree={order + 2}, or at least {order + 1}."
+                )
+            if degree == order:
+                self.log(
+                    f"warning: at degree {degree} the residual jumps between cells; degree {order + 2} is smoother"
+                )
+        if any(isinstance(phase.optimizer, LM) for phase in phases) and not isinstance(self.model, Network):
+            raise InputError(f"LM needs a KAN or MLP of this package, not a {type(self.model).__name__}. "
+                             "Use the phases of schedule=lbfgs or schedule=adam.")  # fmt: skip
+        for name in self.problem.ansatz.satisfies if self.problem.ansatz else ():
+            points = self.problem.conditions[name].region.sample("uniform", 64, generator, self.device, self.dtype)
+            residuals = self.solution().residual(name, points.x, points.normal)
+            largest = max(float(r.abs().max()) for r in residuals)
+            if largest > (1e-8 if self.dtype == torch.float64 else 1e-3):
+                raise InputError(
+                    f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
+                    f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
+                )
+
+    # training --------------------------------------------------------------------------------------------------------
+    def train(self, phases: list[Phase], starts: int) -> None:
+        """All phases, the first one from several starts; ends early with a named reason."""
+        self._start()
+        self._check(phases)
+        try:
+            self.levels.append(self._first_phase(phases, starts))
+            for number, phase in enumerate(phases[1:], start=1):
+                if self.levels[-1]["reason"].startswith(ENDS_RUN):
+                    break
+                self.levels.append(self._train_phase(self._enter(phase), phase, number, len(phases), 0))
+        except KeyboardInterrupt:  # between steps `_train_phase` sees to it; here it came between phases
+            self.interrupted = True
+
+    def _first_phase(self, phases: list[Phase], starts: int) -> dict[str, Any]:
+        """Trains the first phase from every start and goes on with the one whose loss on fresh points is least."""
+        best: tuple[float, nn.Module, nn.Parameter | None, dict[str, Any]] | None = None
+        for start in range(starts):
+            if start:
+                self._start()
+            objective = self._enter(phases[0])
+            level = self._train_phase(objective, phases[0], 0, len(phases), start)
+            fresh = self._fresh_loss(objective, phases[0]) if starts > 1 else 0.0
+            if starts > 1:
+                self.log(f"start {start + 1} of {starts}: loss on fresh points {fresh:.2e}")
+            if best is None or fresh < best[0]:
+                best = fresh, self.model, self.coefficients, level
+            if level["reason"].startswith(("time limit", "interrupted")):
+                break
+        assert best is not None
+        _, self.model, self.coefficients, level = best
+        return level
+
+    def _fresh_loss(self, objective: Objective, phase: Phase) -> float:
+        """The loss on points that were not trained on, with the weights of training."""
+        sampling = phase.sampling or self.sampling
+        fresh = self._objective(Sampling("uniform", sampling.interior, sampling.boundary),
+                                torch.Generator(self.device).manual_seed(self.seed))  # fmt: skip
+        fresh.weights.update(objective.weights)
+        with torch.set_grad_enabled(self.derivatives == "autograd"):
+            loss = float(fresh.loss().detach())
+        return loss if isfinite(loss) else inf
+
+    def _enter(self, phase: Phase) -> Objective:
+        """Refines the grid, moves knots, draws points and sets the weights for a phase."""
+        if isinstance(self.model, KANNetwork):
+            before = at_points(self.problem, self.model, self.derivatives, self.errors.x, lambda *u: u[0].value)
+            if phase.grid is not None:
+                self.model.refine(phase.grid)
+            if phase.move_knots:
+                self.model.update_grid(self.errors.x)
+            after = at_points(self.problem, self.model, self.derivatives, self.errors.x, lambda *u: u[0].value)
+            change = float((after - before).abs().max())
+            if phase.move_knots or (phase.grid and change > 1e-9):
+                self.log(f"grid {self.model.grid}: the network changed by at most {change:.1e} on being regridded")
+        elif phase.grid is not None and not self.used:
+            self.log(f"{type(self.factory).__name__} has no grid; the schedule's grids leave its size as it is")
+        objective = self._objective(phase.sampling or self.sampling, self.generator)
+        for name, weight in automatic_weights(objective).items():
+            if name not in self.given_weights:
+                objective.set_weight(name, weight)
+        self.used = {"weights": dict(objective.weights), "points": {n: len(p.x) for n, p in objective.points.items()}}
+        return objective
+
+    def _train_phase(self, objective: Objective, phase: Phase, number: int, phases: int, start: int) -> dict[str, Any]:
+        """Steps until the phase's rule or the run's limits end it; returns what the phase bought."""
+        optimizer = phase.optimizer(objective)
+        grid = self.model.grid if isinstance(self.model, KANNetwork) else None
+        parameters = objective.vector().numel()
+        losses: list[float] = []
+        reason, began, good = "steps done", self.seconds, objective.vector()
+        try:
+            for step in range(1, phase.steps + 1):
+                before = objective.vector()
+                result = optimizer.step()
+                if not isfinite(result.loss) or not bool(objective.vector().isfinite().all()):
+                    reason = self._non_finite(objective, good)
+                    break
+                good = before
+                losses.append(result.loss)
+                self._watch(step == phase.steps or result.reason is not None)
+                progress = Progress(
+                    number, phases, step, phase.steps, result.loss, self.error, grid, parameters, self.seconds
+                )
+                self._record(progress, start)
+                self.observe(progress)
+                if result.reason is not None:
+                    reason = result.reason
+                    break
+                if self.time_limit is not None and self.seconds >= self.time_limit:
+                    reason = f"time limit of {self.time_limit:g} s"
+                    break
+                if (
+                    phase.window
+                    and len(losses) > phase.window
+                    and losses[-1] > (1 - phase.least) * losses[-1 - phase.window]
+                ):
+                    reason = f"stagnated: under {phase.least:.0%} less loss in {phase.window} steps"
+                    break
+        except KeyboardInterrupt:
+            objective.assign(good)
+            reason = "interrupted"
+        final = self._final_losses(objective)
+        if not all(isfinite(v) for v in final.values()):
+            reason = self._non_finite(objective, good)
+            final = self._final_losses(objective)
+        level = {
+            "phase": number,
+            "optimizer": type(phase.optimizer).__name__,
+            "grid": grid,
+            "parameters": parameters,
+            "points": sum(self.used["points"].values()),
+            "steps": len(losses),
+            "loss": sum(final.values()),
+            **{f"loss_{name}": value for name, value in final.items()},
+            "seconds": self.seconds - began,
+            "reason": reason,
+        }
+        for unknown, errors in self.errors.all(self.model, self.derivatives).items():
+            suffix = "" if unknown == self.problem.unknowns[0] else f"_{unknown}"
+            level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
+        error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
+        self.log(
+            f"{level['optimizer']}, {f'grid {grid}, ' if grid else ''}{parameters} parameters: {len(losses)} steps in "
+            f"{level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({reason})"
+        )
+        return level
+
+    def _record(self, progress: Progress, start: int) -> None:
+        self.history.append(
+            {
+                "step": len(self.history) + 1,
+                "start": start,
+                "phase": progress.phase,
+                "grid": progress.grid or nan,
+                "parameters": progress.parameters,
+                "loss": progress.loss,
+                "error": progress.error,
+                "seconds": progress.seconds,
+            }
+        )
+
+    def _watch(self, last: bool) -> None:
+        """Measures the error now and then, within its share of the time."""
+        if not self.errors.exact or (not last and self.watching > ERROR_SHARE * self.seconds):
+            return
+        began = self.seconds
+        self.error = self.errors.l2(self.model, self.derivatives)
+        self.watching += self.seconds - began
+
+    def _final_losses(self, objective: Objective) -> dict[str, float]:
+        with torch.set_grad_enabled(self.derivatives == "autograd"):
+            return {name: float(value.detach()) for name, value in objective.losses().items()}
+
+    def _non_finite(self, objective: Objective, good: torch.Tensor) -> str:
+        """Names the conditions that blew up and goes back to the last good weights."""
+        broken = [name for name, value in self._final_losses(objective).items() if not isfinite(value)]
+        objective.assign(good)
+        return f"non-finite loss{' in ' + ', '.join(broken) if broken else ''}; the last good weights are kept"
+
+    def _reason(self) -> str:
+        if self.interrupted:
+            return "interrupted"
+        return self.levels[-1]["reason"] if self.levels else "not trained"
+
+    def _model_settings(self) -> dict[str, Any]:
+        """The factory by name with its arguments, from which the network can be built again."""
+        if is_dataclass(self.factory) and not isinstance(self.factory, type):
+            return {"name": type(self.factory).__name__, **asdict(self.factory)}
+        return {"name": type(self.factory).__name__}
+
+    def solution(self) -> Solution:
+        """What has been reached so far."""
+        names = list(self.problem.parameters)
+        values = [] if self.coefficients is None else self.coefficients.tolist()
+        settings = {
+            "seed": self.seed,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "derivatives": self.derivatives,
+            "rule": self.sampling.rule,
+            "seconds": self.seconds,
+            "model": self._model_settings(),
+            **self.used,
+        }
+        return Solution(
+            problem=self.problem,
+            model=self.model,
+            history=self.history,
+            levels=self.levels,
+            reason=self._reason(),
+            errors=self.errors.all(self.model, self.derivatives),
+            coefficients=dict(zip(names, values, strict=True)),
+            settings=settings,
+        )

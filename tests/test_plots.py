@@ -1,0 +1,282 @@
+"""Pictures show what the solution says: values, limits, slopes and edges are read back from the figures."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from math import isnan, nan, pi
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_problem
+from matplotlib.collections import LineCollection
+from matplotlib.image import imread
+from scipy.stats import linregress
+
+from kanpde import KAN, LM, MLP, Adam, Box, Condition, Phase, Problem, Sampling, diff, dirichlet, initial, solve
+from kanpde.network_plot import MOST_NODES, network_figure
+from kanpde.plots import fitted_slope, history_figure, level_errors, save_plots, scaling_figure
+from kanpde.solution_plot import PIXELS, solution_figure
+
+SMALL = KAN([2], degree=4, grid=2)
+
+
+def quick(problem, model=SMALL, phases=None, **options):
+    phases = phases or [Phase(LM(), steps=3, grid=2), Phase(LM(), steps=2, grid=4)]
+    return solve(problem, model, phases, sampling=Sampling("gauss", 150, 60), device="cpu", **options)
+
+
+def system():
+    """Two unknowns, three equations in one condition and one in another, in two dimensions of different lengths."""
+    domain = Box(x=(0.0, 1.0), y=(0.0, 2.0))
+
+    def residual(u, v):
+        return diff(u, "x") - 1.0, diff(v, "y"), u - v
+
+    conditions = {
+        "pde": Condition(domain.interior, residual),
+        "law": Condition(domain.interior, lambda u, v: diff(u, "y")),
+        "rim": dirichlet(domain.boundary, 0.0),
+    }
+    return Problem(domain, conditions, ("u", "v"), exact=lambda x, y: (x, 3.0))
+
+
+def inverse():
+    domain = Box(x=(0.0, 1.0), t=(0.0, 1.0))
+
+    def exact(x, t):
+        return torch.exp(-t) * torch.sin(pi * x)
+
+    conditions = {
+        "pde": Condition(domain.interior, lambda u, p: diff(u, "t") - p["k"] * diff(u, "x", "x")),
+        "data": dirichlet(domain.at(t=0.5), exact),
+        "start": initial(domain.at(t=0.0), lambda x, t: torch.sin(pi * x)),
+    }
+    return Problem(domain, conditions, parameters={"k": 0.5}, exact=exact)
+
+
+@pytest.fixture(scope="module")
+def poisson():
+    return quick(load_problem("poisson")())
+
+
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+# everything can be drawn ---------------------------------------------------------------------------------------------
+CASES = {
+    "line": lambda: quick(load_problem("poisson")(dim=1)),
+    "space-time": lambda: quick(load_problem("heat")()),
+    "without exact": lambda: quick(replace(load_problem("poisson")(), exact=None)),
+    "system": lambda: quick(system()),
+    "inverse": lambda: quick(inverse()),
+    "mlp": lambda: quick(load_problem("poisson")(), MLP([4])),
+    "any module": lambda: quick(load_problem("poisson")(), torch.nn.Linear(2, 1), [Phase(Adam(), steps=1)],
+                                derivatives="autograd"),
+    "float32": lambda: quick(load_problem("poisson")(), dtype="float32"),
+    "ten dimensions": lambda: quick(load_problem("poisson")(dim=10, solution="cosines"), phases=[Phase(LM(), steps=1)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_all_pictures_of_every_kind_of_run(name, tmp_path):
+    solution = CASES[name]()
+    paths = save_plots(solution, tmp_path / "new")
+    is_kan = name not in ("mlp", "any module")
+    assert {p.name for p in paths} == {
+        "solution.png",
+        "history.png",
+        "scaling.png",
+        *(["network.png"] if is_kan else []),
+    }
+    for path in paths:
+        assert np.ptp(imread(path)[..., :3]) > 0.5
+
+
+def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path):
+    none = replace(poisson, history=[], levels=[], reason="interrupted")
+    assert len(save_plots(none, tmp_path)) == 4
+    broken = [{**row, "loss": nan, "error": nan, "grid": nan} for row in poisson.history]
+    levels = [{**level, "loss": nan, "l2": nan, "grid": None} for level in poisson.levels]
+    assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 4
+
+
+def test_matplotlib_is_loaded_only_to_draw_and_pyplot_never():
+    code = "import sys, kanpde.plots; assert 'matplotlib' not in sys.modules; "
+    code += "kanpde.plots.scaling_figure([{'parameters': 1, 'loss': 1.0}]).savefig(sys.stderr.buffer); "
+    code += "assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+# solution ------------------------------------------------------------------------------------------------------------
+def test_images_have_the_values_at_the_middles_of_the_pixels(poisson):
+    figure = solution_figure(poisson)
+    found, exact, error, residual = (axes.images[0] for axes in figure.axes[:4])
+    middles = -1 + (np.arange(PIXELS) + 0.5) * 2 / PIXELS
+    x, y = np.meshgrid(middles, middles)
+    assert found.origin == "lower" and found.get_extent() == [-1, 1, -1, 1]
+    np.testing.assert_allclose(found.get_array(), poisson(x, y))
+    np.testing.assert_allclose(exact.get_array(), np.sin(pi * x) * np.sin(pi * y), atol=1e-12)
+    np.testing.assert_allclose(error.get_array(), found.get_array() - exact.get_array(), atol=1e-12)
+    source = -2 * pi**2 * np.sin(pi * x) * np.sin(pi * y)
+    expected = poisson.diff("x", "x")(x, y) + poisson.diff("y", "y")(x, y) - source
+    np.testing.assert_allclose(residual.get_array(), expected, atol=1e-9)
+    assert found.get_clim() == exact.get_clim() == (min(i.get_array().min() for i in (found, exact)),
+                                                    max(i.get_array().max() for i in (found, exact)))  # fmt: skip
+    for image in (error, residual):
+        assert -image.get_clim()[0] == image.get_clim()[1] == np.abs(image.get_array()).max()
+    assert f"{poisson.errors['u']['l2']:.2e}" in figure.get_suptitle()
+
+
+def test_times_are_rows_with_common_limits():
+    solution = quick(load_problem("heat")(dim=2), phases=[Phase(LM(), steps=1)])
+    figure = solution_figure(solution)
+    shown = titles(figure)
+    assert shown[::4] == ["solution u, t = 0", "solution u, t = 0.5", "solution u, t = 1"]
+    errors = [axes.images[0] for axes in figure.axes if axes.get_title().startswith("error")]
+    assert len({image.get_clim() for image in errors}) == 1
+    middles = (np.arange(PIXELS) + 0.5) / PIXELS
+    last = next(axes for axes in figure.axes if axes.get_title() == "solution u, t = 1").images[0]
+    np.testing.assert_allclose(last.get_array(), solution(*np.meshgrid(middles, middles), 1.0))
+
+
+def test_space_time_has_time_upwards():
+    axes = solution_figure(quick(load_problem("heat")(end=3.0), phases=[Phase(LM(), steps=1)])).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "t") and axes.images[0].get_extent() == [0, 1, 0, 3]
+
+
+def test_lines_in_one_dimension():
+    solution = quick(load_problem("poisson")(dim=1))
+    panels = solution_figure(solution).axes
+    assert [axes.get_title() for axes in panels] == ["solution u", "error u", "residual of pde"]
+    found, exact = panels[0].get_lines()
+    np.testing.assert_allclose(found.get_ydata(), solution(found.get_xdata()))
+    np.testing.assert_allclose(exact.get_ydata(), np.sin(pi * exact.get_xdata()), atol=1e-12)
+
+
+def test_a_slice_is_chosen_where_an_odd_solution_does_not_vanish_and_is_named():
+    odd = quick(load_problem("poisson")(dim=3), phases=[Phase(LM(), steps=1)])
+    odd.model.forward = lambda x: x.prod(dim=1, keepdim=True)
+    odd.settings["derivatives"] = "autograd"
+    figure = solution_figure(odd)
+    assert "slice at z = 0.5" in figure.get_suptitle()
+    assert np.ptp(figure.axes[0].images[0].get_array()) > 0.9
+
+
+def test_a_row_for_every_unknown_and_equation():
+    shown = titles(solution_figure(quick(system())))
+    assert shown == ["solution u", "exact u", "error u", "residual 1 of pde", "solution v", "exact v", "error v",
+                     "residual 2 of pde", "residual 3 of pde", "residual of law"]  # fmt: skip
+
+
+def test_no_panels_for_an_unknown_exact_solution_and_coefficients_are_told():
+    assert titles(solution_figure(CASES["without exact"]())) == ["solution u", "residual of pde"]
+    solution = quick(inverse())
+    assert f"k = {solution.coefficients['k']:.6g}" in solution_figure(solution).get_suptitle()
+
+
+# history -------------------------------------------------------------------------------------------------------------
+def test_history_has_phases_apart_and_only_measured_errors():
+    problem = load_problem("poisson")()
+    solution = quick(problem)
+    errors = [1.0, 1.0, 0.5, 0.5, 0.2]
+    for row, error in zip(solution.history, errors, strict=True):
+        row["error"] = error
+    loss, error = history_figure(solution).axes
+    phases = [line for line in loss.get_lines() if len(line.get_xdata()) != 2 or line.get_linestyle() != "--"]
+    assert [list(line.get_xdata()) for line in phases] == [[1, 2, 3], [4, 5]]
+    np.testing.assert_array_equal(np.concatenate([line.get_ydata() for line in phases]),
+                                  [row["loss"] for row in solution.history])  # fmt: skip
+    drawn = [line for line in error.get_lines() if line.get_linestyle() != "--"]
+    assert [list(line.get_xdata()) for line in drawn] == [[1, 3], [5]]
+    assert [t.get_text() for t in loss.texts] == ["LM, grid 2", "LM, grid 4"]
+    assert loss.get_yscale() == error.get_yscale() == "log"
+
+
+def test_history_of_several_starts_and_without_exact():
+    solution = quick(replace(load_problem("poisson")(), exact=None), phases=[Phase(LM(), steps=2)], starts=2)
+    (axes,) = history_figure(solution).axes
+    assert [t.get_text() for t in axes.texts] == ["LM, grid 2", "start 2"]
+
+
+# scaling -------------------------------------------------------------------------------------------------------------
+def test_fitted_slope_is_the_log_log_regression(generator):
+    x = np.array([10.0, 20.0, 40.0, 70.0, 200.0])
+    y = 3 * x**-4 * np.exp(0.2 * torch.randn(5, generator=generator).numpy())
+    expected = linregress(np.log(x), np.log(y))
+    np.testing.assert_allclose(fitted_slope(x, y), (expected.slope, expected.stderr))
+    assert fitted_slope(x, 3 * x**-4)[0] == pytest.approx(-4)
+
+
+def test_fitted_slope_of_few_or_bad_points():
+    slope, error = fitted_slope([2, 4], [1.0, 0.25])
+    assert slope == pytest.approx(-2) and isnan(error)
+    assert fitted_slope([1, None, 2, 4, 3, 9], [1.0, 5.0, 0.5, 0.25, nan, 0.0])[0] == pytest.approx(-1)
+    for x, y in (([], []), ([3], [1.0]), ([5, 5, 5], [1.0, 0.5, 0.1]), ([1, 2], [nan, 1.0])):
+        assert all(map(isnan, fitted_slope(x, y)))
+
+
+def test_scaling_against_parameters_and_grid():
+    levels = [{"parameters": 10 * g, "grid": g, "l2": 7.0 * g**-3, "loss": 1.0} for g in (4, 8, 16)]
+    panels = scaling_figure(levels).axes
+    assert [axes.get_xlabel() for axes in panels] == ["parameters", "grid (cells per input)"]
+    for axes in panels:
+        points, fit = axes.get_lines()
+        assert "slope -3.00 ± 0.00" in axes.get_legend().get_texts()[1].get_text()
+        np.testing.assert_allclose(fit.get_ydata(), points.get_ydata()[[0, -1]])
+
+
+def test_scaling_without_grid_exact_or_a_second_size():
+    level = {"parameters": 50, "grid": None, "loss": 4.0}
+    assert level_errors([level])[0] == "√loss" and level_errors([level])[1] == [2.0]
+    (axes,) = scaling_figure([level, {**level, "grid": nan, "loss": 1.0}]).axes
+    assert len(axes.get_lines()) == 1 and axes.get_ylabel() == "√loss"
+
+
+# network -------------------------------------------------------------------------------------------------------------
+def edges_of(figure):
+    """(curves, their opacities) by layer."""
+    collections = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    return [(c.get_segments(), c.get_colors()[:, 3]) for c in collections[1::2]]
+
+
+def test_every_edge_is_drawn_with_the_opacity_of_its_strength():
+    solution = quick(load_problem("poisson")(), KAN([3, 2], degree=4, grid=2), [Phase(LM(), steps=1)])
+    model = solution.model
+    layers = edges_of(network_figure(solution))
+    values = model.inputs(solution.problem.domain.test_points("cpu", torch.float64)[::5])
+    for layer, (curves, alphas) in zip(model.layers, layers, strict=True):
+        reached = layer.edges(values).detach()
+        strength = reached.std(dim=0).flatten()
+        np.testing.assert_allclose(alphas, (strength / strength.max()).clamp_min(0.06), rtol=0.05)
+        assert len(curves) == strength.numel()
+        values = reached.sum(dim=1)
+
+
+def test_curves_have_the_shapes_of_the_edge_functions(poisson):
+    first = poisson.model.layers[0]
+    curves, _ = edges_of(network_figure(poisson))[0]
+    x = torch.linspace(-1, 1, 100, dtype=torch.float64)[:, None].expand(-1, 2)
+    expected = first.edges(x).detach().flatten(1).T.numpy()
+    for curve, values in zip(curves, expected, strict=True):
+        assert np.corrcoef(curve[:, 1], values)[0, 1] > 1 - 1e-9
+
+
+def test_nodes_have_the_names_of_coordinates_and_unknowns():
+    domain = Box(x=(0.0, 1.0), t=(0.0, 1.0), periodic=["x"])
+    conditions = {"pde": Condition(domain.interior, lambda u, v: (diff(u, "t"), diff(v, "t") - u))}
+    solution = quick(Problem(domain, conditions, ("u", "v")), phases=[Phase(LM(), steps=1)])
+    texts = [t.get_text() for t in network_figure(solution).axes[0].texts]
+    assert texts[:-1] == ["sin ωx", "cos ωx", "t", "u", "v"]
+
+
+def test_large_networks_show_their_strongest_nodes_and_say_so():
+    width = MOST_NODES + 5
+    solution = quick(load_problem("poisson")(), KAN([width], degree=4, grid=2), [Phase(LM(), steps=1)])
+    with torch.no_grad():
+        solution.model.layers[1].coefficients[2:7] = 0.0
+    figure = network_figure(solution)
+    assert [len(curves) for curves, _ in edges_of(figure)] == [2 * MOST_NODES, MOST_NODES]
+    assert edges_of(figure)[1][1].min() > 0.06, "a dead node was drawn instead of a live one"
+    assert f"{3 * 5} of {3 * width} edges are not shown" in figure.axes[0].texts[-1].get_text()
