@@ -96,4 +96,4 @@ class Progress:
 
 def default_phases() -> list[Phase]:
     """Three nested grids, each trained by Levenberg-Marquardt until it stagnates."""
-    return [Phase(LM(), steps=100, grid=grid, window=10) for grid in (4, 8, 16)]
+    return [Phase(LM(), steps=100, grid=grid, window=10, least=0.3) for grid in (4, 8, 16)]

@@ -156,6 +156,7 @@ def _draw_images(
                          vmin=low, vmax=high, cmap=VALUES if column in ("solution", "exact") else SIGNED,
                          aspect="equal" if is_alike else "auto")  # fmt: skip
             panel.set(title=title + caption, xlabel=names[0], ylabel=names[1])
+            panel.locator_params(nbins=4)
         bar = figure.colorbar(stack[0].images[0], ax=stack)
         bar.ax.ticklabel_format(axis="y", scilimits=(-2, 3))
 

@@ -222,7 +222,7 @@ def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console = Console(highlight=False)
     is_terminal = console.is_terminal
     console.width = max(console.width, 80) if is_terminal else 10_000
-    table = Table(box=SIMPLE_HEAD if is_terminal else None, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD if is_terminal else None, padding=(0, 2 - is_terminal, 0, 0), pad_edge=False)
     for name, cells in zip(header, zip(*rows, strict=True), strict=True):
         if name in ("run", "what", "ended"):
             table.add_column(name, overflow="fold", min_width=min(10, max(map(len, cells))))

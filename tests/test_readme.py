@@ -1,0 +1,76 @@
+"""The README's examples, run as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import kanpde
+from kanpde import KAN, LM, Phase, Sampling
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FEW = ["schedule.phases.0.steps=12", "time_limit=4", "plots=false", "output.cells=8", "threads=1"]
+
+
+def block(start, language):
+    """The code block of a language that follows the text ``start``."""
+    after = README[README.index(start) :]
+    return re.search(rf"```{language}\n(.*?)```", after, re.DOTALL).group(1)
+
+
+def test_your_own_equation(tmp_path):
+    """The example's file and yaml in a folder of the user's: solved by the command that the README gives."""
+    source = block("`reaction.py`", "python")
+    assert source.count("\n") <= 27
+    (tmp_path / "reaction.py").write_text(source)
+    (tmp_path / "conf" / "problem").mkdir(parents=True)
+    (tmp_path / "conf" / "problem" / "reaction.yaml").write_text(block("`conf/problem/reaction.yaml`", "yaml"))
+    command = re.search(r"`python (-m kanpde problem=reaction[^`]*)`", README).group(1).split()
+    done = subprocess.run(
+        [sys.executable, *command, *FEW, "hydra.run.dir=result"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Relative error of u" in done.stdout
+    solution = kanpde.load(tmp_path / "result")
+    assert float(solution(0.3, 0.7)) == pytest.approx(np.exp(0.3) * np.sin(0.7), abs=1e-3)
+
+
+def test_from_python(monkeypatch, capsys):
+    """The Python example, with a short schedule in place of the default one."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    short = kanpde.solve
+
+    def solve(problem, model, **rest):
+        assert isinstance(model, KAN)
+        return short(problem, model, [Phase(LM(), steps=3)], sampling=Sampling("gauss", 100, 40), **rest)
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    names: dict = {}
+    exec(compile(block("From Python:", "python"), "README.md", "exec"), names)
+    assert names["u"].shape == names["u_xy"].shape == (50, 50)
+    assert "steps done" in capsys.readouterr().out
+
+
+def test_commands_name_what_exists():
+    """Every option of every command line in the README composes."""
+    commands = re.findall(r"^python -m kanpde (.*)$", README, re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        for word in command.split():
+            group, _, values = word.partition("=")
+            if group in ("problem", "model", "schedule"):
+                for value in values.split(","):
+                    assert (ROOT / "conf" / group / f"{value}.yaml").is_file(), word
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)", README))
+def test_links_lead_somewhere(path):
+    assert "://" in path or (ROOT / Path(path)).exists()
