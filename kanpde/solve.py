@@ -58,9 +58,8 @@ def solve(
         raise InputError(f"starts must be at least 1, got {starts}.")
     if starts > 1 and isinstance(model, nn.Module):
         raise InputError("Several starts need a factory such as KAN(), not a ready module. Write starts=1.")
-    if threads is not None:
-        if threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}. Write threads=1.")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}. Write threads=1.")
     training = Training(
         problem,
         KAN() if model is None else model,

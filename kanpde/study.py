@@ -227,8 +227,7 @@ def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         if name in ("run", "what", "ended"):
             table.add_column(name, overflow="fold", min_width=min(10, max(map(len, cells))))
         else:
-            title = name.replace(" ", "\n") if is_terminal else name
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(name.replace(" ", "\n" if is_terminal else " "), justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)

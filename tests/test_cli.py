@@ -24,6 +24,7 @@ from kanpde.phases import Progress
 from kanpde.terminal import Display, report
 
 SOLVE = sys.modules["kanpde.solve"]  # kanpde.solve is the function
+TRAINING = sys.modules["kanpde.training"]
 QUICK = ["schedule.phases=[{steps:2}]", "sampling.interior=64", "sampling.boundary=16", "output.cells=4"]
 QUICK += ["model.hidden=[2]", "model.degree=3", "plots=false", "device=cpu"]
 OWN = """
@@ -167,7 +168,7 @@ def test_help_lists_all_choices_and_options(capsys):
         (["model.grid=0"], "model: grid must be a whole number of at least 1, got 0. Write model.grid="),
         (["schedule.phases.0.grid=0"], "positive whole number, got 0. Write schedule.phases.0.grid=10."),
         (["model.degree=1"], "derivatives of order 2, which splines of degree 1 do not have. Write model.degree="),
-        (["problem=heat", "problem.end=-1"], "got (0, -1)"),
+        (["problem=heat", "problem.end=-1"], "end must be positive, got -1"),
         (["poisson"], '"poisson" is not of the form name=value. Write for example problem=poisson.'),
         (["problem=poisson,heat"], "Write -m before it: python -m kanpde -m problem=poisson,heat"),
         (["--bogus"], "Unrecognized arguments: --bogus. `python -m kanpde --help`"),
@@ -233,7 +234,7 @@ def test_a_traceback_can_be_had(capsys, monkeypatch):
 
 
 def test_a_bug_is_not_taken_for_bad_input(folder, monkeypatch):
-    monkeypatch.setattr(SOLVE.Errors, "all", broken)
+    monkeypatch.setattr(TRAINING.Errors, "all", broken)
     with pytest.raises(RuntimeError, match="ours"):
         main(QUICK)
     (run,) = runs(folder)

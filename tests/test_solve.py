@@ -45,7 +45,7 @@ def weights(solution):
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(name, model):
     factory = optimizer_factories()[name]()
-    solution = solve(poisson(), model, short(30, factory), sampling=FEW, time_limit=8.0)
+    solution = solve(poisson(), model, short(12, factory), sampling=FEW)
     losses = [row["loss"] for row in solution.history]
     assert losses[-1] < 0.9 * losses[0]
     assert solution.levels[0]["loss"] <= losses[-1]
@@ -57,6 +57,14 @@ def test_same_seed_gives_the_same_bits(name):
     runs = [solve(poisson(), KAN([3]), short(2, factory), sampling=FEW, seed=s, threads=1) for s in (3, 3, 4)]
     assert torch.equal(weights(runs[0]), weights(runs[1]))
     assert not torch.equal(weights(runs[0]), weights(runs[2]))
+
+
+def test_threads_hold_while_it_trains_only():
+    before = torch.get_num_threads()
+    seen = []
+    solution = solve(poisson(), KAN([2]), short(1), sampling=FEW, threads=2,
+                     observe=lambda progress: seen.append(torch.get_num_threads()))  # fmt: skip
+    assert seen == [2] and solution.settings["threads"] == 2 and torch.get_num_threads() == before
 
 
 def test_schedule_refines_and_reports_levels():
