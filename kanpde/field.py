@@ -295,7 +295,7 @@ def _as_field(a, context: Context) -> Field:
     raise InputError(f"A {type(a).__name__} cannot be combined with a field; use numbers, tensors, fields.")
 
 
-def _value(a: Field | Tensor | Real) -> Tensor | Real:
+def _value(a: Field | Tensor | float) -> Tensor | float:
     return a.value if isinstance(a, Field) else a
 
 
@@ -363,7 +363,7 @@ def _where(condition, f: Field, g: Field) -> Field:
     def rule(key: Key):
         like = f.context.x
         a, b = (torch.as_tensor(h.component(key), dtype=like.dtype, device=like.device) for h in (f, g))
-        return torch.where(_value(condition), a, b)
+        return torch.where(torch.as_tensor(_value(condition), device=like.device), a, b)
 
     return Field(f.context, rule)
 

@@ -11,8 +11,22 @@ import torch
 from conftest import load_problem, optimizer_factories
 from torch import nn
 
-import kanpde
-from kanpde import KAN, LM, MLP, Adam, Ansatz, Box, Condition, InputError, Phase, Problem, Sampling, dirichlet, laplacian, solve
+from kanpde import (
+    KAN,
+    LM,
+    MLP,
+    Adam,
+    Ansatz,
+    Box,
+    Condition,
+    InputError,
+    Phase,
+    Problem,
+    Sampling,
+    dirichlet,
+    laplacian,
+    solve,
+)
 
 BOX = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
 FEW = Sampling("gauss", 200, 80)
@@ -130,7 +144,6 @@ def test_exact_plays_no_part_in_training():
 
 def test_system_and_inverse_problem():
     def residuals(u, v, p):
-        x, _ = u.coords
         return laplacian(u) + 2 * pi**2 * u, v - p["k"] * u
 
     problem = Problem(
@@ -292,10 +305,14 @@ def test_missing_cuda_is_explained():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments", "median", "worst"),
-    [("poisson", {}, 1e-4, 1e-4), ("heat", {}, 1e-3, 1e-3), ("heat", {"dim": 2}, 1e-3, 1e-2), ("helmholtz", {}, 1e-2, 1e-1)],
+    [
+        ("poisson", {}, 1e-5, 1e-4),
+        ("heat", {}, 1e-6, 1e-5),
+        ("heat", {"dim": 2}, 1e-3, 1e-3),
+        ("helmholtz", {}, 5e-3, 1e-2),
+    ],
 )
 def test_defaults_reach_their_errors(name, arguments, median, worst):
     errors = [solve(load_problem(name)(**arguments), seed=seed).errors["u"]["l2"] for seed in range(3)]
     print(name, arguments, *(f"{e:.1e}" for e in errors))
     assert np.median(errors) <= median and max(errors) <= worst
-    assert kanpde.__version__
