@@ -133,6 +133,14 @@ class Field:
     def __abs__(self):
         return compose(by_autograd(torch.abs), self)
 
+    def __eq__(self, other):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.value == _value(other)
+
+    def __ne__(self, other):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.value != _value(other)
+
+    __hash__ = object.__hash__
+
     def __lt__(self, other):
         return self.value < _value(other)
 
@@ -168,7 +176,7 @@ class Field:
                 return compose(TABLES[name], args[0])
             if name in ("neg", "negative"):
                 return -args[0]
-            return compose(by_autograd(lambda t: function(t, **(kwargs or {}))), args[0])
+            return compose(by_autograd(_elementwise(function, name, kwargs or {})), args[0])
         raise InputError(
             f"torch.{name} is not defined for these fields. Elementwise functions of one field, arithmetic and "
             "torch.where are; combine fields with + - * / first."
@@ -180,6 +188,20 @@ class Field:
         if method != "__call__" or kwargs or function is None:
             return NotImplemented
         return Field.__torch_function__(function, (Field,), tuple(inputs))
+
+
+def _elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
+    """``function`` refused where it mixes points, whose residuals must not depend on each other."""
+
+    def checked(t: Tensor) -> Tensor:
+        result = function(t, **options)
+        if not isinstance(result, Tensor) or result.shape != t.shape:
+            raise InputError(
+                f"torch.{name} does not act point by point, as functions of fields must; use elementwise ones."
+            )
+        return result
+
+    return checked
 
 
 _BINARY = {
@@ -218,7 +240,12 @@ class Vector(tuple[Field, ...]):
     def __neg__(self):
         return Vector(-a for a in self)
 
+    def __radd__(self, other):
+        return self if isinstance(other, int) else NotImplemented  # sum() starts from 0
+
     def __mul__(self, scalar):
+        if isinstance(scalar, tuple):
+            raise InputError("The product of two vectors is ambiguous. Write a.dot(b).")
         return Vector(a * scalar for a in self)
 
     __rmul__ = __mul__

@@ -30,7 +30,13 @@ def autograd(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) 
     """Components by repeated reverse-mode differentiation; for any module. The reference, and slower."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        columns = model(x).unbind(1)
+        output = model(x)
+        if output.ndim != 2 or len(output) != len(x):
+            raise InputError(
+                f"{type(model).__name__} gave shape {tuple(output.shape)} for {len(x)} points; expected one row per "
+                "point and one column per unknown. For a single unknown, end forward with `return u[:, None]`."
+            )
+        columns = output.unbind(1)
         known: dict[tuple[Key, int], Tensor] = {((), u): column for u, column in enumerate(columns)}
 
         def component(key: tuple[int, ...], u: int) -> Tensor:
@@ -149,6 +155,8 @@ class Objective:
             raise InputError(f"{type(model).__name__} has no jets. Write derivatives=autograd to train any module.")
         self.problem, self.model, self.engine = problem, model, derivatives
         self.coefficients = coefficients
+        if not problem.trained:
+            raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
         self.sites = [site_of(problem, name, c, points[name]) for name, c in problem.trained.items()]
         self.points = points
         self.weights = {s.name: 1.0 for s in self.sites}

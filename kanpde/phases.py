@@ -52,7 +52,8 @@ class Phase:
         optimizer: a factory, for example ``LM()``.
         steps: the most it takes.
         grid: cells per input from here on; the network is refined on entry. Models without grids keep their size.
-        move_knots: hidden knots first move to where the values are.
+        refine: instead of ``grid``, into how many cells each present one is split on entry.
+        move_knots: after that, hidden knots move to where the values are.
         window: the phase ends as stagnated when the loss fell by less than ``least`` over so many steps; 0 never does.
         least: relative fall of the loss over the window that still counts as progress.
         sampling: other points from here on.
@@ -61,16 +62,26 @@ class Phase:
     optimizer: OptimizerFactory = field(default_factory=LM)
     steps: int = 100
     grid: int | None = None
+    refine: int | None = None
     move_knots: bool = False
     window: int = 0
     least: float = 0.1
     sampling: Sampling | None = None
 
     def __post_init__(self):
-        for name in ("steps", "grid"):
+        for name in ("steps", "grid", "refine"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise InputError(f"A phase's {name} must be a positive whole number, got {value}. Write {name}=10.")
+        if self.grid is not None and self.refine is not None:
+            raise InputError("A phase takes a grid or a factor to refine by, not both. Leave grid or refine out.")
+        if self.window < 0 or not 0 < self.least < 1:
+            raise InputError(f"A phase needs window >= 0 and 0 < least < 1, got window={self.window}, "
+                             f"least={self.least}. Write window=10, least=0.3.")  # fmt: skip
+
+    def next_grid(self, grid: int) -> int:
+        """Cells per input in this phase, for a network that comes with ``grid``."""
+        return self.grid or grid * (self.refine or 1)
 
     def stagnates(self, losses: list[float]) -> bool:
         """Whether the last ``window`` losses show too little progress."""
@@ -95,5 +106,5 @@ class Progress:
 
 
 def default_phases() -> list[Phase]:
-    """Three nested grids, each trained by Levenberg-Marquardt until it stagnates."""
-    return [Phase(LM(), steps=100, grid=grid, window=10, least=0.3) for grid in (4, 8, 16)]
+    """Levenberg-Marquardt on the network's grid, then on cells halved twice, each until it stagnates."""
+    return [Phase(LM(), steps=100, refine=refine, window=10, least=0.3) for refine in (1, 2, 2)]

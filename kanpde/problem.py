@@ -68,6 +68,8 @@ class Problem:
     def __post_init__(self):
         if isinstance(self.unknowns, str):
             raise InputError(f'unknowns must be a tuple of names. Write unknowns=("{self.unknowns}",).')
+        if len(set(self.unknowns)) < len(self.unknowns):
+            raise InputError(f"Unknowns need different names, got {', '.join(self.unknowns)}.")
         if self.ansatz is not None:
             for name in self.ansatz.satisfies:
                 if name not in self.conditions:

@@ -1,6 +1,6 @@
 """The course of a run: starts, phases, steps, and what ends them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from math import inf, isfinite, nan
 from time import perf_counter
@@ -9,12 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from kanpde.checks import check_ansatz, check_degree, check_phases
 from kanpde.domains import Points
-from kanpde.errors import InputError
 from kanpde.models.kan import KANNetwork
-from kanpde.models.layer import Network
 from kanpde.objective import Objective
-from kanpde.optimizers.lm import LM
 from kanpde.phases import Phase, Progress, Sampling
 from kanpde.problem import Problem
 from kanpde.solution import Errors, Solution, at_points
@@ -48,7 +46,7 @@ class Training:
         self.used: dict[str, Any] = {}
         self.model: nn.Module
         self.coefficients: nn.Parameter | None = None
-        self.interrupted = False
+        self.ended: str | None = None  # why the run ended before its last phase was through
 
     @property
     def seconds(self) -> float:
@@ -77,99 +75,89 @@ class Training:
             points[name] = region.sample(sampling.rule, n, generator, self.device, self.dtype)
         return Objective(self.problem, self.model, points, self.given_weights, self.coefficients, self.derivatives)
 
-    def _check(self, phases: list[Phase]) -> None:
-        """Refuses what cannot work before anything is trained."""
-        few = Sampling("uniform", 64, 64)
-        generator = torch.Generator(self.device).manual_seed(0)
-        objective = self._objective(few, generator)
-        order = max(site.space.order for site in objective.sites)
-        if isinstance(self.model, KANNetwork):
-            degree = self.model.degree
-            if degree < order:
-                raise InputError(
-                    f"The problem takes derivatives of order {order}, which splines of degree {degree} do not have. "
-                    f"Write model.degree={order + 2}, or at least {order + 1}."
-                )
-            if degree == order:
-                self.log(
-                    f"warning: at degree {degree} the residual jumps between cells; degree {order + 2} is smoother"
-                )
-        if any(isinstance(phase.optimizer, LM) for phase in phases) and not isinstance(self.model, Network):
-            raise InputError(f"LM needs a KAN or MLP of this package, not a {type(self.model).__name__}. "
-                             "Use the phases of schedule=lbfgs or schedule=adam.")  # fmt: skip
-        for name in self.problem.ansatz.satisfies if self.problem.ansatz else ():
-            points = self.problem.conditions[name].region.sample("uniform", 64, generator, self.device, self.dtype)
-            residuals = self.solution().residual(name, points.x, points.normal)
-            largest = max(float(r.abs().max()) for r in residuals)
-            if largest > (1e-8 if self.dtype == torch.float64 else 1e-3):
-                raise InputError(
-                    f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
-                    f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
-                )
-
     # training --------------------------------------------------------------------------------------------------------
     def train(self, phases: list[Phase], starts: int) -> None:
         """All phases, the first one from several starts; ends early with a named reason."""
         self._start()
-        self._check(phases)
+        check_phases(phases, self.model, self.derivatives)
+        check_degree(self.model, self._objective(Sampling("uniform", 64, 64), self._new_generator()), self.log)
+        check_ansatz(self.problem, self.solution(), self.device, self.dtype)
         try:
-            self.levels.append(self._first_phase(phases, starts))
+            self._first_phase(phases, starts)
             for number, phase in enumerate(phases[1:], start=1):
-                if self.levels[-1]["reason"].startswith(ENDS_RUN):
+                if self.ended is not None:
                     break
                 self.levels.append(self._train_phase(self._enter(phase), phase, number, len(phases), 0))
         except KeyboardInterrupt:  # between steps `_train_phase` sees to it; here it came between phases
-            self.interrupted = True
+            self.ended = "interrupted"
 
-    def _first_phase(self, phases: list[Phase], starts: int) -> dict[str, Any]:
+    def _first_phase(self, phases: list[Phase], starts: int) -> None:
         """Trains the first phase from every start and goes on with the one whose loss on fresh points is least."""
         best: tuple[float, nn.Module, nn.Parameter | None, dict[str, Any]] | None = None
-        for start in range(starts):
-            if start:
-                self._start()
-            objective = self._enter(phases[0])
-            level = self._train_phase(objective, phases[0], 0, len(phases), start)
-            fresh = self._fresh_loss(objective, phases[0]) if starts > 1 else 0.0
-            if starts > 1:
-                self.log(f"start {start + 1} of {starts}: loss on fresh points {fresh:.2e}")
-            if best is None or fresh < best[0]:
-                best = fresh, self.model, self.coefficients, level
-            if level["reason"].startswith(("time limit", "interrupted")):
-                break
-        assert best is not None
-        _, self.model, self.coefficients, level = best
-        return level
+        weights = None  # the first start's serve all, so that their losses can be compared
+        try:
+            for start in range(starts):
+                if start:
+                    self._start()
+                objective = self._enter(phases[0], weights)
+                weights = objective.weights
+                level = self._train_phase(objective, phases[0], 0, len(phases), start)
+                fresh = self._fresh_loss(objective, phases[0]) if starts > 1 else 0.0
+                if starts > 1:
+                    self.log(f"start {start + 1} of {starts}: loss on fresh points {fresh:.2e}")
+                if best is None or fresh < best[0]:
+                    best = fresh, self.model, self.coefficients, level
+                if self.ended is not None and not self.ended.startswith("non-finite"):
+                    break
+        finally:
+            if best is not None:
+                _, self.model, self.coefficients, level = best
+                self.levels.append(level)
+                if self.ended is not None and self.ended.startswith("non-finite") and level["reason"] != self.ended:
+                    self.ended = None  # another start blew up, the best did not
 
     def _fresh_loss(self, objective: Objective, phase: Phase) -> float:
         """The loss on points that were not trained on, with the weights of training."""
         sampling = phase.sampling or self.sampling
-        fresh = self._objective(Sampling("uniform", sampling.interior, sampling.boundary),
-                                torch.Generator(self.device).manual_seed(self.seed))  # fmt: skip
+        fresh = self._objective(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator())
         fresh.weights.update(objective.weights)
-        with torch.set_grad_enabled(self.derivatives == "autograd"):
-            loss = float(fresh.loss().detach())
+        loss = sum(_values(fresh).values())
         return loss if isfinite(loss) else inf
 
-    def _enter(self, phase: Phase) -> Objective:
+    def _new_generator(self) -> torch.Generator:
+        """For what must not disturb the run's own random numbers."""
+        return torch.Generator(self.device).manual_seed(self.seed)
+
+    def _enter(self, phase: Phase, weights: Mapping[str, float] | None = None) -> Objective:
         """Refines the grid, moves knots, draws points and sets the weights for a phase."""
         if isinstance(self.model, KANNetwork):
-            before = at_points(self.problem, self.model, self.derivatives, self.errors.x, lambda *u: u[0].value)
-            if phase.grid is not None:
-                self.model.refine(phase.grid)
-            if phase.move_knots:
-                self.model.update_grid(self.errors.x)
-            after = at_points(self.problem, self.model, self.derivatives, self.errors.x, lambda *u: u[0].value)
-            change = float((after - before).abs().max())
-            if phase.move_knots or (phase.grid and change > 1e-9):
-                self.log(f"grid {self.model.grid}: the network changed by at most {change:.1e} on being regridded")
-        elif phase.grid is not None and not self.used:
+            self._regrid(self.model, phase)
+        elif (phase.grid or phase.refine) and not self.used:
             self.log(f"{type(self.factory).__name__} has no grid; the schedule's grids leave its size as it is")
-        objective = self._objective(phase.sampling or self.sampling, self.generator)
-        for name, weight in automatic_weights(objective).items():
+        sampling = phase.sampling or self.sampling
+        objective = self._objective(sampling, self.generator)
+        for name, weight in (weights or automatic_weights(objective)).items():
             if name not in self.given_weights:
                 objective.set_weight(name, weight)
-        self.used = {"weights": dict(objective.weights), "points": {n: len(p.x) for n, p in objective.points.items()}}
+        points = {name: len(p.x) for name, p in objective.points.items()}
+        self.used = {"rule": sampling.rule, "points": points, "weights": dict(objective.weights)}
         return objective
+
+    def _regrid(self, model: KANNetwork, phase: Phase) -> None:
+        """Brings the network to the phase's grid and says by how much that changed it, if it did."""
+        old, new = model.grid, phase.next_grid(model.grid)
+        if new == old and not phase.move_knots:
+            return
+        before = self._values()
+        model.refine(new)
+        if phase.move_knots:
+            model.update_grid(self.errors.x)
+        if phase.move_knots or new % old:
+            change = float((self._values() - before).abs().max())
+            self.log(f"grid {new}: the network changed by at most {change:.1e} on being regridded")
+
+    def _values(self) -> torch.Tensor:
+        return at_points(self.problem, self.model, self.derivatives, self.errors.x, lambda *u: u[0].value)
 
     def _train_phase(self, objective: Objective, phase: Phase, number: int, phases: int, start: int) -> dict[str, Any]:
         """Steps until the phase's rule or the run's limits end it; returns what the phase bought."""
@@ -177,12 +165,13 @@ class Training:
         grid = self.model.grid if isinstance(self.model, KANNetwork) else None
         parameters = objective.vector().numel()
         losses: list[float] = []
-        reason, began, good = "steps done", self.seconds, objective.vector()
+        reason, began = "steps done", self.seconds
+        good = last = objective.vector()  # the last weights whose loss is known to be finite; the last weights
         try:
             for step in range(1, phase.steps + 1):
-                before = objective.vector()
                 result = optimizer.step()
-                if not isfinite(result.loss) or not bool(objective.vector().isfinite().all()):
+                before, last = last, objective.vector()
+                if not isfinite(result.loss) or not bool(last.isfinite().all()):
                     reason = self._non_finite(objective, good)
                     break
                 good = before
@@ -199,20 +188,18 @@ class Training:
                 if self.time_limit is not None and self.seconds >= self.time_limit:
                     reason = f"time limit of {self.time_limit:g} s"
                     break
-                if (
-                    phase.window
-                    and len(losses) > phase.window
-                    and losses[-1] > (1 - phase.least) * losses[-1 - phase.window]
-                ):
+                if phase.stagnates(losses):
                     reason = f"stagnated: under {phase.least:.0%} less loss in {phase.window} steps"
                     break
         except KeyboardInterrupt:
-            objective.assign(good)
+            objective.assign(last)
             reason = "interrupted"
-        final = self._final_losses(objective)
+        final = _values(objective)
         if not all(isfinite(v) for v in final.values()):
             reason = self._non_finite(objective, good)
-            final = self._final_losses(objective)
+            final = _values(objective)
+        if reason.startswith(ENDS_RUN):
+            self.ended = reason
         level = {
             "phase": number,
             "optimizer": type(phase.optimizer).__name__,
@@ -257,20 +244,14 @@ class Training:
         self.error = self.errors.l2(self.model, self.derivatives)
         self.watching += self.seconds - began
 
-    def _final_losses(self, objective: Objective) -> dict[str, float]:
-        with torch.set_grad_enabled(self.derivatives == "autograd"):
-            return {name: float(value.detach()) for name, value in objective.losses().items()}
-
     def _non_finite(self, objective: Objective, good: torch.Tensor) -> str:
         """Names the conditions that blew up and goes back to the last good weights."""
-        broken = [name for name, value in self._final_losses(objective).items() if not isfinite(value)]
+        broken = [name for name, value in _values(objective).items() if not isfinite(value)]
         objective.assign(good)
         return f"non-finite loss{' in ' + ', '.join(broken) if broken else ''}; the last good weights are kept"
 
     def _reason(self) -> str:
-        if self.interrupted:
-            return "interrupted"
-        return self.levels[-1]["reason"] if self.levels else "not trained"
+        return self.ended or (self.levels[-1]["reason"] if self.levels else "not trained")
 
     def _model_settings(self) -> dict[str, Any]:
         """The factory by name with its arguments, from which the network can be built again."""
@@ -288,7 +269,6 @@ class Training:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "derivatives": self.derivatives,
-            "rule": self.sampling.rule,
             "seconds": self.seconds,
             "model": self._model_settings(),
             **self.used,
@@ -303,3 +283,9 @@ class Training:
             coefficients=dict(zip(names, values, strict=True)),
             settings=settings,
         )
+
+
+def _values(objective: Objective) -> dict[str, float]:
+    """Per condition, its share of the loss as a number."""
+    with torch.set_grad_enabled(objective.engine == "autograd"):
+        return {name: float(value.detach()) for name, value in objective.losses().items()}

@@ -2,9 +2,10 @@ r"""Weights of the conditions, chosen without tuning, from the operators alone.
 
 A second-order residual answers far more strongly to a given error of the solution than a boundary value does. The
 automatic weights make all conditions answer equally to an error of moderate wavelength: a plane wave
-w(x) = sin(κ·ξ + phase), ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to `WAVE_NUMBER`. With
-R_c' the derivative of the residual at the present solution, the condition's gain is g_c² = mean |R_c' w|² over its
-points, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]² that is (2 κ²)² on the boundary and 1 inside.
+w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
+`WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
+g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]² that
+is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
 """
 
 from math import pi
@@ -27,23 +28,27 @@ def automatic_weights(objective: Objective) -> dict[str, float]:
 
 
 def squared_gain(objective: Objective, site: Site) -> float:
-    """The mean of |R' w|² over the condition's points and two phases a quarter wave apart."""
+    """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart."""
     present = [[r.detach() for r in objective.rows(context, site.space)] for context in site.contexts]
+    weight, like = objective.points[site.name].weight, present[0][0]
     total = 0.0
-    for phase in (0.0, 0.5 * pi):
-        size = torch.zeros(len(site.contexts[0].x), dtype=present[0][0].dtype, device=present[0][0].device)
-        size.requires_grad_()  # the wave's amplitude, one a point: residuals are pointwise, so one pass gives R' w
-        moved = [
-            [
-                row + (size * _wave(objective, context, key, phase))[:, None]
-                for row, key in zip(rows, site.space.keys, strict=True)
+    for unknown in range(like.shape[1]):
+        only = torch.zeros_like(like[0])
+        only[unknown] = 1.0
+        for phase in (0.0, 0.5 * pi):
+            # the wave's amplitude, one a point: residuals are pointwise, so that one backward pass gives R' w
+            size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
+            moved = [
+                [
+                    row + size * _wave(objective, context, key, phase)[:, None] * only
+                    for row, key in zip(rows, site.space.keys, strict=True)
+                ]
+                for rows, context in zip(present, site.contexts, strict=True)
             ]
-            for rows, context in zip(present, site.contexts, strict=True)
-        ]
-        for residual in objective.residuals_from(site, moved):
-            if residual.requires_grad:
-                answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
-                total += 0.0 if answer is None else float(objective.points[site.name].weight @ answer.square()) / 2
+            for residual in objective.residuals_from(site, moved):
+                if residual.requires_grad:
+                    answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
+                    total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
     return total
 
 

@@ -162,6 +162,19 @@ def test_automatic_weights_follow_the_operator():
     assert found[1]["b"] == pytest.approx(found[0]["b"] * 100.0**2, rel=1e-6)
 
 
+def test_automatic_weights_see_every_unknown_by_itself():
+    """u - v = 0 does not answer to the same wave in both, and has the weight of a value all the same."""
+    box = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
+    conditions = {
+        "pde": Condition(box.interior, lambda u, v: laplacian(u)),
+        "tie": Condition(box.interior, lambda u, v: u - v),
+    }
+    p = Problem(box, conditions, unknowns=("u", "v"))
+    points = {name: c.region.sample("gauss", 100) for name, c in p.conditions.items()}
+    found = automatic_weights(Objective(p, MLP([4])(box.ranges, 2), points))
+    assert found["tie"] == pytest.approx((2 * 4.0**2) ** 2 / 2, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("residual", "message"),
     [

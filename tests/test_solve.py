@@ -13,6 +13,7 @@ from torch import nn
 
 from kanpde import (
     KAN,
+    LBFGS,
     LM,
     MLP,
     Adam,
@@ -91,6 +92,18 @@ def test_schedule_refines_and_reports_levels():
     assert solution.reason == "steps done" and len(solution.history) == 10
     assert solution.levels[1]["loss"] <= solution.levels[0]["loss"] * 1.001, "refining does not lose what was learned"
     assert len(lines) == 3 and "grid 4, 81 parameters" in lines[1]
+
+
+def test_refining_by_a_factor_follows_the_models_grid():
+    phases = [Phase(LM(), steps=2), Phase(LM(), steps=2, refine=3)]
+    assert [row["grid"] for row in solve(poisson(), KAN([2], grid=3), phases, sampling=FEW).levels] == [3, 9]
+
+
+def test_moved_knots_keep_what_was_learned():
+    phases = [Phase(LM(), steps=40), Phase(LM(), steps=1, move_knots=True), Phase(LM(), steps=10, refine=2)]
+    solution = solve(poisson(), KAN([5]), phases, sampling=Sampling("gauss", 400, 160))
+    first, moved, last = (level["l2"] for level in solution.levels)
+    assert first < 0.01 and moved < 3 * first and last < first
 
 
 def test_more_starts_keep_the_best():
@@ -241,6 +254,26 @@ def test_convergence():
     assert np.allclose(solution(np.linspace(0, 1, 5)), 2 * np.linspace(0, 1, 5), atol=1e-9)
 
 
+@pytest.mark.parametrize("model", [KAN([3, 3]), KAN([3, 3, 3])], ids=["two", "three"])
+def test_a_network_that_blows_up_ends_its_run_only(model):
+    solution = solve(poisson(), model, [*short(2), *short(5, Adam(lr=1e80)), *short()], sampling=FEW)
+    assert solution.reason.startswith("non-finite loss") and len(solution.levels) == 2
+    assert bool(weights(solution).isfinite().all()) and solution.levels[0]["reason"] == "steps done"
+
+
+@pytest.mark.parametrize("at", [2, 5])
+def test_interrupt_among_several_starts_ends_the_run(at):
+    seen = []
+
+    def interrupt(progress):
+        seen.append(progress)
+        if len(seen) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    solution = solve(poisson(), KAN([3]), [*short(3), *short(4)], sampling=FEW, starts=4, observe=interrupt)
+    assert solution.reason == "interrupted" and len(solution.levels) == 1 and len(solution.history) <= at + 1
+
+
 def test_non_finite_loss_names_the_condition_and_keeps_good_weights():
     def poisoned(u):
         return torch.log(u - u.value.detach() + counter())
@@ -281,7 +314,17 @@ def test_interrupt_keeps_what_was_reached():
         (lambda: solve(poisson(), sampling=Sampling("gaus")), 'Did you mean "gauss"'),
         (lambda: Phase(steps=0), "steps"),
         (lambda: Phase(grid=0), "grid"),
-        (lambda: solve(poisson(), KAN(grid=8), [Phase(steps=1, grid=4)]), "coarser"),
+        (lambda: solve(poisson(), KAN(grid=8), [Phase(steps=1, grid=8), Phase(grid=4)]), "coarser"),
+        (lambda: solve(poisson(), KAN(), [Phase(Adam()), Phase(LM())], derivatives="autograd"), "derivatives=jets"),
+        (lambda: solve(Problem(BOX, {})), "no condition to train on"),
+        (lambda: solve(poisson(), Module(), starts=2), "ready module"),
+        (lambda: Problem(BOX, {}, unknowns=("u", "u")), "different names"),
+        (lambda: Phase(window=-1), "window"),
+        (lambda: Phase(grid=4, refine=2), "not both"),
+        (lambda: Adam(lr=-1.0), "lr"),
+        (lambda: LBFGS(iterations=0), "iterations"),
+        (lambda: LM(damping=0.0), "damping"),
+        (lambda: solve(poisson(), nn.Flatten(0), short(1, Adam()), derivatives="autograd"), "one row per"),
     ],
 )
 def test_bad_input_is_explained(run, message):

@@ -17,6 +17,7 @@ LEVELS = [
     ["store", "record", "output", "vtkhdf", "plots", "network_plot", "solution_plot"],
     ["solve"],
     ["training"],
+    ["checks"],
     ["solution", "phases", "device"],
     ["optimizers"],
     ["weights"],

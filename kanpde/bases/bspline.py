@@ -112,9 +112,10 @@ class BSpline(nn.Module):
         self.cells = knots.shape[1] - 2 * degree - 1
         self.size = self.cells + degree
         steps = knots.diff(dim=1)
-        self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e-10 * steps.max())
+        self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e3 * torch.finfo(knots.dtype).eps * steps.max())
         array = knots.double().cpu().numpy()
-        equal = self.uniform and np.ptp(array[:, -1] - array[:, 0]) <= 1e-12 * np.ptp(array)
+        same = 10 * torch.finfo(knots.dtype).eps * np.ptp(array)
+        equal = self.uniform and np.ptp(array[:, -1] - array[:, 0]) <= same
         self._width = float(array[0, -1] - array[0, 0]) / (array.shape[1] - 1) if equal else None
         polynomials = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
         tensor = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
@@ -133,7 +134,7 @@ class BSpline(nn.Module):
     def locate(self, x: Float[Tensor, "points d_in"]) -> tuple[Int[Tensor, "points d_in"], Tensor, Tensor]:
         """The cell of every point, its local coordinate s there, and the width of the cell."""
         grid = self.breakpoints
-        position = x.detach()
+        position = x.detach().nan_to_num()  # for the choice of the cell only: s, and so every value, stays NaN
         if self.uniform:
             width = (grid[:, -1] - grid[:, 0]) / self.cells
             cell = ((position - grid[:, 0]) / width).floor().clamp(0, self.cells - 1)
@@ -179,9 +180,11 @@ class BSpline(nn.Module):
         return new, self.transfer(new)
 
     def transfer(self, new: "BSpline") -> NDArray:
-        """Least-squares matrices (d_in, new, old) from samples over both grids (gelsd)."""
-        lower = torch.minimum(self.breakpoints[:, 0], new.breakpoints[:, 0])
-        upper = torch.maximum(self.breakpoints[:, -1], new.breakpoints[:, -1])
+        """Least-squares matrices (d_in, new, old) from samples of the new grid (gelsd).
+
+        Samples outside it would be answered by the new end cells' polynomials going on, which would spoil the fit.
+        """
+        lower, upper = new.breakpoints[:, 0], new.breakpoints[:, -1]
         n = 4 * (self.degree + 1) * max(self.cells, new.cells)
         share = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(n, dtype=lower.dtype, device=lower.device) + 0.5) / n)
         x = lower + share[:, None] * (upper - lower)

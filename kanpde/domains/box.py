@@ -136,7 +136,7 @@ class Box:
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
 
-        No sampling rule for training gives these points.
+        Other points than training takes (but for single ones, such as the centre, that symmetric rules share).
         """
         dim = len(self.names)
         lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from kanpde.errors import InputError
 from kanpde.objective import Objective
 from kanpde.optimizers import Step
 
@@ -19,6 +20,12 @@ class Adam:
 
     lr: float = 1e-2
     half_life: int | None = None
+
+    def __post_init__(self):
+        if not self.lr > 0 or (self.half_life is not None and self.half_life < 1):
+            raise InputError(
+                f"Adam needs lr > 0 and half_life >= 1, got {self.lr:g} and {self.half_life}. Write lr=0.01."
+            )
 
     def __call__(self, objective: Objective) -> "_Adam":
         return _Adam(objective, self)
@@ -53,6 +60,10 @@ class LBFGS:
 
     iterations: int = 20
     memory: int = 50
+
+    def __post_init__(self):
+        if self.iterations < 1 or self.memory < 1:
+            raise InputError(f"LBFGS needs iterations >= 1 and memory >= 1, got {self.iterations} and {self.memory}.")
 
     def __call__(self, objective: Objective) -> "_LBFGS":
         return _LBFGS(objective, self)

@@ -2,15 +2,17 @@ r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ wit
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from kanpde.errors import InputError
 from kanpde.objective import Objective
 from kanpde.optimizers import Step
 
 ROUNDING = 1e3  # a residual this many times the precision below its start counts as nothing
-EXHAUSTED = 12  # rejected trials in one step, each with more damping, after which no step helps
+EXHAUSTED = 25  # rejected trials in one step, each with more damping, after which no step helps
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,13 @@ class LM:
     damping: float = 1e-3
     floor: float = 1e-12
     tolerance: float = 1e-10
+
+    needs_jacobian: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if not (self.damping > 0 and self.floor > 0 and self.tolerance >= 0):
+            raise InputError(f"LM needs damping > 0, floor > 0, tolerance >= 0, got {self.damping:g}, {self.floor:g}, "
+                             f"{self.tolerance:g}. Write damping=1e-3, floor=1e-12, tolerance=1e-10.")  # fmt: skip
 
     def __call__(self, objective: Objective) -> "_LevenbergMarquardt":
         return _LevenbergMarquardt(objective, self)
@@ -47,11 +56,11 @@ class _LevenbergMarquardt:
         scale = (diagonal + self.options.floor * diagonal.max()).sqrt()
         scaled, target = normal / (scale[:, None] * scale), -slope / scale
         start = self.objective.vector()
-        for _ in range(EXHAUSTED):
+        for trial_number in range(EXHAUSTED):
             direction = _damped_solve(scaled, target, self.damping)
             if direction is not None:
                 predicted = float(direction @ (target + self.damping * direction))
-                if predicted <= self.options.tolerance * loss:
+                if trial_number == 0 and predicted <= self.options.tolerance * loss:
                     return Step(loss, "converged: the linear model promises no more", {"damping": self.damping})
                 self.objective.assign(start + direction / scale)
                 with torch.no_grad():
@@ -61,7 +70,7 @@ class _LevenbergMarquardt:
                     # Nielsen's rule, bounded: a good prediction lowers the damping, a poor one raises it
                     self.damping = max(self.damping * max(0.2, 1 - (2 * gain - 1) ** 3), 1e-15)
                     return Step(trial, None, {"damping": self.damping, "gain": gain})
-            self.damping *= 4.0
+            self.damping = max(4.0 * self.damping, 1e-12)
         self.objective.assign(start)
         rounding = (ROUNDING * torch.finfo(r.dtype).eps) ** 2 * self.first
         reason = "converged: to rounding" if loss <= rounding else "stagnated: no damping gives a lower loss"

@@ -1,0 +1,67 @@
+"""What is refused before anything is trained."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from kanpde.errors import InputError
+from kanpde.models.kan import KANNetwork
+from kanpde.models.layer import Network
+from kanpde.objective import Objective
+from kanpde.phases import Phase
+from kanpde.problem import Problem
+from kanpde.solution import Solution
+
+OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS(), steps=50)]."
+
+
+def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
+    """Splines must have the derivatives that the residuals take."""
+    order = max(site.space.order for site in objective.sites)
+    if not isinstance(model, KANNetwork):
+        return
+    if model.degree < order:
+        raise InputError(
+            f"The problem takes derivatives of order {order}, which splines of degree {model.degree} do not have. "
+            f"Write model.degree={order + 2}, or at least {order + 1}."
+        )
+    if model.degree == order:
+        log(f"warning: at degree {order} the residual jumps between cells; degree {order + 2} is smoother")
+
+
+def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
+    """Every phase must be possible: its optimizer for the model, its grid no coarser than the one before."""
+    for phase in phases:
+        if getattr(phase.optimizer, "needs_jacobian", False):
+            name = type(phase.optimizer).__name__
+            if not isinstance(model, Network):
+                raise InputError(
+                    f"{name} needs a KAN or MLP of this package, not a {type(model).__name__}. {OTHER_PHASES}"
+                )
+            if derivatives != "jets":
+                raise InputError(f"{name} needs derivatives=jets, got derivatives={derivatives}. {OTHER_PHASES}")
+    if not isinstance(model, KANNetwork):
+        return
+    grid = model.grid
+    for phase in phases:
+        wanted = phase.next_grid(grid)
+        if wanted < grid:
+            raise InputError(
+                f"A phase asks for grid {wanted}, coarser than the {grid} before it; a grid can only be refined. Start "
+                f"with model.grid={wanted}, or write a grid from {grid} on in the phase."
+            )
+        grid = wanted
+
+
+def check_ansatz(problem: Problem, untrained: Solution, device: torch.device, dtype: torch.dtype) -> None:
+    """What the ansatz is said to satisfy must hold before training."""
+    generator = torch.Generator(device).manual_seed(0)
+    for name in problem.ansatz.satisfies if problem.ansatz else ():
+        points = problem.conditions[name].region.sample("uniform", 64, generator, device, dtype)
+        largest = max(float(r.abs().max()) for r in untrained.residual(name, points.x, points.normal))
+        if largest > (1e-8 if dtype == torch.float64 else 1e-3):
+            raise InputError(
+                f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
+                f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
+            )
