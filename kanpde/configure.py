@@ -4,14 +4,13 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import kanpde.models
 import kanpde.optimizers
 from kanpde.errors import InputError, suggest
+from kanpde.factories import factories
 from kanpde.optimizers import OptimizerFactory
 from kanpde.phases import Phase
 
@@ -182,17 +181,6 @@ def text(value: Any) -> str:
 
 
 # what is found by name -----------------------------------------------------------------------------------------------
-def factories(package: ModuleType) -> dict[str, type]:
-    """The factories in a package's modules (dataclasses that can be called), by their names in lower case."""
-    found: dict[str, type] = {}
-    for info in iter_modules(package.__path__, f"{package.__name__}."):
-        for item in vars(import_module(info.name)).values():
-            is_own = inspect.isclass(item) and is_dataclass(item) and item.__module__ == info.name
-            if is_own and any("__call__" in vars(base) for base in item.__mro__):
-                found[item.__name__.lower()] = item
-    return found
-
-
 def named(kind: str, package: ModuleType, options: Mapping[str, Any], where: str) -> Any:
     """What ``options["name"]`` chooses in the package, made with the other options."""
     choices = factories(package)

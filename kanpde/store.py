@@ -13,17 +13,19 @@ import h5py
 import torch
 from torch import nn
 
+import kanpde.models
 from kanpde.device import choose_dtype
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
-from kanpde.models import factories
+from kanpde.factories import factories
+from kanpde.folders import RESULT
 from kanpde.output import Output, sample
 from kanpde.problem import Problem
 from kanpde.record import read_file, write_record
 from kanpde.solution import Solution
 from kanpde.vtkhdf import view, write_mesh, xdmf
 
-FILE, XDMF = "solution.vtkhdf", "solution.xdmf"
+XDMF = "solution.xdmf"
 
 
 # writing -------------------------------------------------------------------------------------------------------------
@@ -65,10 +67,10 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
         steps, points = next(iter(fields.values())).shape
         _write_views(file, solution.problem, output, list(fields), steps, points)
     try:
-        _replace({folder / FILE: memory.getbuffer(), folder / XDMF: xdmf(FILE, mesh, fields, times)})
+        _replace({folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)})
     except OSError as error:
         raise _unwritable(folder, error) from None
-    return folder / FILE
+    return folder / RESULT
 
 
 def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list[str], steps: int, points: int) -> None:
@@ -121,7 +123,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
     Raises:
         InputError: the file is missing or damaged, or needs a problem or model that was not given or does not fit.
     """
-    record = read_file(Path(folder) / FILE)
+    record = read_file(Path(folder) / RESULT)
     problem = _problem(record, problem)
     return Solution(
         problem=problem,
@@ -164,11 +166,12 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
     if model is None:
         arguments = dict(record["settings"]["model"])
         name = arguments.pop("name")
-        if name not in factories():
+        known = factories(kanpde.models)
+        if name.lower() not in known:
             raise InputError(f"The run's network is a {name}, of which a file holds only the weights. Give a module of "
                              "the same make as well: load(folder, model=module).")  # fmt: skip
         domain = problem.domain
-        model = factories()[name](**arguments)(domain.ranges, len(problem.unknowns), periodic=domain.periodic,
+        model = known[name.lower()](**arguments)(domain.ranges, len(problem.unknowns), periodic=domain.periodic,
                                                generator=torch.Generator(), dtype=dtype)  # fmt: skip
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}. Leave it out for a KAN or MLP.")
@@ -185,7 +188,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     """What a table of many runs needs to know of one, without building its network."""
     import yaml
 
-    record = read_file(Path(folder) / FILE)
+    record = read_file(Path(folder) / RESULT)
     settings, last = record["settings"], (record["levels"] or [{}])[-1]
     errors = (record["errors"] or [{}])[0]
     config = yaml.safe_load(record["config"])

@@ -4,8 +4,8 @@ A second-order residual answers far more strongly to a given error of the soluti
 automatic weights make all conditions answer equally to an error of moderate wavelength: a plane wave
 w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
 `WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
-g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]² that
-is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
+g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]²
+that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
 """
 
 from math import pi

@@ -219,6 +219,14 @@ class Module(nn.Module):
         return self.stack(x)
 
 
+@pytest.mark.parametrize("name", optimizer_factories())
+@pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
+def test_single_precision_stays_single(name, model):
+    solution = solve(poisson(), model, short(3, optimizer_factories()[name]()), sampling=FEW, dtype="float32")
+    assert {p.dtype for p in solution.model.parameters()} == {torch.float32}
+    assert solution(0.1, 0.2).dtype == np.float32 and solution.history[-1]["loss"] < solution.history[0]["loss"]
+
+
 def test_any_module_trains_with_autograd():
     solution = solve(poisson(), Module(), short(15, Adam()), sampling=FEW, derivatives="autograd")
     assert solution.history[-1]["loss"] < solution.history[0]["loss"]

@@ -29,7 +29,7 @@ LEVELS = [
     ["bases"],
     ["jet"],
     ["functions"],
-    ["errors", "version", "folders"],
+    ["errors", "version", "folders", "factories"],
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -45,7 +45,8 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative imports hide where a name comes from"
-            yield from ([f"kanpde.{a.name}" for a in node.names] if node.module == "kanpde" else [node.module])
+            names = [f"kanpde.{alias.name}" for alias in node.names]
+            yield from names if node.module == "kanpde" else [node.module]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -55,7 +56,8 @@ def test_imports_go_downwards(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     assert own in LEVEL, f"{own} has no place in the list of rooms"
     for module in imports(path):
-        if module.startswith("kanpde.") and room(module) in LEVEL:
+        if module == "kanpde" or module.startswith("kanpde."):
+            assert room(module) in LEVEL, f"{own} imports {module}: name the room it comes from"
             assert LEVEL[room(module)] >= LEVEL[own], f"{own} imports {module}"
 
 

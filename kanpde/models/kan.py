@@ -5,6 +5,7 @@ Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024, eq. 2.10-2.12, with the gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -60,7 +61,7 @@ class KANLayer(Layer):
             return super().jet(data, space)
         splines, base, first = _LocalFeatures.apply(data, basis, space)
         start = first + (basis.size + 1) * torch.arange(d_in, device=first.device)
-        rows = nn.functional.embedding(_consecutive(start, basis.degree + 1).flatten(1), self.weight)
+        rows = _Rows.apply(self.weight, _consecutive(start, basis.degree + 1).flatten(1))
         return torch.bmm(splines.flatten(2).transpose(0, 1), rows).transpose(0, 1) + base @ self.coefficients[:, -1]
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
@@ -151,6 +152,24 @@ def _consecutive(first: Tensor, count: int) -> Tensor:
     return first[..., None] + torch.arange(count, device=first.device)
 
 
+class _Rows(torch.autograd.Function):
+    """Rows of a narrow matrix; the gradient counts columns, which is faster than adding row by row."""
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, index: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(index)
+        ctx.size = len(weight)
+        return nn.functional.embedding(index, weight)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        index = ctx.saved_tensors[0].flatten()
+        columns = grad_outputs[0].flatten(0, -2).unbind(1)
+        counts = [torch.bincount(index, c, ctx.size) for c in columns]
+        return torch.stack(counts, dim=1).to(grad_outputs[0].dtype), None
+
+
 class _Place(torch.autograd.Function):
     """Puts jets of the non-zero splines, and of the silus, among all features of their edges."""
 
@@ -197,19 +216,20 @@ class _LocalFeatures(torch.autograd.Function):
         data, *saved = ctx.saved_tensors
         orders = space.order + 2
         base, table, bells = saved[:orders], saved[orders : 2 * orders], saved[2 * orders :]
-        of_splines, of_base = grad_outputs[:2]
+        of_splines, of_base = grad_outputs[0].contiguous(), grad_outputs[1]
+        ones = torch.ones(of_splines.shape[-1], dtype=data.dtype, device=data.device)
 
+        @cache
         def slope(row: int, order: int) -> Tensor:
             """The gradient at a row, contracted with the features' derivatives of an order: (points, d_in)."""
-            return torch.linalg.vecdot(of_splines[row], table[order]).addcmul_(of_base[row], base[order])
+            # a product with ones sums a short last dimension faster than sum() does
+            return ((of_splines[row] * table[order]) @ ones).addcmul_(of_base[row], base[order])
 
         result = torch.zeros_like(data)
         result[0] = slope(0, 1)
-        pulled = []
         for (row, order, _), bell in zip(space.terms, bells, strict=True):
             result[0].addcmul_(slope(row, order + 1), bell)
-            pulled.append(slope(row, order))
-        space.add_bell_gradient(data, pulled, result)
+        space.add_bell_gradient(data, [slope(row, order) for row, order, _ in space.terms], result)
         return result, None, None
 
 
