@@ -22,7 +22,7 @@ def solve(
     *,
     sampling: Sampling = Sampling(),
     weights: Mapping[str, float] | None = None,
-    starts: int = 1,
+    starts: int | None = None,
     seed: int = 0,
     device: str = "auto",
     dtype: str | torch.dtype = "float64",
@@ -40,7 +40,8 @@ def solve(
         phases: see `Phase`; `default_phases` by default.
         sampling: the training points.
         weights: per condition; those left out are chosen by `automatic_weights`.
-        starts: networks tried in the first phase; the one with the least residual on fresh points goes on.
+        starts: networks tried in the first phase; the one with the least residual on fresh points goes on. None takes
+            3 with the default phases, else 1.
         seed: of all randomness.
         device: "auto", "cpu" or "cuda".
         dtype: "float64" or "float32".
@@ -54,6 +55,8 @@ def solve(
     Raises:
         InputError: the input cannot work; the message says why and what to write instead.
     """
+    if starts is None:
+        starts = 3 if phases is None and not isinstance(model, nn.Module) else 1
     if starts < 1:
         raise InputError(f"starts must be at least 1, got {starts}.")
     if starts > 1 and isinstance(model, nn.Module):

@@ -1,6 +1,7 @@
 """The course of a run: starts, phases, steps, and what ends them."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from math import inf, isfinite, nan
 from time import perf_counter
@@ -87,7 +88,7 @@ class Training:
             for number, phase in enumerate(phases[1:], start=1):
                 if self.ended is not None:
                     break
-                self.levels.append(self._train_phase(self._enter(phase), phase, number, len(phases), 0))
+                self._next_phase(phase, number, len(phases))
         except KeyboardInterrupt:  # between steps `_train_phase` sees to it; here it came between phases
             self.ended = "interrupted"
 
@@ -116,8 +117,25 @@ class Training:
                 if self.ended is not None and self.ended.startswith("non-finite") and level["reason"] != self.ended:
                     self.ended = None  # another start blew up, the best did not
 
+    def _next_phase(self, phase: Phase, number: int, phases: int) -> None:
+        """Trains a phase, and takes it back if it fits its own points better but others worse than the one before."""
+        before = deepcopy((self.model, self.coefficients))
+        objective = self._enter(phase)
+        level = self._train_phase(objective, phase, number, phases, 0)
+        self.levels.append(level)
+        after, fresh = (self.model, self.coefficients), self._fresh_loss(objective, phase)
+        self.model, self.coefficients = before
+        fresh_before = self._fresh_loss(objective, phase)
+        if level["loss"] < fresh_before < fresh:
+            level["reason"] = self.ended = (
+                f"overfitted: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
+            )
+            self.log("the weights of the phase before are kept: " + self.ended)
+        else:
+            self.model, self.coefficients = after
+
     def _fresh_loss(self, objective: Objective, phase: Phase) -> float:
-        """The loss on points that were not trained on, with the weights of training."""
+        """The loss of the present network on points that were not trained on, with the weights of training."""
         sampling = phase.sampling or self.sampling
         fresh = self._objective(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator())
         fresh.weights.update(objective.weights)

@@ -9,7 +9,7 @@ from conftest import PROBLEMS, load_problem, problem_cases
 from kanpde import Condition
 from kanpde.field import Context, coordinate, unknown
 
-CASES = problem_cases()
+CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]
 
 
 def relative_residual(problem, name, condition, solution):
@@ -54,32 +54,42 @@ def test_planted_mistakes_are_caught(name, arguments, factor):
     assert max(found) > 1e-3
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_planted_mistake_in_the_operator_is_caught(name):
-    """Every derivative that the interior residual reads matters: flipping its sign breaks the exact solution."""
+def is_known(name):
+    return load_problem(name)().exact is not None
+
+
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if is_known(name)])
+def test_planted_mistake_in_an_operator_is_caught(name):
+    """Every derivative that an interior residual reads matters: flipping its sign breaks the exact solution."""
     problem = load_problem(name)()
-    condition = problem.conditions["pde"]
-    points = condition.region.sample("sobol", 64)
-    context = Context(problem.domain.names, problem.domain.space, points.x)
-    asked = set()
+    for condition in problem.conditions.values():
+        if not condition.region.is_interior or condition.maps:
+            continue
+        points = condition.region.sample("sobol", 64)
+        context = Context(problem.domain.names, problem.domain.space, points.x)
+        asked = set()
 
-    def run(flipped=None):
-        value = problem.exact(*[coordinate(context, i) for i in range(points.x.shape[1])])
+        def run(flipped=None, condition=condition, context=context, asked=asked):
+            exact = problem.exact(*[coordinate(context, i) for i in range(context.x.shape[1])])
+            fields = []
+            for index, value in enumerate(exact if isinstance(exact, tuple) else (exact,)):
 
-        def read(key):
-            asked.add(key)
-            return value.component(key) * (-1.0 if key == flipped else 1.0)
+                def read(key, index=index, value=value, flipped=flipped, asked=asked):
+                    asked.add((index, key))
+                    return value.component(key) * (-1.0 if (index, key) == flipped else 1.0)
 
-        return float(condition.residual(unknown(context, "u", read)).value.abs().max())
+                fields.append(unknown(context, problem.unknowns[index], read))
+            result = condition.residual(*fields, *([dict(problem.parameters)] if problem.parameters else []))
+            return max(float(r.value.abs().max()) for r in (result if isinstance(result, tuple) else (result,)))
 
-    assert run() < 1e-10
-    assert asked
-    for key in sorted(asked):
-        assert run(flipped=key) > 1e-3, key
+        assert run() < 1e-10
+        assert asked
+        for one in sorted(asked):
+            assert run(flipped=one) > 1e-3, one
 
 
 def test_a_wrong_source_is_caught():
-    """The check itself: a problem whose source has the wrong sign does not pass."""
+    """The check itself: Δu + f = 0 in place of Δu = f does not pass (right(-u) is -(Δu + f))."""
     problem = load_problem("poisson")()
     right = problem.conditions["pde"].residual
     wrong = Condition(problem.domain.interior, lambda u: right(-u))

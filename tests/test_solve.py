@@ -100,10 +100,20 @@ def test_refining_by_a_factor_follows_the_models_grid():
 
 
 def test_moved_knots_keep_what_was_learned():
-    phases = [Phase(LM(), steps=40), Phase(LM(), steps=1, move_knots=True), Phase(LM(), steps=10, refine=2)]
-    solution = solve(poisson(), KAN([5]), phases, sampling=Sampling("gauss", 400, 160))
+    phases = [Phase(LM(), steps=40), Phase(LM(), steps=5, move_knots=True), Phase(LM(), steps=8, refine=2)]
+    solution = solve(poisson(), KAN([5]), phases, sampling=Sampling("gauss", 900, 200))
     first, moved, last = (level["l2"] for level in solution.levels)
     assert first < 0.01 and moved < 3 * first and last < first
+
+
+def test_a_phase_that_overfits_is_taken_back():
+    """Many cells and few points: the loss falls, the residual between the points grows."""
+    lines = []
+    phases = [Phase(LM(), steps=30, sampling=FEW), Phase(LM(), steps=40, refine=4, sampling=Sampling("gauss", 36, 24))]
+    solution = solve(poisson(exact=None), KAN([4]), phases, log=lines.append)
+    assert solution.levels[1]["loss"] < solution.levels[0]["loss"]
+    assert solution.reason.startswith("overfitted") and any("are kept" in line for line in lines)
+    assert solution.model.grid == 4
 
 
 def test_more_starts_keep_the_best():
