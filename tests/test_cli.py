@@ -25,7 +25,13 @@ from kanpde.terminal import Display, report
 
 SOLVE = sys.modules["kanpde.solve"]  # kanpde.solve is the function
 TRAINING = sys.modules["kanpde.training"]
-QUICK = ["schedule.phases=[{steps:2}]", "sampling.interior=64", "sampling.boundary=16", "output.cells=4"]
+QUICK = [
+    "schedule.phases=[{steps:2}]",
+    "schedule.starts=1",
+    "sampling.interior=64",
+    "sampling.boundary=16",
+    "output.cells=4",
+]
 QUICK += ["model.hidden=[2]", "model.degree=3", "plots=false", "device=cpu"]
 OWN = """
 from kanpde import Box, Condition, Problem, dirichlet, laplacian

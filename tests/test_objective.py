@@ -127,7 +127,7 @@ def test_loss_is_the_weighted_mean_square():
     site = o.sites[1]
     x = o.points["b"].x
     gap = o.model(x)[:, 0].detach() - 2.0
-    assert float(o.losses()["b"]) == pytest.approx(2.0 * float((o.points["b"].weight * gap**2).sum()))
+    assert float(o.losses()["b"].detach()) == pytest.approx(2.0 * float((o.points["b"].weight * gap**2).sum()))
     assert site.name == "b"
 
 

@@ -60,7 +60,7 @@ def weights(solution):
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(name, model):
     factory = optimizer_factories()[name]()
-    solution = solve(poisson(), model, short(12, factory), sampling=FEW)
+    solution = solve(poisson(), model, short(12, factory), sampling=FEW, time_limit=4.0)
     losses = [row["loss"] for row in solution.history]
     assert losses[-1] < 0.9 * losses[0]
     assert solution.levels[0]["loss"] <= losses[-1]
@@ -365,15 +365,19 @@ def test_missing_cuda_is_explained():
 # what it reaches ----------------------------------------------------------------------------------------------------
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "arguments", "median", "worst"),
-    [
-        ("poisson", {}, 1e-5, 1e-4),
-        ("heat", {}, 1e-6, 1e-5),
-        ("heat", {"dim": 2}, 1e-3, 1e-3),
-        ("helmholtz", {}, 5e-3, 1e-2),
-    ],
+    ("name", "arguments", "median"),
+    [("poisson", {}, 1e-5), ("heat", {}, 1e-6), ("heat", {"dim": 2}, 1e-3), ("helmholtz", {}, 5e-3)],
 )
-def test_defaults_reach_their_errors(name, arguments, median, worst):
-    errors = [solve(load_problem(name)(**arguments), seed=seed).errors["u"]["l2"] for seed in range(3)]
+def test_defaults_reach_their_errors(name, arguments, median):
+    errors = [solve(load_problem(name)(**arguments), seed=seed).errors["u"]["l2"] for seed in range(5)]
     print(name, arguments, *(f"{e:.1e}" for e in errors))
-    assert np.median(errors) <= median and max(errors) <= worst
+    assert np.median(errors) <= median and max(errors) <= 10 * median
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_every_depth_trains(depth):
+    phases = [Phase(LM(), steps=80)]
+    errors = [solve(poisson(), KAN([5] * depth), phases, seed=seed).errors["u"]["l2"] for seed in range(3)]
+    print(depth, *(f"{e:.1e}" for e in errors))
+    assert np.median(errors) <= 1e-2
