@@ -44,7 +44,7 @@ def main() -> None:
             solution = solve(load_problem(text), MODELS[options.model], seed=seed, threads=1)
             errors.append(solution.errors["u"]["l2"])
             seconds.append(solution.settings["seconds"])
-            parameters = solution.levels[-1]["parameters"]
+            parameters = sum(p.numel() for p in solution.model.parameters())
         every = ", ".join(f"{e:.1e}" for e in errors)
         worst, slowest = max(errors), max(seconds)
         print(

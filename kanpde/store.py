@@ -23,6 +23,7 @@ from kanpde.output import Output, sample
 from kanpde.problem import Problem
 from kanpde.record import read_file, write_record
 from kanpde.solution import Solution
+from kanpde.training import OVERFITTED
 from kanpde.vtkhdf import view, write_mesh, xdmf
 
 XDMF = "solution.xdmf"
@@ -189,7 +190,9 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     import yaml
 
     record = read_file(Path(folder) / RESULT)
-    settings, last = record["settings"], (record["levels"] or [{}])[-1]
+    settings = record["settings"]
+    kept = [level for level in record["levels"] if not str(level.get("reason")).startswith(OVERFITTED)]
+    last = (kept or [{}])[-1]
     errors = (record["errors"] or [{}])[0]
     config = yaml.safe_load(record["config"])
     problem = config.get("problem") if isinstance(config, dict) else None

@@ -20,6 +20,7 @@ from kanpde.solution import Errors, Solution, at_points
 from kanpde.weights import automatic_weights
 
 ERROR_SHARE = 0.05  # of the time may go into watching the error
+OVERFITTED = "overfitted"  # the reason of a phase that was taken back begins so
 ENDS_RUN = ("time limit", "non-finite", "interrupted")
 
 
@@ -127,9 +128,8 @@ class Training:
         self.model, self.coefficients = before
         fresh_before = self._fresh_loss(objective, phase)
         if level["loss"] < fresh_before < fresh:
-            level["reason"] = self.ended = (
-                f"overfitted: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
-            )
+            self.ended = f"{OVERFITTED}: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
+            level["reason"] = self.ended
             self.log("the weights of the phase before are kept: " + self.ended)
         else:
             self.model, self.coefficients = after

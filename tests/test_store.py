@@ -276,6 +276,14 @@ def test_a_kan_takes_the_weights_of_a_finer_one():
         KAN([2], degree=3, grid=2)(ranges).load_state_dict(fine.state_dict())
 
 
+def test_read_record_counts_the_weights_that_were_kept(tmp_path):
+    solution = quick(system())
+    first = solution.levels[0]
+    solution.levels.append({**first, "parameters": 10**6, "reason": "overfitted: on fresh points"})
+    save(solution, tmp_path, Output(cells=2))
+    assert read_record(tmp_path)["parameters"] == first["parameters"] < 10**6
+
+
 def test_read_record_summarises(heat, heat_file, tmp_path):
     record = read_record(tmp_path)
     assert (record["problem"], record["model"], record["seed"], record["grid"]) == ("heat", "KAN", 0, 4)
