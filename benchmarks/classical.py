@@ -1,6 +1,6 @@
 """What classical solvers reach on the Poisson problem u = sin πx sin πy on [-1, 1]²: the row to compare with.
 
-    python benchmarks/classical.py        (finite elements need `pip install scikit-fem`)
+    python benchmarks/classical.py        (finite elements come with the extra "dev")
 
 Errors are relative L2 on the same 101 x 101 grid as the networks'; seconds are the median of five solves, with assembly
 and without evaluation on that grid.
