@@ -52,7 +52,7 @@ def autograd(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) 
 
         def rows(key: Key) -> Tensor:
             keys = [(i, i) for i in space.space] if key == LAPLACIAN else [key]
-            return torch.stack([sum((component(k, u) for k in keys[1:]), component(keys[0], u))  # type: ignore[arg-type]
+            return torch.stack([sum((component(k, u) for k in keys[1:]), component(keys[0], u))
                                 for u in range(len(columns))], dim=1)  # fmt: skip
 
         return [rows(key) for key in space.keys]
