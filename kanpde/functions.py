@@ -124,11 +124,6 @@ silu = _times_identity(sigmoid)
 gelu = _times_identity(_normal_distribution)
 
 
-def identity(x: Tensor, order: int) -> list[Tensor]:
-    """x itself."""
-    return [x, torch.ones_like(x)][: order + 1] + [torch.zeros_like(x)] * max(0, order - 1)
-
-
 TABLES: dict[str, Table] = {
     "tanh": tanh,
     "sigmoid": sigmoid,

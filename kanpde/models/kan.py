@@ -44,8 +44,7 @@ class KANLayer(Layer):
         return self.weight.view(-1, self.basis.size + 1, self.weight.shape[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        features = torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
-        return features.flatten(1) @ self.weight
+        return self._plain_features(x).flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
         splines, base, first = _LocalFeatures.apply(data, self.basis, space)
@@ -66,8 +65,11 @@ class KANLayer(Layer):
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""
-        features = torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
-        return torch.einsum("pif,ifo->pio", features, self.coefficients)
+        return torch.einsum("pif,ifo->pio", self._plain_features(x), self.coefficients)
+
+    def _plain_features(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in features"]:
+        """All features of every input, in operations that autograd differentiates to any order."""
+        return torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
 
     @torch.no_grad()
     def _change_basis(self, basis: BSpline, matrices) -> None:
@@ -115,23 +117,23 @@ class KANNetwork(Network):
         super().__init__(inputs, layers)
 
     @property
-    def edges(self) -> list[KANLayer]:
+    def kan_layers(self) -> list[KANLayer]:
         """The layers."""
         return [layer for layer in self.layers if isinstance(layer, KANLayer)]
 
     @property
     def degree(self) -> int:
         """Of the splines."""
-        return self.edges[0].basis.degree
+        return self.kan_layers[0].basis.degree
 
     @property
     def grid(self) -> int:
         """Cells per input, of the finest layer."""
-        return max(layer.basis.cells for layer in self.edges)
+        return max(layer.basis.cells for layer in self.kan_layers)
 
     def refine(self, grid: int) -> None:
         """Gives every layer ``grid`` cells per input."""
-        for layer in self.edges:
+        for layer in self.kan_layers:
             layer.refine(grid)
 
     @torch.no_grad()
@@ -140,7 +142,7 @@ class KANNetwork(Network):
 
         The first layer keeps the coordinates' own range.
         """
-        first, *rest = self.edges
+        first, *rest = self.kan_layers
         y = first(self.inputs(x))
         for layer in rest:
             layer.update_grid(y, uniform_share, min_gap)
