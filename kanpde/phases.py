@@ -53,7 +53,7 @@ class Phase:
         steps: the most it takes.
         grid: cells per input from here on; the network is refined on entry. Models without grids keep their size.
         refine: instead of ``grid``, into how many cells each present one is split on entry.
-        move_knots: after that, hidden knots move to where the values are.
+        move_knots: on entry the cells of hidden layers are laid anew over the values that reach them.
         window: the phase ends as stagnated when the loss fell by less than ``least`` over so many steps; 0 never does.
         least: relative fall of the loss over the window that still counts as progress.
         sampling: other points from here on.

@@ -167,9 +167,10 @@ class Training:
         if new == old and not phase.move_knots:
             return
         before = self._values()
-        model.refine(new)
         if phase.move_knots:
-            model.update_grid(self.errors.x)
+            model.update_grid(self.errors.x, new)
+        else:
+            model.refine(new)
         if phase.move_knots or new % old:
             change = float((self._values() - before).abs().max())
             self.log(f"grid {new}: the network changed by at most {change:.1e} on being regridded")

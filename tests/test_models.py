@@ -67,7 +67,7 @@ def test_moved_knots_follow_the_samples():
     x = points(2000)
     before = network(x).detach()
     hidden = network.layers[0](network.inputs(x)).detach()
-    network.update_grid(x, uniform_share=0.2, min_gap=0.3)
+    network.update_grid(x, uniform_share=0.2, min_gap=0.3, margin=0.0)
     basis = network.layers[1].basis
     assert not basis.uniform
     steps = basis.breakpoints.diff(dim=1)
@@ -76,6 +76,18 @@ def test_moved_knots_follow_the_samples():
     assert torch.allclose(basis.breakpoints[:, 0], hidden.min(0).values, atol=1e-9)
     assert torch.allclose(basis.breakpoints[:, -1], hidden.max(0).values, atol=1e-9)
     assert float((network(x).detach() - before).abs().max()) < 0.1 * float(before.abs().max())
+
+
+def test_moved_cells_cover_the_values_with_a_margin():
+    network = KAN([3], degree=3, grid=4, gain=3.0)(SQUARE, 1, generator=torch.Generator().manual_seed(1))
+    x = points(2000)
+    network.update_grid(x, grid=8)
+    hidden = network.layers[0](network.inputs(x)).detach()
+    basis = network.layers[1].basis
+    assert network.grid == 8 and basis.uniform
+    low, high = hidden.min(0).values, hidden.max(0).values
+    assert torch.allclose(basis.breakpoints[:, 0], low - 0.05 * (high - low), atol=1e-9)
+    assert torch.allclose(basis.breakpoints[:, -1], high + 0.05 * (high - low), atol=1e-9)
 
 
 def test_moved_knots_survive_equal_samples():

@@ -84,26 +84,28 @@ class KANLayer(Layer):
             self._change_basis(*self.basis.refined(grid))
 
     @torch.no_grad()
-    def update_grid(self, samples: Float[Tensor, "points d_in"], uniform_share: float, min_gap: float) -> None:
-        """Moves the knots to where ``samples`` are: quantiles blended with equal cells (KAN paper, section 2.4).
+    def update_grid(
+        self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
+    ) -> None:
+        """Lays ``grid`` cells where ``samples`` are: equal cells blended with quantiles (KAN paper, section 2.4).
 
         Args:
             samples: values that reach this layer.
+            grid: cells per input.
             uniform_share: 1 gives equal cells over the samples' range, 0 gives quantiles.
             min_gap: no cell becomes narrower than this fraction of an equal cell.
+            margin: how far the cells reach beyond the samples on each side, as a fraction of their range.
         """
-        cells = self.basis.cells
         ordered = samples.sort(dim=0).values
-        where = torch.linspace(0, len(samples) - 1, cells + 1, device=samples.device).round().long()
+        where = torch.linspace(0, len(samples) - 1, grid + 1, device=samples.device).round().long()
         quantiles = ordered[where].T
         lower, upper = quantiles[:, :1], quantiles[:, -1:]
-        span = (upper - lower).clamp_min(1e-3 * (self.basis.breakpoints[:, -1:] - self.basis.breakpoints[:, :1]))
         middle = 0.5 * (lower + upper)
-        steps = torch.linspace(0, 1, cells + 1, device=samples.device, dtype=samples.dtype)
-        equal = middle - 0.5 * span + span * steps
-        gaps = (uniform_share * equal + (1 - uniform_share) * quantiles).diff(dim=1).clamp_min(0.0)
-        gaps = gaps / gaps.sum(dim=1, keepdim=True).clamp_min(torch.finfo(gaps.dtype).tiny)
-        gaps = min_gap / cells + (1 - min_gap) * gaps
+        least = 1e-3 * (self.basis.breakpoints[:, -1:] - self.basis.breakpoints[:, :1])
+        span = (upper - lower).clamp_min(least) * (1 + 2 * margin)
+        gaps = (quantiles.diff(dim=1) / (upper - lower)).nan_to_num(1 / grid)
+        gaps = uniform_share / grid + (1 - uniform_share) * gaps
+        gaps = min_gap / grid + (1 - min_gap) * gaps
         points = torch.cat([torch.zeros_like(lower), gaps.cumsum(dim=1)], dim=1) * span + (middle - 0.5 * span)
         new = BSpline(knots_from_breakpoints(points, self.basis.degree), self.basis.degree)
         self._change_basis(new, self.basis.transfer(new))
@@ -136,15 +138,25 @@ class KANNetwork(Network):
             layer.refine(grid)
 
     @torch.no_grad()
-    def update_grid(self, x: Float[Tensor, "points dim"], uniform_share: float = 0.5, min_gap: float = 0.2) -> None:
+    def update_grid(
+        self,
+        x: Float[Tensor, "points dim"],
+        grid: int | None = None,
+        uniform_share: float = 1.0,
+        min_gap: float = 0.2,
+        margin: float = 0.05,
+    ) -> None:
         """Moves the knots of the hidden layers to the values that reach them from the points x.
 
-        The first layer keeps the coordinates' own range.
+        The first layer keeps the coordinates' own range. ``grid`` is the number of cells per input from now on; the
+        other arguments are those of `KANLayer.update_grid`.
         """
+        grid = grid or self.grid
         first, *rest = self.kan_layers
+        first.refine(grid)
         y = first(self.inputs(x))
         for layer in rest:
-            layer.update_grid(y, uniform_share, min_gap)
+            layer.update_grid(y, grid, uniform_share, min_gap, margin)
             y = layer(y)
 
 
