@@ -31,7 +31,7 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
 
 
 def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
-    """Every phase must be possible: its optimizer for the model, its grid no coarser than the one before."""
+    """Every phase's optimizer must be possible for the model."""
     for phase in phases:
         if getattr(phase.optimizer, "needs_jacobian", False):
             name = type(phase.optimizer).__name__
@@ -41,17 +41,23 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
                 )
             if derivatives != "jets":
                 raise InputError(f"{name} needs derivatives=jets, got derivatives={derivatives}. {OTHER_PHASES}")
-    if not isinstance(model, KANNetwork):
-        return
-    grid = model.grid
+
+
+def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
+    """No phase's grid may be coarser than the one before, and its optimizer must be able to work on its size."""
+    grid = getattr(model, "grid", 0)
     for phase in phases:
-        wanted = phase.next_grid(grid)
-        if wanted < grid:
-            raise InputError(
-                f"A phase asks for grid {wanted}, coarser than the {grid} before it; a grid can only be refined. Start "
-                f"with model.grid={wanted}, or write a grid from {grid} on in the phase."
-            )
-        grid = wanted
+        parameters = sum(p.numel() for p in model.parameters())
+        if isinstance(model, KANNetwork):
+            wanted = phase.next_grid(grid)
+            if wanted < grid:
+                raise InputError(
+                    f"A phase asks for grid {wanted}, coarser than the {grid} before it; a grid can only be refined. "
+                    f"Start with model.grid={wanted}, or write a grid from {grid} on in the phase."
+                )
+            grid, parameters = wanted, model.size_at(wanted)
+        if (check := getattr(phase.optimizer, "check", None)) is not None:
+            check(objective, parameters)
 
 
 def check_ansatz(problem: Problem, untrained: Solution, device: torch.device, dtype: torch.dtype) -> None:

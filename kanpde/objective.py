@@ -3,7 +3,7 @@ r"""From a problem, points and a model to one residual vector, its loss |r|², g
 r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from kanpde.field import Context, Field, constant, unknown
 from kanpde.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.layer import Network
 from kanpde.problem import Condition, Problem
+
+PIECE = 2048  # points are worked on in pieces of at most so many: intermediate results stay small
 
 Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
 
@@ -77,13 +79,19 @@ def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable
 
 @dataclass(frozen=True)
 class Site:
-    """A condition at its points: where the network is evaluated and which components it must give there."""
+    """A condition at some of its points: where the network is evaluated and which components it must give there."""
 
     name: str
     condition: Condition
+    points: Points
     contexts: tuple[Context, ...]  # the points, then their images
     space: JetSpace
-    rows: int  # residuals per point
+    residuals: int  # per point
+
+    @property
+    def rows(self) -> int:
+        """Entries of r."""
+        return self.residuals * len(self.points.x)
 
 
 def site_of(problem: Problem, name: str, condition: Condition, points: Points) -> Site:
@@ -102,7 +110,16 @@ def site_of(problem: Problem, name: str, condition: Condition, points: Points) -
 
     fields = [f for c in contexts for f in fields_of(problem, c, record(c.x))]
     values = residual_values(problem, name, condition, fields, dict(problem.parameters))
-    return Site(name, condition, tuple(contexts), JetSpace.spanned(asked, len(domain.names), domain.space), len(values))
+    space = JetSpace.spanned(asked, len(domain.names), domain.space)
+    return Site(name, condition, points, tuple(contexts), space, len(values))
+
+
+def pieces(points: Points, size: int) -> Iterator[Points]:
+    """The points in order, in nearly equal pieces of at most ``size``."""
+    count = -(-len(points.x) // size)
+    normals = [None] * count if points.normal is None else points.normal.chunk(count)
+    for x, weight, normal in zip(points.x.chunk(count), points.weight.chunk(count), normals, strict=True):
+        yield Points(x, weight, normal)
 
 
 def residual_values(
@@ -157,12 +174,17 @@ class Objective:
         self.coefficients = coefficients
         if not problem.trained:
             raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
-        self.sites = [site_of(problem, name, c, points[name]) for name, c in problem.trained.items()]
+        self.sites = [
+            site_of(problem, name, c, piece)
+            for name, c in problem.trained.items()
+            for piece in pieces(points[name], PIECE)
+        ]
         self.points = points
         self.weights = {s.name: 1.0 for s in self.sites}
         for name, weight in (weights or {}).items():
             self.set_weight(name, weight)
         self._heads: dict[int, Tensor] = {}
+        self._jacobian: Tensor | None = None  # kept, because new memory of this size costs as much as filling it
 
     def set_weight(self, name: str, weight: float) -> None:
         """Sets w_c of a condition."""
@@ -228,7 +250,7 @@ class Objective:
         return autograd(self.model, context.x, space)
 
     def _scale(self, site: Site) -> Tensor:
-        return (self.weights[site.name] * self.points[site.name].weight).sqrt()
+        return (self.weights[site.name] * site.points.weight).sqrt()
 
     def residuals(self, site: Site) -> Float[Tensor, " rows"]:
         """The part of r that belongs to a site."""
@@ -236,9 +258,23 @@ class Objective:
         scale = self._scale(site)
         return torch.cat([scale * r for r in self.residuals_from(site, rows)])
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Entries of r, and trained parameters."""
+        return sum(site.rows for site in self.sites), sum(p.numel() for p in self.parameters)
+
+    @torch.no_grad()
+    def values(self) -> Float[Tensor, " rows"]:
+        """r."""
+        return torch.cat([self.residuals(site) for site in self.sites])
+
     def losses(self) -> dict[str, Tensor]:
         """Per condition, its share of the loss."""
-        return {site.name: self.residuals(site).square().sum() for site in self.sites}
+        found: dict[str, Tensor] = {}
+        for site in self.sites:
+            share = self.residuals(site).square().sum()
+            found[site.name] = found[site.name] + share if site.name in found else share
+        return found
 
     def loss(self) -> Tensor:
         """|r|²."""
@@ -251,9 +287,18 @@ class Objective:
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
         return loss.detach(), torch.cat([g.reshape(-1) for g in filled])
 
+    def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
+        """Jᵀw without J, piece by piece."""
+        total = torch.zeros_like(self.vector())
+        for site, part in zip(self.sites, w.split([site.rows for site in self.sites]), strict=True):
+            parts = torch.autograd.grad(self.residuals(site), self.parameters, part, allow_unused=True)
+            filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
+            total += torch.cat([g.reshape(-1) for g in filled])
+        return total
+
     # linearization ---------------------------------------------------------------------------------------------------
     def linearize(self) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows size"]]:
-        """r and its Jacobian with respect to all trained parameters.
+        """r and its Jacobian with respect to all trained parameters, valid until the next call.
 
         Points are independent, so one backward pass per residual gives every point's adjoints λ at the layers'
         outputs, and a layer's block is J[n, feature, out] = Σ_components F[n, feature] λ[n, out].
@@ -263,46 +308,44 @@ class Objective:
                 "This optimizer needs the assembled Jacobian, which only jets of a KAN or MLP of this package give. "
                 "Write derivatives=jets, or choose schedule=lbfgs."
             )
-        sizes = [p.numel() for p in self.parameters]
-        example = self.parameters[0]
-        rows = [site.rows * len(site.contexts[0].x) for site in self.sites]
-        jacobian = torch.zeros(sum(rows), sum(sizes), dtype=example.dtype, device=example.device)
-        vector = torch.empty(sum(rows), dtype=example.dtype, device=example.device)
-        start = 0
-        for site, count in zip(self.sites, rows, strict=True):
-            self._linearize_site(site, vector[start : start + count], jacobian[start : start + count], sizes)
-            start += count
-        return vector, jacobian
+        if self._jacobian is None:
+            self._jacobian = self.parameters[0].new_empty(self.size)
+        parts = zip(self.sites, self._jacobian.split([site.rows for site in self.sites]), strict=True)
+        return torch.cat([self.linearize_site(site, block) for site, block in parts]), self._jacobian
 
-    def _linearize_site(self, site: Site, vector: Tensor, jacobian: Tensor, sizes: list[int]) -> None:
+    def linearize_site(
+        self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
+    ) -> Float[Tensor, " rows"]:
+        """The part of r that belongs to a site; its rows of the Jacobian are written into ``jacobian``.
+
+        With ``layers`` only the columns of these, and none of the problem's coefficients.
+        """
         assert isinstance(self.model, Network)
+        jacobian.zero_()
         traces = [self.model.trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
-        n = len(site.contexts[0].x)
+        n = len(site.points.x)
         spread = []
         if self.coefficients is not None:  # one value a point, so that their columns come out of the same backward pass
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
-        nodes = [output for trace in traces for _, output in trace]
+        parts = [part for trace in traces for part in trace[layers]]
+        wanted = spread if layers == slice(None) else []
+        sizes = [layer.weight.numel() for layer in list(self.model.layers)[layers]]
         scale = self._scale(site)
-        for k, residual in enumerate(residuals):
-            part = slice(k * n, (k + 1) * n)
-            vector[part] = scale * residual.detach()
+        for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
                 continue
             adjoints = torch.autograd.grad(
-                residual, [*nodes, *spread], grad_outputs=scale, retain_graph=k + 1 < len(residuals), allow_unused=True
+                residual, [*(node for _, node in parts), *wanted], scale, retain_graph=True, allow_unused=True
             )
-            start = 0
-            for layer, size in enumerate(sizes[: len(self.model.layers)]):
-                block = jacobian[part, start : start + size]
-                for image, trace in enumerate(traces):
-                    adjoint = adjoints[image * len(trace) + layer]
-                    if adjoint is not None:
-                        _add_outer(block, trace[layer][0], adjoint)
-                start += size
-            for column, adjoint in enumerate(adjoints[len(nodes) :], start=start):
+            columns = block.split([*sizes, len(wanted)], dim=1)
+            for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
                 if adjoint is not None:
-                    jacobian[part, column] = adjoint
+                    _add_outer(columns[k % len(sizes)], features, adjoint)
+            for k, adjoint in enumerate(adjoints[len(parts) :]):
+                if adjoint is not None:
+                    columns[-1][:, k] = adjoint
+        return torch.cat([scale * residual.detach() for residual in residuals])
 
 
 def _add_outer(

@@ -105,6 +105,13 @@ class Progress:
     seconds: float
 
 
+DEFAULT_STARTS = 5
+
+
 def default_phases() -> list[Phase]:
-    """Levenberg-Marquardt on the network's grid, then on cells halved twice, each until it stagnates."""
-    return [Phase(LM(), steps=100, refine=refine, window=10, least=0.3) for refine in (1, 2, 2)]
+    """A short phase for the starts, then Levenberg-Marquardt on the network's grid and on cells halved twice.
+
+    Every level after the starts lays the hidden grids over the values that reach them, and ends when it stagnates.
+    """
+    levels = [Phase(LM(), steps=120, refine=refine, move_knots=True, window=20, least=0.5) for refine in (1, 2, 2)]
+    return [Phase(LM(), steps=40), *levels]

@@ -64,8 +64,8 @@ class Solution:
             coefficients=nn.Parameter(coefficients) if self.coefficients else None,
             derivatives=self.settings.get("derivatives", "jets"),
         )
-        values = objective.residuals(objective.sites[0]).detach() * len(x) ** 0.5
-        return list(values.view(-1, len(x)).unbind(0))
+        parts = [objective.residuals(site).detach().view(site.residuals, -1) for site in objective.sites]
+        return list((torch.cat(parts, dim=1) * len(x) ** 0.5).unbind(0))
 
     def _evaluate(self, coords: Sequence, transform: Callable[[Field], Field]):
         names = self.problem.domain.names

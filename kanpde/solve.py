@@ -9,7 +9,7 @@ from torch import nn
 from kanpde.device import choose_device, choose_dtype
 from kanpde.errors import InputError
 from kanpde.models.kan import KAN
-from kanpde.phases import Phase, Progress, Sampling, default_phases
+from kanpde.phases import DEFAULT_STARTS, Phase, Progress, Sampling, default_phases
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.training import Training
@@ -41,7 +41,7 @@ def solve(
         sampling: the training points.
         weights: per condition; those left out are chosen by `automatic_weights`.
         starts: networks tried in the first phase; the one with the least residual on fresh points goes on. None takes
-            3 with the default phases, else 1.
+            5 with the default phases, else 1.
         seed: of all randomness.
         device: "auto", "cpu" or "cuda".
         dtype: "float64" or "float32".
@@ -56,7 +56,7 @@ def solve(
         InputError: the input cannot work; the message says why and what to write instead.
     """
     if starts is None:
-        starts = 3 if phases is None and not isinstance(model, nn.Module) else 1
+        starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
     if starts < 1:
         raise InputError(f"starts must be at least 1, got {starts}.")
     if starts > 1 and isinstance(model, nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kanpde.checks import check_ansatz, check_degree, check_phases
+from kanpde.checks import check_ansatz, check_degree, check_phases, check_sizes
 from kanpde.domains import Points
 from kanpde.models.kan import KANNetwork
 from kanpde.objective import Objective
@@ -82,7 +82,9 @@ class Training:
         """All phases, the first one from several starts; ends early with a named reason."""
         self._start()
         check_phases(phases, self.model, self.derivatives)
-        check_degree(self.model, self._objective(Sampling("uniform", 64, 64), self._new_generator()), self.log)
+        objective = self._objective(Sampling("uniform", 64, 64), self._new_generator())
+        check_degree(self.model, objective, self.log)
+        check_sizes(phases, self.model, objective)
         check_ansatz(self.problem, self.solution(), self.device, self.dtype)
         try:
             self._first_phase(phases, starts)
@@ -184,6 +186,7 @@ class Training:
         grid = self.model.grid if isinstance(self.model, KANNetwork) else None
         parameters = objective.vector().numel()
         losses: list[float] = []
+        methods: list[str] = []
         reason, began = "steps done", self.seconds
         good = last = objective.vector()  # the last weights whose loss is known to be finite; the last weights
         try:
@@ -195,6 +198,8 @@ class Training:
                     break
                 good = before
                 losses.append(result.loss)
+                if result.method not in methods:
+                    methods.append(result.method)
                 self._watch(step == phase.steps or result.reason is not None)
                 progress = Progress(
                     number, phases, step, phase.steps, result.loss, self.error, grid, parameters, self.seconds
@@ -222,6 +227,7 @@ class Training:
         level = {
             "phase": number,
             "optimizer": type(phase.optimizer).__name__,
+            "method": ", ".join(filter(None, methods)),
             "grid": grid,
             "parameters": parameters,
             "points": sum(self.used["points"].values()),
@@ -235,9 +241,10 @@ class Training:
             suffix = "" if unknown == self.problem.unknowns[0] else f"_{unknown}"
             level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
         error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
+        method = f" by {level['method']}" if level["method"] else ""
         self.log(
-            f"{level['optimizer']}, {f'grid {grid}, ' if grid else ''}{parameters} parameters: {len(losses)} steps in "
-            f"{level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({reason})"
+            f"{level['optimizer']}{method}, {f'grid {grid}, ' if grid else ''}{parameters} parameters: {len(losses)} "
+            f"steps in {level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({reason})"
         )
         return level
 

@@ -22,7 +22,9 @@ WAVE_NUMBER = 4.0
 
 def automatic_weights(objective: Objective) -> dict[str, float]:
     """Weights per trained condition; 1 for the one whose residual answers most to a wave."""
-    gains = {site.name: squared_gain(objective, site) for site in objective.sites}
+    gains = dict.fromkeys(objective.weights, 0.0)
+    for site in objective.sites:
+        gains[site.name] += squared_gain(objective, site)
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
@@ -30,7 +32,7 @@ def automatic_weights(objective: Objective) -> dict[str, float]:
 def squared_gain(objective: Objective, site: Site) -> float:
     """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart."""
     present = [[r.detach() for r in objective.rows(context, site.space)] for context in site.contexts]
-    weight, like = objective.points[site.name].weight, present[0][0]
+    weight, like = site.points.weight, present[0][0]
     total = 0.0
     for unknown in range(like.shape[1]):
         only = torch.zeros_like(like[0])

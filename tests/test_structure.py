@@ -20,7 +20,7 @@ LEVELS = [
     ["checks"],
     ["solution", "phases", "device"],
     ["optimizers"],
-    ["weights"],
+    ["weights", "damped"],
     ["objective"],
     ["models"],
     ["problem"],

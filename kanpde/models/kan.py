@@ -132,6 +132,11 @@ class KANNetwork(Network):
         """Cells per input, of the finest layer."""
         return max(layer.basis.cells for layer in self.kan_layers)
 
+    def size_at(self, grid: int) -> int:
+        """How many parameters the network has on that grid."""
+        return sum(layer.weight.numel() + (grid - layer.basis.cells) * layer.coefficients[:, 0].numel()
+                   for layer in self.kan_layers)  # fmt: skip
+
     def refine(self, grid: int) -> None:
         """Gives every layer ``grid`` cells per input."""
         for layer in self.kan_layers:
@@ -165,7 +170,7 @@ class KAN:
     """A factory of B-spline KANs; call it, or give it to `solve`, which knows the ranges.
 
     Args:
-        hidden: widths of the hidden layers; [8] is the KAN [d_in, 8, outputs].
+        hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs].
         degree: of the splines; at least the order of the highest derivative in the residuals, better above it.
         grid: cells per input at the start (schedules refine it).
         hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the polynomial goes on outside.
@@ -176,8 +181,8 @@ class KAN:
     Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
     """
 
-    hidden: Sequence[int] = (8,)
-    degree: int = 5
+    hidden: Sequence[int] = (6,)
+    degree: int = 9
     grid: int = 4
     hidden_range: float = 2.0
     gain: float = 0.5

@@ -16,12 +16,14 @@ class Step:
     Attributes:
         loss: after the step.
         reason: why no further step can help, if so ("converged ...", "stagnated ...").
-        details: numbers worth a column in the history, such as the damping.
+        details: numbers that tell how it went, such as the damping.
+        method: the way it was computed, where there are several.
     """
 
     loss: float
     reason: str | None = None
     details: dict[str, float] = field(default_factory=dict)
+    method: str = ""
 
 
 @runtime_checkable
@@ -33,6 +35,10 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class OptimizerFactory(Protocol):
-    """Makes an optimizer for an objective whose points and grid stay as they are."""
+    """Makes an optimizer for an objective whose points and grid stay as they are.
+
+    It may have ``needs_jacobian = True``, and ``check(objective, parameters)``, which is called before training with a
+    small objective and the number of parameters that the phase will have, and raises `InputError` where it cannot work.
+    """
 
     def __call__(self, objective: Objective) -> Optimizer: ...

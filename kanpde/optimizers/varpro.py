@@ -1,0 +1,105 @@
+"""Variable projection: at every step the last layer has the best weights, where the residuals are linear in them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from kanpde.damped import cholesky_system, column_scale, gram
+from kanpde.errors import InputError
+from kanpde.models.layer import Network
+from kanpde.objective import Objective
+from kanpde.optimizers.lm import LM, LevenbergMarquardt
+
+FREEDOM = 1e-4  # D of the last layer's columns against the others': they are damped by this squared
+RIDGE = 1e-13  # relative, in the last layer's own least squares, whose columns are nearly dependent
+LINEAR = 1e-8  # relative departure from linearity that rounding may cause
+
+
+@dataclass(frozen=True)
+class VariableProjection:
+    r"""Levenberg-Marquardt on the inner layers, with $c = \arg\min_c |r(\theta, c)|^2$ at every point that is tried.
+
+    c are the last layer's weights. The step is that of L. Kaufman, A variable projection method for solving separable
+    nonlinear least squares problems, 1975: the joint linear problem, with c left undamped. For residuals that are
+    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`.
+    """
+
+    damping: float = 1e-3
+    floor: float = 1e-12
+    tolerance: float = 1e-10
+    acceleration: float = 0.75
+    memory: float = 4.0
+
+    needs_jacobian: ClassVar[bool] = True
+
+    def __post_init__(self):
+        self._inner()
+
+    def _inner(self) -> LM:
+        return LM(self.damping, self.floor, self.tolerance, self.acceleration, "cholesky", self.memory)
+
+    def check(self, objective: Objective, parameters: int) -> None:
+        """Refuses residuals that are not linear in the last layer's weights."""
+        self._inner().check(objective, parameters)
+        if departure_from_linearity(objective) > LINEAR:
+            raise InputError(
+                "VariableProjection needs residuals that are linear in the solution; these are not. Write optimizer: "
+                "{name: lm} in the phase; in Python, Phase(LM())."
+            )
+
+    def __call__(self, objective: Objective) -> LevenbergMarquardt:
+        last = last_layer(objective).weight
+        start = sum(p.numel() for p in objective.parameters if p is not objective.coefficients) - last.numel()
+
+        def scale(squares: Tensor) -> Tensor:
+            d = column_scale(squares, self.floor)
+            d[start : start + last.numel()] *= FREEDOM
+            return d
+
+        def settle() -> float:
+            solve_last_layer(objective, self.floor)
+            with torch.no_grad():
+                return float(objective.loss())
+
+        return LevenbergMarquardt(objective, self._inner(), scale, settle)
+
+
+def last_layer(objective: Objective):
+    """The layer whose weights are projected out."""
+    assert isinstance(objective.model, Network)
+    return objective.model.layers[-1]
+
+
+@torch.no_grad()
+def departure_from_linearity(objective: Objective) -> float:
+    """|r((a + b)/2) - (r(a) + r(b))/2| relative to the largest residual, for two settings a, b of the last layer."""
+    weight = last_layer(objective).weight
+    kept = weight.clone()
+    try:
+        a = objective.values()
+        weight.mul_(-2.0).add_(1.0)
+        b = objective.values()
+        weight.copy_(0.5 * (kept + weight))
+        middle = objective.values()
+    finally:
+        weight.copy_(kept)
+    largest = max(float(a.abs().max()), float(b.abs().max()), torch.finfo(a.dtype).tiny)
+    return float((middle - 0.5 * (a + b)).abs().max()) / largest
+
+
+def solve_last_layer(objective: Objective, floor: float) -> None:
+    """Moves the last layer's weights to their least squares solution, if that lowers the loss."""
+    weight = last_layer(objective).weight
+    jacobian = weight.new_empty(objective.size[0], weight.numel())
+    blocks = jacobian.split([site.rows for site in objective.sites])
+    parts = zip(objective.sites, blocks, strict=True)
+    r = torch.cat([objective.linearize_site(site, block, slice(-1, None)) for site, block in parts])
+    normal = gram(jacobian)
+    scale = column_scale(normal.diagonal().clone(), floor)
+    system = cholesky_system(normal, scale, lambda v: jacobian @ v, lambda w: jacobian.T @ w)
+    y = system.solve(RIDGE, r, system.transposed(r))
+    if y is not None and float((r + system.forward(y)).square().sum()) < float(r @ r):
+        with torch.no_grad():
+            weight.add_((y / scale).view_as(weight))
