@@ -17,16 +17,16 @@ OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS()
 
 
 def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
-    """Splines must have the derivatives that the residuals take."""
+    """The functions on the edges must have the derivatives that the residuals take."""
     order = max(site.space.order for site in objective.sites)
     if not isinstance(model, KANNetwork):
         return
-    if model.degree < order:
+    if model.smoothness < order:
         raise InputError(
-            f"The problem takes derivatives of order {order}, which splines of degree {model.degree} do not have. "
-            f"Write model.degree={order + 2}, or at least {order + 1}."
+            f"The problem takes derivatives of order {order}, which edge functions of degree {model.smoothness} do not "
+            f"have. Write model.degree={order + 2}, or at least {order + 1}."
         )
-    if model.degree == order:
+    if model.smoothness == order:
         log(f"warning: at degree {order} the residual jumps between cells; degree {order + 2} is smoother")
 
 

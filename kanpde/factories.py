@@ -1,18 +1,30 @@
 """Finding what a package offers, so that a new file in it is known without a list."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def factories(package: ModuleType) -> dict[str, type]:
     """The factories in a package's modules (dataclasses that can be called), by their names in lower case."""
-    found: dict[str, type] = {}
+    found = (item for item in _classes(package) if is_dataclass(item))
+    return {item.__name__.lower(): item for item in found if any("__call__" in vars(base) for base in item.__mro__)}
+
+
+def families(package: ModuleType, parent: type[T]) -> dict[str, type[T]]:
+    """The subclasses of ``parent`` in a package's modules, by their names in lower case."""
+    return {item.__name__.lower(): item for item in _classes(package) if issubclass(item, parent)}
+
+
+def _classes(package: ModuleType) -> Iterator[type]:
+    """The classes that a package's modules define."""
     for info in iter_modules(package.__path__, f"{package.__name__}."):
         for item in vars(import_module(info.name)).values():
-            is_own = inspect.isclass(item) and is_dataclass(item) and item.__module__ == info.name
-            if is_own and any("__call__" in vars(base) for base in item.__mro__):
-                found[item.__name__.lower()] = item
-    return found
+            if inspect.isclass(item) and item.__module__ == info.name:
+                yield item

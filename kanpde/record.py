@@ -59,7 +59,9 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
 def _write_network(root: h5py.Group, model: nn.Module) -> None:
     weights, grids = root.create_group("weights", track_order=True), root.create_group("grids", track_order=True)
     weights.attrs["description"] = "the network's tensors by their PyTorch names"
-    grids.attrs["description"] = "knots of every spline layer, (inputs, knots); `degree` of them lie outside each end"
+    grids.attrs["description"] = (
+        "ends of the cells of every KAN layer, (inputs, knots); B-splines have `degree` more on each side"
+    )
     for key, tensor in model.state_dict().items():
         write_array(grids if key.endswith("knots") else weights, key, tensor.cpu().numpy())
 

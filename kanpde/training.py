@@ -173,8 +173,8 @@ class Training:
             model.update_grid(self.errors.x, new)
         else:
             model.refine(new)
-        if phase.move_knots or new % old:
-            change = float((self._values() - before).abs().max())
+        change = float((self._values() - before).abs().max())
+        if change > torch.finfo(before.dtype).eps ** 0.5 * float(before.abs().max()):
             self.log(f"grid {new}: the network changed by at most {change:.1e} on being regridded")
 
     def _values(self) -> torch.Tensor:

@@ -17,6 +17,9 @@ with install_import_hook(SHAPED, "typecheck.check"):
     import kanpde.objective
     import kanpde.optimizers
     import kanpde.solve
+    from kanpde.factories import families
+
+    BASES = families(kanpde.bases, kanpde.bases.Basis)  # imports all of them
 
 import pytest
 import torch

@@ -173,7 +173,10 @@ def test_help_lists_all_choices_and_options(capsys):
         (["plots=maybe"], "plots must be true or false, got maybe. Write plots=true."),
         (["model.grid=0"], "model: grid must be a whole number of at least 1, got 0. Write model.grid="),
         (["schedule.phases.0.grid=0"], "positive whole number, got 0. Write schedule.phases.0.grid=10."),
-        (["model.degree=1"], "derivatives of order 2, which splines of degree 1 do not have. Write model.degree="),
+        (
+            ["model.degree=1"],
+            "derivatives of order 2, which edge functions of degree 1 do not have. Write model.degree=",
+        ),
         (["problem=heat", "problem.end=-1"], "end must be positive, got -1"),
         (["poisson"], '"poisson" is not of the form name=value. Write for example problem=poisson.'),
         (["problem=poisson,heat"], "Write -m before it: python -m kanpde -m problem=poisson,heat"),

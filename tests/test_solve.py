@@ -324,7 +324,7 @@ def test_interrupt_keeps_what_was_reached():
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda: solve(poisson(), KAN(degree=1)), "order 2, which splines of degree 1"),
+        (lambda: solve(poisson(), KAN(degree=1)), "order 2, which edge functions of degree 1"),
         (lambda: solve(poisson(), device="gpu"), "Unknown device"),
         (lambda: solve(poisson(), dtype="float16"), "Unknown dtype"),
         (lambda: solve(poisson(), starts=0), "starts"),

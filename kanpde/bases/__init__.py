@@ -1,1 +1,146 @@
-"""Families of one-dimensional functions, one a file."""
+r"""Families of one-dimensional functions, one a file, and what they have in common.
+
+A new file with a `Basis` in it is all that ``KAN(basis="its class in lower case")`` needs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from math import inf
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kanpde.errors import InputError
+
+
+def uniform_knots(lower: Tensor, upper: Tensor, grid: int, outside: int = 0) -> Float[Tensor, "d_in knots"]:
+    """Ends of ``grid`` equal cells on [lower, upper] for each input, with ``outside`` more on each side."""
+    steps = torch.arange(-outside, grid + outside + 1, device=lower.device, dtype=lower.dtype) / grid
+    return lower[:, None] + (upper - lower)[:, None] * steps
+
+
+class Basis(nn.Module, ABC):
+    """``size`` = ``cells`` + ``degree`` functions for each of d_in inputs, over a range of its own for each.
+
+    Schedules refine ``cells``, the grid. ``local`` of the functions are non-zero at a point. The knots are stored with
+    the weights and fix everything else together with ``degree``; families without cells of their own look at the ends
+    of the range and at the number of cells only, so that for them cells are equal wherever they are laid.
+
+    Outside the range, values and derivatives are those of the same functions. ``smoothness`` is the highest order of
+    derivatives that is bounded: the one below is continuous. With ``nested``, a finer grid only adds functions.
+    ``decay`` is the ratio of the spreads of successive coefficients at the start.
+    """
+
+    knots: Float[Tensor, "d_in knots"]
+    cells: int
+    size: int
+    local: int
+    smoothness: float = inf
+    nested = False
+    decay = 1.0
+
+    def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
+        super().__init__()
+        self.degree = degree
+        self.register_buffer("knots", knots)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Computes what follows from the knots, at the start and when others are loaded."""
+        self.cells = self.breakpoints.shape[1] - 1
+        self.local = self.size = self.cells + self.degree
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        """Takes the knots of any grid."""
+        if (stored := state_dict.get(f"{prefix}knots")) is not None:
+            self.knots = torch.empty_like(stored, dtype=self.knots.dtype, device=self.knots.device)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._prepare()
+
+    # ranges ----------------------------------------------------------------------------------------------------------
+    @classmethod
+    def over(cls, lower: Tensor, upper: Tensor, grid: int, degree: int) -> "Basis":
+        """The basis with ``grid`` equal cells on [lower, upper] for each input."""
+        return cls(uniform_knots(lower, upper, grid), degree)
+
+    def on(self, breakpoints: Float[Tensor, "d_in points"]) -> "Basis":
+        """The same family on other cells."""
+        return self.over(breakpoints[:, 0], breakpoints[:, -1], breakpoints.shape[1] - 1, self.degree)
+
+    @property
+    def breakpoints(self) -> Float[Tensor, "d_in points"]:
+        """The ends of the cells."""
+        return self.knots
+
+    def mapped(self, x: Float[Tensor, "points d_in"], left: float, right: float) -> tuple[Tensor, Tensor]:
+        """x under the affine map from each input's range to [left, right], and the slopes of the maps."""
+        lower, upper = self.breakpoints[:, 0], self.breakpoints[:, -1]
+        slope = (right - left) / (upper - lower)
+        return left + (x - lower) * slope, slope
+
+    # functions -------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def table(
+        self, x: Float[Tensor, "points d_in"], order: int
+    ) -> tuple[list[Float[Tensor, "points d_in local"]], Int[Tensor, "points d_in"]]:
+        """Derivatives 0 ... ``order`` of the functions that are non-zero at x, and the first one's index."""
+
+    def global_table(
+        self,
+        x: Float[Tensor, "points d_in"],
+        order: int,
+        functions: Callable[[Tensor, int], Sequence[Tensor]],
+        left: float = -1.0,
+        right: float = 1.0,
+    ) -> tuple[list[Float[Tensor, "points d_in size"]], Int[Tensor, "points d_in"]]:
+        """The table of functions that are non-zero everywhere, from those on [left, right] with their derivatives."""
+        t, slope = self.mapped(x, left, right)
+        values = [v if k == 0 else v * (slope**k)[:, None] for k, v in enumerate(functions(t, order))]
+        return values, torch.zeros(x.shape, dtype=torch.long, device=x.device)
+
+    def dense(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in size"]:
+        """All functions at x, in operations that autograd differentiates to any order."""
+        table, first = self.table(x, 0)
+        if self.local == self.size:
+            return table[0]
+        index = first[..., None] + torch.arange(self.local, device=x.device)
+        return torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device).scatter(2, index, table[0])
+
+    # refinement ------------------------------------------------------------------------------------------------------
+    def refined(self, grid: int) -> tuple["Basis", NDArray]:
+        """The basis with ``grid`` cells and the matrices (d_in, new, old) that carry coefficients over.
+
+        Exact where the old functions are among those that the new ones span, otherwise nearest in least squares over
+        the range.
+        """
+        if grid < self.cells:
+            raise InputError(f"grid {grid} is coarser than the present {self.cells}; a grid can only be refined.")
+        inner = self.breakpoints.double().cpu().numpy()
+        where = np.linspace(0, self.cells, grid + 1)
+        points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])
+        new = self.on(torch.as_tensor(points, dtype=self.knots.dtype, device=self.knots.device))
+        exact = self.embedding(new)
+        return new, self.transfer(new) if exact is None else exact
+
+    def embedding(self, new: "Basis") -> NDArray | None:
+        """The matrices (d_in, new, old) that write the functions exactly in those of a refinement, if there are any."""
+        return np.stack([np.eye(new.size, self.size)] * len(self.knots)) if self.nested else None
+
+    def transfer(self, new: "Basis") -> NDArray:
+        """Least-squares matrices (d_in, new, old) from samples of the new range (gelsd).
+
+        Samples outside it would be answered by the new functions going on there, which would spoil the fit.
+        """
+        lower, upper = new.breakpoints[:, 0], new.breakpoints[:, -1]
+        n = 4 * (self.degree + 1) * max(self.cells, new.cells)
+        share = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(n, dtype=lower.dtype, device=lower.device) + 0.5) / n)
+        x = lower + share[:, None] * (upper - lower)
+        cutoff = n * torch.finfo(lower.dtype).eps  # what single precision leaves undecided stays small
+        matrices = []
+        for source, target in zip(self.dense(x).unbind(1), new.dense(x).unbind(1), strict=True):
+            target, source = target.double().cpu(), source.double().cpu()
+            matrices.append(torch.linalg.lstsq(target, source, rcond=cutoff, driver="gelsd").solution.numpy())
+        return np.stack(matrices)

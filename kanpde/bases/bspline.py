@@ -11,13 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kanpde.errors import InputError
-
-
-def uniform_knots(lower: Tensor, upper: Tensor, grid: int, degree: int) -> Float[Tensor, "d_in knots"]:
-    """Knots of ``grid`` equal cells on [lower, upper] for each input, with ``degree`` more on each side."""
-    steps = torch.arange(-degree, grid + degree + 1, device=lower.device, dtype=lower.dtype) / grid
-    return lower[:, None] + (upper - lower)[:, None] * steps
+from kanpde.bases import Basis, uniform_knots
 
 
 def knots_from_breakpoints(breakpoints: Float[Tensor, "d_in points"], degree: int) -> Float[Tensor, "d_in knots"]:
@@ -95,22 +89,16 @@ def _with_derivatives(polynomials: Tensor, order: int, width: float | None) -> T
     return torch.cat(blocks, dim=-1)
 
 
-class BSpline(nn.Module):
-    """B-splines of one ``degree`` for d_in inputs; ``size`` functions each. The knots are stored with the weights."""
+class BSpline(Basis):
+    """B-splines of one ``degree`` for d_in inputs, on cells of any widths."""
 
-    knots: Float[Tensor, "d_in knots"]
     _polynomials: Tensor
 
-    def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
-        super().__init__()
-        self.degree = degree
-        self.register_buffer("knots", knots)
-        self._prepare()
-
     def _prepare(self) -> None:
+        super()._prepare()
         degree, knots = self.degree, self.knots
-        self.cells = knots.shape[1] - 2 * degree - 1
-        self.size = self.cells + degree
+        self.local = degree + 1
+        self.smoothness = degree
         steps = knots.diff(dim=1)
         self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e3 * torch.finfo(knots.dtype).eps * steps.max())
         array = knots.double().cpu().numpy()
@@ -121,15 +109,19 @@ class BSpline(nn.Module):
         tensor = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
         self.register_buffer("_polynomials", tensor, persistent=False)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        self.knots = torch.empty_like(state_dict[prefix + "knots"], dtype=self.knots.dtype, device=self.knots.device)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._prepare()
+    @classmethod
+    def over(cls, lower: Tensor, upper: Tensor, grid: int, degree: int) -> "BSpline":
+        """The splines with ``grid`` equal cells on [lower, upper] for each input."""
+        return cls(uniform_knots(lower, upper, grid, degree), degree)
+
+    def on(self, breakpoints: Float[Tensor, "d_in points"]) -> "BSpline":
+        """Splines of the same degree on other cells."""
+        return BSpline(knots_from_breakpoints(breakpoints, self.degree), self.degree)
 
     @property
     def breakpoints(self) -> Float[Tensor, "d_in points"]:
         """The ends of the cells."""
-        return self.knots[:, self.degree : self.degree + self.cells + 1]
+        return self.knots[:, self.degree : self.knots.shape[1] - self.degree]
 
     def locate(self, x: Float[Tensor, "points d_in"]) -> tuple[Int[Tensor, "points d_in"], Tensor, Tensor]:
         """The cell of every point, its local coordinate s there, and the width of the cell."""
@@ -160,42 +152,9 @@ class BSpline(nn.Module):
             return list(orders), cell
         return [values if k == 0 else values / (width**k)[..., None] for k, values in enumerate(orders)], cell
 
-    def refined(self, grid: int) -> tuple["BSpline", NDArray]:
-        """The basis with ``grid`` cells and the matrices (d_in, new, old) that carry coefficients over.
-
-        Exact when ``grid`` is a multiple of the present number of cells (each is split evenly); otherwise the spline
-        nearest in least squares over the grid.
-        """
-        if grid < self.cells:
-            raise InputError(f"grid {grid} is coarser than the present {self.cells}; a grid can only be refined.")
-        old = self.knots.double().cpu().numpy()
-        inner = self.breakpoints.double().cpu().numpy()
-        where = np.linspace(0, self.cells, grid + 1)
-        points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])
-        breakpoints = torch.as_tensor(points, dtype=self.knots.dtype, device=self.knots.device)
-        new = BSpline(knots_from_breakpoints(breakpoints, self.degree), self.degree)
-        if grid % self.cells == 0:
-            fine = new.knots.double().cpu().numpy()
-            return new, np.stack([refinement(o, f, self.degree) for o, f in zip(old, fine, strict=True)])
-        return new, self.transfer(new)
-
-    def transfer(self, new: "BSpline") -> NDArray:
-        """Least-squares matrices (d_in, new, old) from samples of the new grid (gelsd).
-
-        Samples outside it would be answered by the new end cells' polynomials going on, which would spoil the fit.
-        """
-        lower, upper = new.breakpoints[:, 0], new.breakpoints[:, -1]
-        n = 4 * (self.degree + 1) * max(self.cells, new.cells)
-        share = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(n, dtype=lower.dtype, device=lower.device) + 0.5) / n)
-        x = lower + share[:, None] * (upper - lower)
-        matrices = []
-        for source, target in zip(self.dense(x).unbind(1), new.dense(x).unbind(1), strict=True):
-            target, source = target.double().cpu(), source.double().cpu()
-            matrices.append(torch.linalg.lstsq(target, source, driver="gelsd").solution.numpy())
-        return np.stack(matrices)
-
-    def dense(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in size"]:
-        """All functions at x."""
-        table, first = self.table(x, 0)
-        index = first[..., None] + torch.arange(self.degree + 1, device=x.device)
-        return torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device).scatter(2, index, table[0])
+    def embedding(self, new: Basis) -> NDArray | None:
+        """Exact when every cell is split evenly."""
+        if new.cells % self.cells:
+            return None
+        old, fine = (basis.knots.double().cpu().numpy() for basis in (self, new))
+        return np.stack([refinement(o, f, self.degree) for o, f in zip(old, fine, strict=True)])

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from kanpde.bases.bspline import BSpline
+from kanpde.bases import Basis
 from kanpde.functions import silu
 from kanpde.jet import JetSpace
 
@@ -61,7 +61,7 @@ class LocalFeatures(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx, data: Tensor, basis: Basis, space: JetSpace):  # pyright: ignore[reportIncompatibleMethodOverride]
         order = space.order + int(ctx.needs_input_grad[0])
         table, first = basis.table(data[0], order)
         base, bells = silu(data[0], order), space.bell(data)

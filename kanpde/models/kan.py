@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kanpde.bases.bspline import BSpline, knots_from_breakpoints, uniform_knots
-from kanpde.errors import InputError
+import kanpde.bases
+from kanpde.bases import Basis
+from kanpde.errors import InputError, suggest
+from kanpde.factories import families
 from kanpde.jet import JetSpace
 from kanpde.models.edges import LocalFeatures, Place, Rows, consecutive
 from kanpde.models.layer import Inputs, Layer, Network, check_hidden
@@ -23,18 +25,19 @@ LOCAL_COST = 2  # of a number in the local product against one in the dense prod
 class KANLayer(Layer):
     """Features [B_1(x_i) ... B_n(x_i), silu(x_i)] for every input i; ``weight`` is (d_in (n + 1), d_out)."""
 
-    def __init__(self, basis: BSpline, weight: Tensor):
+    def __init__(self, basis: Basis, weight: Tensor):
         super().__init__()
         self.basis = basis
         self.weight = nn.Parameter(weight)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        """Takes the weight of any grid, if it fits the knots that come with it."""
-        weight, knots = state_dict.get(f"{prefix}weight"), state_dict.get(f"{prefix}basis.knots")
-        if weight is not None and knots is not None:
-            shape = len(knots) * (knots.shape[1] - self.basis.degree), self.weight.shape[1]
-            if self.weight.shape != shape:
-                self.weight = nn.Parameter(self.weight.new_empty(shape))
+        """Takes the weight of any grid, if it fits the basis that comes with it."""
+        of_basis = f"{prefix}basis."
+        stored = {key.removeprefix(of_basis): t for key, t in state_dict.items() if key.startswith(of_basis)}
+        self.basis.load_state_dict(stored, strict=False)  # now, because it says how many weights there are
+        shape = len(self.basis.knots) * (self.basis.size + 1), self.weight.shape[1]
+        if f"{prefix}weight" in state_dict and self.weight.shape != shape:
+            self.weight = nn.Parameter(self.weight.new_empty(shape))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @property
@@ -52,14 +55,14 @@ class KANLayer(Layer):
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
         """The jet of the outputs, by whichever of two ways costs less: dense features, or only the rows that count.
 
-        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
+        The second one's cost does not grow with the grid, but it handles ``basis.local`` d_out numbers per input.
         """
         basis, d_in, d_out = self.basis, data.shape[2], self.weight.shape[1]
-        if LOCAL_COST * (basis.degree + 1) * d_out > len(data) * basis.size:
+        if basis.local == basis.size or LOCAL_COST * basis.local * d_out > len(data) * basis.size:
             return super().jet(data, space)
         splines, base, first = LocalFeatures.apply(data, basis, space)
         start = first + (basis.size + 1) * torch.arange(d_in, device=first.device)
-        rows = Rows.apply(self.weight, consecutive(start, basis.degree + 1).flatten(1))
+        rows = Rows.apply(self.weight, consecutive(start, basis.local).flatten(1))
         return torch.bmm(splines.flatten(2).transpose(0, 1), rows).transpose(0, 1) + base @ self.coefficients[:, -1]
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
@@ -71,7 +74,7 @@ class KANLayer(Layer):
         return torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
 
     @torch.no_grad()
-    def _change_basis(self, basis: BSpline, matrices) -> None:
+    def _change_basis(self, basis: Basis, matrices) -> None:
         transfer = torch.as_tensor(matrices, dtype=self.weight.dtype, device=self.weight.device)
         old = self.coefficients
         spline = torch.einsum("ing,igo->ino", transfer, old[:, :-1])
@@ -79,7 +82,7 @@ class KANLayer(Layer):
         self.weight = nn.Parameter(torch.cat([spline, old[:, -1:]], dim=1).flatten(0, 1))
 
     def refine(self, grid: int) -> None:
-        """More cells; the functions stay the same when ``grid`` is a multiple of the present one."""
+        """More cells; the functions stay the same where `Basis.refined` is exact."""
         if grid != self.basis.cells:
             self._change_basis(*self.basis.refined(grid))
 
@@ -88,6 +91,8 @@ class KANLayer(Layer):
         self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
     ) -> None:
         """Lays ``grid`` cells where ``samples`` are: equal cells blended with quantiles (KAN paper, section 2.4).
+
+        Only B-splines have cells of unequal widths; other families take over the range and the number.
 
         Args:
             samples: values that reach this layer.
@@ -107,7 +112,7 @@ class KANLayer(Layer):
         gaps = uniform_share / grid + (1 - uniform_share) * gaps
         gaps = min_gap / grid + (1 - min_gap) * gaps
         points = torch.cat([torch.zeros_like(lower), gaps.cumsum(dim=1)], dim=1) * span + (middle - 0.5 * span)
-        new = BSpline(knots_from_breakpoints(points, self.basis.degree), self.basis.degree)
+        new = self.basis.on(points)
         self._change_basis(new, self.basis.transfer(new))
 
 
@@ -123,9 +128,9 @@ class KANNetwork(Network):
         return [layer for layer in self.layers if isinstance(layer, KANLayer)]
 
     @property
-    def degree(self) -> int:
-        """Of the splines."""
-        return self.kan_layers[0].basis.degree
+    def smoothness(self) -> float:
+        """The highest order of bounded derivatives of the edge functions; infinity for analytic ones."""
+        return min(layer.basis.smoothness for layer in self.kan_layers)
 
     @property
     def grid(self) -> int:
@@ -167,21 +172,24 @@ class KANNetwork(Network):
 
 @dataclass(frozen=True)
 class KAN:
-    """A factory of B-spline KANs; call it, or give it to `solve`, which knows the ranges.
+    """A factory of KANs; call it, or give it to `solve`, which knows the ranges.
 
     Args:
         hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs].
-        degree: of the splines; at least the order of the highest derivative in the residuals, better above it.
+        basis: family of the functions on the edges: bspline, chebyshev or another file of `kanpde.bases`.
+        degree: of the splines; at least the order of the highest derivative in the residuals, better above it. Every
+            family has grid + degree functions per input; what else the degree means there stands in its file.
         grid: cells per input at the start (schedules refine it).
-        hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the polynomial goes on outside.
+        hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the functions go on outside.
         gain: standard deviation of what a layer gives out for standard-normal inputs, at the start.
 
     Coefficients start Glorot-like: normal with the variance that passes ``gain`` through a layer, shared equally
-    between the splines and the silu branch (S. Rigas et al., Initialization Schemes for Kolmogorov-Arnold Networks: An
+    between the basis and the silu branch (S. Rigas et al., Initialization Schemes for Kolmogorov-Arnold Networks: An
     Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
     """
 
     hidden: Sequence[int] = (6,)
+    basis: str = "bspline"
     degree: int = 9
     grid: int = 4
     hidden_range: float = 2.0
@@ -189,6 +197,8 @@ class KAN:
 
     def __post_init__(self):
         check_hidden(self.hidden)
+        if self.basis not in (choices := families(kanpde.bases, Basis)):
+            raise InputError(f'Unknown basis "{self.basis}". {suggest(str(self.basis), choices)}')
         for name, least in (("degree", 1), ("grid", 1)):
             if not isinstance(value := getattr(self, name), int) or value < least:
                 raise InputError(f"{name} must be a whole number of at least {least}, got {value}. Write {name}=5.")
@@ -209,23 +219,25 @@ class KAN:
         """Builds the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         widths = [inputs.size, *self.hidden, outputs]
+        family = families(kanpde.bases, Basis)[self.basis]
         layers = []
         for i, (d_in, d_out) in enumerate(pairwise(widths)):
             half = torch.full((d_in,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
-            basis = BSpline(uniform_knots(-half, half, self.grid, self.degree), self.degree)
+            basis = family.over(-half, half, self.grid, self.degree)
             layers.append(KANLayer(basis, self._start(basis, d_in, d_out, generator)))
         return KANNetwork(inputs, layers)
 
-    def _start(self, basis: BSpline, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
+    def _start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
         knots = basis.knots
         ends = basis.breakpoints[:1, [0, -1]]
         x = (
             ends[:, :1]
             + (ends[:, 1:] - ends[:, :1]) * torch.linspace(0, 1, 200, dtype=knots.dtype, device=knots.device)
         ).T
-        spline = basis.dense(x.expand(-1, d_in))[:, 0].square().sum(-1).mean()
+        spread = basis.decay ** torch.arange(basis.size, dtype=knots.dtype, device=knots.device)
+        power = (basis.dense(x.expand(-1, d_in))[:, 0] * spread).square().sum(-1).mean()
         base = nn.functional.silu(x).square().mean()
         weight = torch.randn(d_in, basis.size + 1, d_out, generator=generator, device=knots.device, dtype=knots.dtype)
-        weight[:, :-1] *= self.gain / torch.sqrt(2 * d_in * spline)
+        weight[:, :-1] *= self.gain / torch.sqrt(2 * d_in * power) * spread[:, None]
         weight[:, -1] *= self.gain / torch.sqrt(2 * d_in * base)
         return weight.flatten(0, 1)
