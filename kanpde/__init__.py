@@ -8,6 +8,8 @@ from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
 from kanpde.optimizers.first_order import LBFGS, Adam
 from kanpde.optimizers.lm import LM
+from kanpde.optimizers.soap import SOAP
+from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.phases import Phase, Sampling
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
@@ -20,6 +22,7 @@ __all__ = [
     "LBFGS",
     "LM",
     "MLP",
+    "SOAP",
     "Adam",
     "Ansatz",
     "Box",
@@ -31,6 +34,7 @@ __all__ = [
     "Points",
     "Problem",
     "Region",
+    "SSBroyden",
     "Sampling",
     "Solution",
     "Vector",

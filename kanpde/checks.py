@@ -1,6 +1,7 @@
 """What is refused before anything is trained."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 import torch
 from torch import nn
@@ -33,8 +34,14 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
 def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
     """Every phase's optimizer must be possible for the model."""
     for phase in phases:
+        name = type(phase.optimizer).__name__
+        package = getattr(phase.optimizer, "needs_package", None)
+        if package is not None and find_spec(package) is None:
+            raise InputError(
+                f"{name} needs the package {package}, which is not installed. Run: pip install {package}; or write "
+                "schedule=adam_lbfgs."
+            )
         if getattr(phase.optimizer, "needs_jacobian", False):
-            name = type(phase.optimizer).__name__
             if not isinstance(model, Network):
                 raise InputError(
                     f"{name} needs a KAN or MLP of this package, not a {type(model).__name__}. {OTHER_PHASES}"

@@ -67,6 +67,18 @@ def optimizer_factories():
     for info in pkgutil.iter_modules(kanpde.optimizers.__path__):
         module = importlib.import_module(f"kanpde.optimizers.{info.name}")
         for name, value in vars(module).items():
-            if isinstance(value, type) and value.__module__ == module.__name__ and name[0] != "_":
+            if isinstance(value, type) and value.__module__ == module.__name__ and "__call__" in vars(value):
                 found[name] = value
     return found
+
+
+def optimizer_cases():
+    """The names of all optimizers; those whose package is not installed are skipped."""
+    return [pytest.param(name, marks=skip_without(factory)) for name, factory in optimizer_factories().items()]
+
+
+def skip_without(factory):
+    """A mark for what cannot run without an optional package."""
+    package = getattr(factory, "needs_package", None)
+    missing = package is not None and importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"needs {package}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from conftest import BASES, load_problem, problem_cases
+from conftest import BASES, load_problem, optimizer_cases, optimizer_factories, problem_cases
 
 from kanpde import KAN, LBFGS, LM, MLP, Box, Condition, Phase, Problem, Sampling, dirichlet, laplacian, periodic, solve
 from kanpde.bases import bspline
@@ -50,8 +50,12 @@ def test_every_basis(basis):
     run(load_problem("poisson")(dim=1), KAN([2], basis, degree=4, grid=3))
 
 
-def test_other_optimizers_and_derivatives():
-    run(load_problem("poisson")(), KAN([3], degree=4, grid=3), LBFGS(iterations=2))
+@pytest.mark.parametrize("name", optimizer_cases())
+def test_every_optimizer(name):
+    run(load_problem("poisson")(), KAN([3], degree=4, grid=3), optimizer_factories()[name]())
+
+
+def test_other_derivatives():
     run(load_problem("poisson")(), KAN([3], degree=4, grid=3), LBFGS(iterations=2), derivatives="autograd")
 
 

@@ -8,7 +8,7 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from conftest import load_problem, optimizer_factories
+from conftest import load_problem, optimizer_cases, optimizer_factories
 from torch import nn
 
 from kanpde import (
@@ -16,6 +16,7 @@ from kanpde import (
     LBFGS,
     LM,
     MLP,
+    SOAP,
     Adam,
     Ansatz,
     Box,
@@ -24,6 +25,7 @@ from kanpde import (
     Phase,
     Problem,
     Sampling,
+    SSBroyden,
     dirichlet,
     laplacian,
     solve,
@@ -56,7 +58,7 @@ def weights(solution):
     return torch.cat([p.detach().reshape(-1) for p in solution.model.parameters()])
 
 
-@pytest.mark.parametrize("name", optimizer_factories())
+@pytest.mark.parametrize("name", optimizer_cases())
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(name, model):
     factory = optimizer_factories()[name]()
@@ -66,7 +68,7 @@ def test_every_optimizer_lowers_the_loss(name, model):
     assert solution.levels[0]["loss"] <= losses[-1]
 
 
-@pytest.mark.parametrize("name", optimizer_factories())
+@pytest.mark.parametrize("name", optimizer_cases())
 def test_same_seed_gives_the_same_bits(name):
     factory = optimizer_factories()[name]()
     runs = [solve(poisson(), KAN([3]), short(2, factory), sampling=FEW, seed=s, threads=1) for s in (3, 3, 4)]
@@ -229,7 +231,7 @@ class Module(nn.Module):
         return self.stack(x)
 
 
-@pytest.mark.parametrize("name", optimizer_factories())
+@pytest.mark.parametrize("name", optimizer_cases())
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_single_precision_stays_single(name, model):
     solution = solve(poisson(), model, short(3, optimizer_factories()[name]()), sampling=FEW, dtype="float32")
@@ -241,6 +243,14 @@ def test_any_module_trains_with_autograd():
     solution = solve(poisson(), Module(), short(15, Adam()), sampling=FEW, derivatives="autograd")
     assert solution.history[-1]["loss"] < solution.history[0]["loss"]
     assert np.isfinite(solution.diff("x", "x")(0.1, 0.2)).all()
+
+
+def test_a_missing_package_is_named_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(SOAP, "needs_package", "no_such_package")
+    steps = []
+    with pytest.raises(InputError, match="pip install no_such_package"):
+        solve(poisson(), KAN([3]), [*short(), *short(optimizer=SOAP())], sampling=FEW, observe=steps.append)
+    assert not steps
 
 
 def test_what_a_module_lacks_is_said():
@@ -342,6 +352,9 @@ def test_interrupt_keeps_what_was_reached():
         (lambda: Adam(lr=-1.0), "lr"),
         (lambda: LBFGS(iterations=0), "iterations"),
         (lambda: LM(damping=0.0), "damping"),
+        (lambda: SSBroyden(iterations=0), "iterations=20"),
+        (lambda: SSBroyden(curvature=1.0), "curvature=0.9"),
+        (lambda: SOAP(frequency=0), "frequency=2"),
         (lambda: solve(poisson(), nn.Flatten(0), short(1, Adam()), derivatives="autograd"), "one row per"),
     ],
 )

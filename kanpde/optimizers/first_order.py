@@ -6,7 +6,7 @@ import torch
 
 from kanpde.errors import InputError
 from kanpde.objective import Objective
-from kanpde.optimizers import Step
+from kanpde.optimizers import Optimizer, Step
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,19 @@ class Adam:
                 f"Adam needs lr > 0 and half_life >= 1, got {self.lr:g} and {self.half_life}. Write lr=0.01."
             )
 
-    def __call__(self, objective: Objective) -> "_Adam":
-        return _Adam(objective, self)
+    def __call__(self, objective: Objective) -> Optimizer:
+        return one_gradient_a_step(objective, torch.optim.Adam(objective.parameters, lr=self.lr), self.half_life)
 
 
-class _Adam:
-    def __init__(self, objective: Objective, options: Adam):
-        self.objective = objective
-        self.optimizer = torch.optim.Adam(objective.parameters, lr=options.lr)
-        rate = 0.5 ** (1 / options.half_life) if options.half_life else 1.0
-        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, rate)
+def one_gradient_a_step(objective: Objective, optimizer: torch.optim.Optimizer, half_life: int | None) -> Optimizer:
+    """The adapter for an optimizer that needs no more than the gradient; its rate halves if a half-life is given."""
+    return _OneGradient(objective, optimizer, half_life)
+
+
+class _OneGradient:
+    def __init__(self, objective: Objective, optimizer: torch.optim.Optimizer, half_life: int | None):
+        self.objective, self.optimizer = objective, optimizer
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5 ** (1 / half_life) if half_life else 1.0)
 
     def step(self) -> Step:
         """One gradient step; the loss is the one before it, which costs nothing more."""

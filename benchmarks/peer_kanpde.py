@@ -1,0 +1,45 @@
+"""Driver of `peers.py`: kanpde as `python -m kanpde problem=poisson` runs it, stopped at the target.
+
+The error is watched by `kanpde.solve` itself, and that counts as training. The target counts as reached only after
+the best of the three starts has been chosen, because without the exact solution nobody could have stopped before.
+"""
+
+from time import perf_counter
+
+IMPORTED = perf_counter()
+
+from accuracy import load_problem  # noqa: E402
+from peer_clock import Clock, options  # noqa: E402
+
+import kanpde  # noqa: E402
+from kanpde.phases import Progress  # noqa: E402
+
+
+class Reached(Exception):
+    """The error has passed the target."""
+
+
+def main() -> None:
+    chosen = options(__doc__)
+    clock = Clock(IMPORTED, chosen.limit, chosen.target)
+    parameters = [0]
+
+    def observe(progress: Progress) -> None:
+        parameters[0] = progress.parameters
+        if progress.phase > 0:
+            clock.note(progress.error, clock.seconds)
+        if clock.reached is not None:
+            raise Reached
+
+    problem = load_problem("poisson")
+    clock.start()
+    try:
+        solution = kanpde.solve(problem, seed=chosen.seed, time_limit=chosen.limit, observe=observe)
+        clock.note(solution.errors["u"]["l2"], clock.seconds)
+    except Reached:
+        pass
+    clock.report(parameters[0], "torch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+r"""Self-scaled Broyden: a dense quasi-Newton method whose inverse Hessian is rescaled at every iteration."""
+
+import warnings
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanpde.errors import InputError
+from kanpde.objective import Objective
+from kanpde.optimizers import Step
+
+VANISHED = 1e-14  # a gradient whose entries are all below it is zero
+
+Square = Float[Tensor, "size size"]
+Vector = Float[Tensor, " size"]
+
+
+@dataclass(frozen=True)
+class SSBroyden:
+    """Self-scaled Broyden with a strong-Wolfe line search (`broyden_update` has the formulas and their sources).
+
+    It keeps an inverse Hessian of size x size numbers, so it is for networks of some thousands of parameters at most.
+
+    Args:
+        iterations: of the method in one step of a phase.
+        decrease: c1 of the Wolfe conditions, f(x + αd) <= f(x) + c1 α f'(x)ᵀd.
+        curvature: c2 of the Wolfe conditions, |f'(x + αd)ᵀd| <= c2 |f'(x)ᵀd|.
+    """
+
+    iterations: int = 20
+    decrease: float = 1e-4
+    curvature: float = 0.9
+
+    def __post_init__(self):
+        if self.iterations < 1:
+            raise InputError(f"SSBroyden needs iterations >= 1, got {self.iterations}. Write iterations=20.")
+        if not 0 < self.decrease < self.curvature < 1:
+            raise InputError(
+                f"SSBroyden needs 0 < decrease < curvature < 1, got {self.decrease:g} and {self.curvature:g}. Write "
+                "decrease=1e-4, curvature=0.9."
+            )
+
+    def __call__(self, objective: Objective) -> "_SSBroyden":
+        return _SSBroyden(objective, self)
+
+
+class _SSBroyden:
+    def __init__(self, objective: Objective, options: SSBroyden):
+        self.objective, self.options = objective, options
+        self.inverse: Square | None = None  # None stands for the unscaled identity, at the start and after a reset
+        self.previous: float | None = None  # the loss one iteration before, from which the first trial step follows
+        self.done = 0
+
+    def step(self) -> Step:
+        """Some iterations; a failed one is repeated once along the gradient, then the reason is given."""
+        loss, gradient = _value_and_gradient(self.objective)
+        reason = None
+        for _ in range(self.options.iterations):
+            if not isfinite(loss) or float(gradient.abs().max()) <= VANISHED:
+                reason = "converged: the gradient vanishes" if isfinite(loss) else None
+                break
+            moved = self._iterate(loss, gradient)
+            if moved is None and self.inverse is not None:
+                self.inverse = self.previous = None
+                moved = self._iterate(loss, gradient)
+            if moved is None:
+                reason = "stagnated: the line search finds no lower loss"
+                break
+            loss, gradient = moved
+            self.done += 1
+        return Step(loss, reason, {"iterations": float(self.done)})
+
+    def _iterate(self, loss: float, gradient: Vector) -> tuple[float, Vector] | None:
+        """One quasi-Newton step and update; None, with the parameters as they were, if no lower loss is found."""
+        direction = -gradient if self.inverse is None else -(self.inverse @ gradient)
+        slope = float(gradient @ direction)
+        if not slope < 0:
+            return None
+        line = _Line(self.objective, direction, loss, gradient, slope)
+        alpha = line.search(self.previous, self.options)
+        if alpha is None:
+            return None
+        new_loss, new_gradient = line.at(alpha)
+        self.previous = loss
+        step, change = alpha * direction, new_gradient - gradient
+        curvature = float(step @ change)
+        if curvature > torch.finfo(step.dtype).eps * float(step.norm() * change.norm()):
+            b = -alpha * alpha * slope / curvature  # sᵀBs = -α sᵀg, for Bs = -αg
+            self.inverse = broyden_update(self.inverse, step, change, b)
+        return new_loss, new_gradient
+
+
+class _Line:
+    """The loss along x + αd; every trial is evaluated once, with its gradient."""
+
+    def __init__(self, objective: Objective, direction: Vector, loss: float, gradient: Vector, slope: float):
+        self.objective, self.direction, self.slope = objective, direction, slope
+        self.start, self.gradient = objective.vector(), gradient
+        self.trials = {0.0: (loss, gradient)}
+
+    def at(self, alpha: float) -> tuple[float, Vector]:
+        """Loss and gradient at x + αd, where the parameters then are."""
+        self.objective.assign(self.start + alpha * self.direction)
+        if alpha not in self.trials:
+            loss, gradient = _value_and_gradient(self.objective)
+            self.trials[alpha] = (loss if isfinite(loss) else inf, gradient)
+        return self.trials[alpha]
+
+    def search(self, previous: float | None, options: SSBroyden) -> float | None:
+        """A step of the strong Wolfe conditions; failing that, the lowest trial below the start, or None."""
+        from scipy.optimize import line_search  # half as slow to import as the whole package
+
+        loss = self.trials[0.0][0]
+        if previous is None:
+            previous = loss + float(self.gradient.norm()) / 2  # the first trial then has about length 1
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            alpha = line_search(
+                lambda a: self.at(float(a[0]))[0],
+                lambda a: np.array([float(self.at(float(a[0]))[1] @ self.direction)]),
+                np.zeros(1), np.ones(1), np.array([self.slope]), loss, previous,
+                c1=options.decrease, c2=options.curvature, maxiter=20,
+            )[0]  # fmt: skip
+        lowest = min(self.trials, key=lambda a: self.trials[a][0])
+        alpha = lowest if alpha is None else float(alpha)
+        if not self.trials[alpha][0] < loss:
+            self.objective.assign(self.start)
+            return None
+        return alpha
+
+
+def _value_and_gradient(objective: Objective) -> tuple[float, Vector]:
+    loss, gradient = objective.gradient()
+    return float(loss), gradient
+
+
+def broyden_update(inverse: Square | None, s: Vector, y: Vector, b: float) -> Square:
+    r"""The inverse Hessian after the step s, over which the gradient changed by y; $H_+ y = s$, positive definite.
+
+    $$H_+ = \frac1\tau\Big(H - \frac{Hyy^TH}{y^THy} + \phi\, y^THy\, vv^T\Big) + \frac{ss^T}{y^Ts},\quad
+    v = \frac{s}{y^Ts} - \frac{Hy}{y^THy},\quad \phi = \frac{1-\theta}{1+a\theta}$$
+
+    With $h = y^THy / y^Ts$, $b = s^TH^{-1}s / y^Ts$ and $a = hb - 1 \ge 0$, the member of the family is
+    $\theta = \max(\theta_-, \min(1/\rho_-, (1-b)/b))$, $\theta_- = (\rho_- - 1)/a$,
+    $\rho_- = \min(1, h(1 - \sqrt{a/(1+a)}))$, and with $\sigma = 1 + a\theta$ the scale is
+    $\tau = \rho \min(\sigma^{1/(1-n)}, 1/\theta)$ for θ > 0, else $\min(\rho\,\sigma^{1/(1-n)}, \sigma)$, with
+    $\rho = \min(1, 1/b)$; the first time, with H = I, it is $\tau = h/\sigma$. θ = 0 and τ = 1 would be BFGS.
+
+    J. Urbán, P. Stefanou & J. Pons, J. Comput. Phys. 523 (2025) 113656; M. Al-Baali, Comput. Optim. Appl. 9 (1998) 191.
+
+    Args:
+        inverse: H, symmetric and positive definite; None for the identity before the first update.
+        s: the step.
+        y: the change of the gradient, $y^Ts > 0$.
+        b: $s^TH^{-1}s / y^Ts$, which the line search knows without H⁻¹.
+    """
+    hy = y if inverse is None else inverse @ y
+    ys, yhy = float(y @ s), float(y @ hy)
+    h = yhy / ys
+    a = max(h * b - 1.0, 0.0)
+    theta = _member(a, b, h)
+    sigma = 1.0 + a * theta
+    if inverse is None:
+        tau = h / sigma
+        inverse = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    else:
+        shrunk = min(1.0, 1.0 / b)
+        root = sigma ** (1.0 / (1 - len(s))) if len(s) > 1 else 1.0
+        tau = shrunk * min(root, 1.0 / theta) if theta > 0 else min(shrunk * root, sigma)
+    v = s / ys - hy / yhy
+    phi = (1.0 - theta) / sigma
+    update = torch.outer(hy, hy / -yhy) + torch.outer(v, (phi * yhy) * v)
+    return (inverse + update) / tau + torch.outer(s, s / ys)
+
+
+def _member(a: float, b: float, h: float) -> float:
+    """θ of the Broyden family, between the bounds that keep the update positive definite and bounded."""
+    lower = min(1.0, h * (1.0 - sqrt(a / (1.0 + a))))
+    least = (lower - 1.0) / a if a > 0 else -inf
+    return max(least, min(1.0 / lower, (1.0 - b) / b))
