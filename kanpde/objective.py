@@ -17,7 +17,7 @@ from kanpde.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.layer import Network
 from kanpde.problem import Condition, Problem
 
-PIECE = 2048  # points are worked on in pieces of at most so many: intermediate results stay small
+PIECE = {"cpu": 512, "cuda": 65_536}  # points worked on at a time: what is in between then stays in the caches
 
 Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
 
@@ -114,9 +114,9 @@ def site_of(problem: Problem, name: str, condition: Condition, points: Points) -
     return Site(name, condition, points, tuple(contexts), space, len(values))
 
 
-def pieces(points: Points, size: int) -> Iterator[Points]:
-    """The points in order, in nearly equal pieces of at most ``size``."""
-    count = -(-len(points.x) // size)
+def pieces(points: Points) -> Iterator[Points]:
+    """The points in order, in nearly equal pieces."""
+    count = -(-len(points.x) // PIECE.get(points.x.device.type, PIECE["cuda"]))
     normals = [None] * count if points.normal is None else points.normal.chunk(count)
     for x, weight, normal in zip(points.x.chunk(count), points.weight.chunk(count), normals, strict=True):
         yield Points(x, weight, normal)
@@ -175,9 +175,7 @@ class Objective:
         if not problem.trained:
             raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
         self.sites = [
-            site_of(problem, name, c, piece)
-            for name, c in problem.trained.items()
-            for piece in pieces(points[name], PIECE)
+            site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])
         ]
         self.points = points
         self.weights = {s.name: 1.0 for s in self.sites}

@@ -114,11 +114,11 @@ def test_fewer_residuals_than_parameters_take_the_dual_form():
 
 def test_pieces_take_the_same_steps_as_the_whole():
     """Without J, and with conditions in several pieces of points."""
-    whole, _ = losses(LM(), 4, n=2 * PIECE + 100)
-    assert len(objective(n=2 * PIECE + 100).sites) >= 4
+    whole, _ = losses(LM(), 4, n=2 * PIECE["cpu"] + 100)
+    assert len(objective(n=2 * PIECE["cpu"] + 100).sites) >= 4
     tiny = LM(memory=1e-3)
     tiny.check(objective(), 40)
-    pieces, method = losses(tiny, 4, n=2 * PIECE + 100)
+    pieces, method = losses(tiny, 4, n=2 * PIECE["cpu"] + 100)
     assert method == "cholesky in pieces"
     assert pieces == pytest.approx(whole, rel=1e-3)
 
