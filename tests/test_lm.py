@@ -116,7 +116,7 @@ def test_pieces_take_the_same_steps_as_the_whole():
     """Without J, and with conditions in several pieces of points."""
     whole, _ = losses(LM(), 4, n=2 * PIECE["cpu"] + 100)
     assert len(objective(n=2 * PIECE["cpu"] + 100).sites) >= 4
-    tiny = LM(memory=1e-3)
+    tiny = LM(memory=3e-4)
     tiny.check(objective(), 40)
     pieces, method = losses(tiny, 4, n=2 * PIECE["cpu"] + 100)
     assert method == "cholesky in pieces"
