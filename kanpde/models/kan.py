@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from kanpde.bases.bspline import BSpline, knots_from_breakpoints, uniform_knots
 from kanpde.errors import InputError
 from kanpde.jet import JetSpace
-from kanpde.models.edges import LocalFeatures, Place, Rows, consecutive
+from kanpde.models.edges import Features, Products, Sums
 from kanpde.models.layer import Inputs, Layer, Network, check_hidden
 
-LOCAL_COST = 2  # of a number in the local product against one in the dense product, measured
+LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
 
 
 class KANLayer(Layer):
@@ -46,21 +46,16 @@ class KANLayer(Layer):
         return self._plain_features(x).flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
-        splines, base, first = LocalFeatures.apply(data, self.basis, space)
-        return Place.apply(splines, base, first, self.basis.size)
+        return Features.apply(data, self.basis, space)
 
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
-        """The jet of the outputs, by whichever of two ways costs less: dense features, or only the rows that count.
+        """The jet of the outputs, by whichever of two ways costs less: all features, or only those that count.
 
         The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
         """
-        basis, d_in, d_out = self.basis, data.shape[2], self.weight.shape[1]
-        if LOCAL_COST * (basis.degree + 1) * d_out > len(data) * basis.size:
-            return super().jet(data, space)
-        splines, base, first = LocalFeatures.apply(data, basis, space)
-        start = first + (basis.size + 1) * torch.arange(d_in, device=first.device)
-        rows = Rows.apply(self.weight, consecutive(start, basis.degree + 1).flatten(1))
-        return torch.bmm(splines.flatten(2).transpose(0, 1), rows).transpose(0, 1) + base @ self.coefficients[:, -1]
+        if LOCAL_COST * (self.basis.degree + 1) * self.weight.shape[1] > len(data) * self.basis.size:
+            return Products.apply(data, self.weight, self.basis, space)
+        return Sums.apply(data, self.coefficients.permute(2, 0, 1).contiguous(), self.basis, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""
