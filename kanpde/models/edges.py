@@ -65,7 +65,16 @@ class Edges:
     def pull_features(self, gradient: Tensor) -> Tensor:
         """The gradient with respect to ``data`` from that with respect to `features`."""
         of_splines = gradient.gather(2, self.index.expand(len(gradient), -1, -1, -1))
-        of_powers, of_silus = combine(self.matrices.transpose(1, 2), of_splines), gradient[:, :, -1]
+        return self._pull_local_jets(of_splines, gradient[:, :, -1])
+
+    def pull_features_points_first(self, gradient: Tensor) -> Tensor:
+        """The gradient with respect to ``data`` from that with respect to `features_points_first`."""
+        index = self.index.permute(2, 0, 1).contiguous().expand(len(gradient), -1, -1, -1)
+        of_splines = gradient.gather(3, index).permute(0, 2, 3, 1).contiguous()
+        return self._pull_local_jets(of_splines, gradient[..., -1].mT)
+
+    def _pull_local_jets(self, of_splines: Tensor, of_silus: Tensor) -> Tensor:
+        of_powers = combine(self.matrices.transpose(1, 2), of_splines)
 
         @cache
         def slopes(order: int) -> Tensor:
@@ -145,8 +154,8 @@ class Features(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        gradient = grad_outputs[0].mT.unflatten(1, (-1, ctx.edges.size))
-        return ctx.edges.pull_features(gradient).mT, None, None
+        gradient = grad_outputs[0].unflatten(2, (-1, ctx.edges.size))
+        return ctx.edges.pull_features_points_first(gradient).mT, None, None
 
 
 class Products(torch.autograd.Function):
