@@ -6,7 +6,7 @@ coordinate positions (``()`` the value, ``(0,)`` the first derivative along coor
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import combinations
@@ -113,13 +113,18 @@ class JetSpace:
             result.append(total)
         return result
 
-    def chain(self, values: list[Tensor], bells: list[Tensor]) -> list[Tensor]:
-        """The rows of the jet of φ(g), from φ's derivatives ``values`` at g and the `bell` polynomials of g."""
-        rows: list[Tensor | None] = [values[0]] + [None] * (len(self.keys) - 1)
+    def chain(self, values: Sequence[Tensor], bells: list[Tensor]) -> Tensor:
+        """The jet of φ(g), from φ's derivatives ``values`` at g and the `bell` polynomials of g."""
+        out = torch.empty(len(self.keys), *values[0].shape, dtype=values[0].dtype, device=values[0].device)
+        out[0] = values[0]
+        begun = 0
         for (row, order, _), bell in zip(self.terms, bells, strict=True):
-            so_far = rows[row]
-            rows[row] = values[order] * bell if so_far is None else so_far.addcmul_(values[order], bell)
-        return [row for row in rows if row is not None]
+            if row > begun:
+                torch.mul(values[order], bell, out=out[row])
+            else:
+                out[row].addcmul_(values[order], bell)
+            begun = row
+        return out
 
     def add_bell_gradient(self, data: Tensor, gradients: list[Tensor], into: Tensor) -> None:
         """Adds to ``into`` the pull-back of ``gradients`` (one per term) through `bell`."""
@@ -145,7 +150,7 @@ class _Compose(torch.autograd.Function):
         needs_gradient = ctx.needs_input_grad[0]
         values = table(data[0], space.order + int(needs_gradient))
         bells = space.bell(data)
-        out = torch.stack(space.chain(values, bells))
+        out = space.chain(values, bells)
         if needs_gradient:
             ctx.save_for_backward(data, *values, *bells)
             ctx.space = space

@@ -5,11 +5,13 @@ s = (x - midpoint) / width in [-1/2, 1/2]. Outside the grid the polynomial of th
 derivatives are of one function everywhere (C. de Boor, A Practical Guide to Splines, ch. IX-XI).
 """
 
+from math import factorial
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpde.bases import Basis, uniform_knots
 
@@ -76,23 +78,20 @@ def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
     return matrix
 
 
-def _with_derivatives(polynomials: Tensor, order: int, width: float | None) -> Tensor:
-    """Coefficients of the functions and of their derivatives, side by side: (..., powers, functions).
-
-    The derivatives are in x where all cells have one ``width``, else in s.
-    """
-    powers = polynomials.shape[-2]
-    blocks = [polynomials]
-    for _ in range(order):
-        factors = torch.arange(1, powers, dtype=polynomials.dtype, device=polynomials.device)[:, None] / (width or 1.0)
-        blocks.append(nn.functional.pad(blocks[-1][..., 1:, :] * factors, (0, 0, 0, 1)))
-    return torch.cat(blocks, dim=-1)
+def combine(matrices: Tensor, powers: Tensor) -> Tensor:
+    """Small matrices (d_in, a, b), or one at every point (d_in, a, b, points), times (..., d_in, b, points)."""
+    if matrices.ndim == 3:
+        return matrices @ powers
+    total = matrices[:, :, 0] * powers[..., :1, :]
+    for k in range(1, matrices.shape[2]):
+        total.addcmul_(matrices[:, :, k], powers[..., k : k + 1, :])
+    return total
 
 
 class BSpline(Basis):
     """B-splines of one ``degree`` for d_in inputs, on cells of any widths."""
 
-    _polynomials: Tensor
+    _pieces: Tensor
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -102,12 +101,13 @@ class BSpline(Basis):
         steps = knots.diff(dim=1)
         self.uniform = bool((steps - steps[:, :1]).abs().max() <= 1e3 * torch.finfo(knots.dtype).eps * steps.max())
         array = knots.double().cpu().numpy()
-        same = 10 * torch.finfo(knots.dtype).eps * np.ptp(array)
-        equal = self.uniform and np.ptp(array[:, -1] - array[:, 0]) <= same
-        self._width = float(array[0, -1] - array[0, 0]) / (array.shape[1] - 1) if equal else None
-        polynomials = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
-        tensor = torch.as_tensor(polynomials, dtype=knots.dtype, device=knots.device)
-        self.register_buffer("_polynomials", tensor, persistent=False)
+        in_s = cell_polynomials(array[:1, : 2 * degree + 2] if self.uniform else array, degree)
+        ends = array[:, degree : degree + self.cells + 1]
+        width = np.ptp(ends, axis=1, keepdims=True) / self.cells if self.uniform else np.diff(ends, axis=1)
+        scale = np.stack([factorial(k) / width**k for k in range(degree + 1)], axis=-1)
+        pieces = np.ascontiguousarray(np.swapaxes(in_s * scale[..., None], 2, 3))  # (d_in, cells, local, powers)
+        tensor = torch.as_tensor(pieces, dtype=knots.dtype, device=knots.device)
+        self.register_buffer("_pieces", tensor, persistent=False)
 
     @classmethod
     def over(cls, lower: Tensor, upper: Tensor, grid: int, degree: int) -> "BSpline":
@@ -135,22 +135,32 @@ class BSpline(Basis):
         left, right = (grid.gather(1, c.T).T for c in (cell, cell + 1))
         return cell, (x - 0.5 * (left + right)) / (right - left), right - left
 
+    def taylor(self, x: Float[Tensor, "points d_in"]) -> tuple[Tensor, Tensor, Int[Tensor, "d_in points"]]:
+        """The non-zero functions at x as Taylor polynomials: matrices M, powers q, and the first one's index.
+
+        On a cell B_l = Σ_k M[l, k] q_k with q_k = t^k / k! and t = x - midpoint; the derivative of q_k is q_(k-1). M is
+        (d_in, local, powers), with the points last where cells are unequal, for `combine`; q is (d_in, powers, points).
+        """
+        cell, s, width = self.locate(x)
+        t, first = (s * width).T.contiguous(), cell.T.contiguous()
+        powers = [torch.ones_like(t), t]
+        for k in range(2, self.degree + 1):
+            powers.append(powers[-1] * (t / k))
+        if self.uniform:
+            matrices = self._pieces[:, 0]
+        else:
+            matrices = self._pieces[torch.arange(x.shape[1], device=x.device), cell].permute(1, 2, 3, 0).contiguous()
+        return matrices, torch.stack(powers, dim=1), first
+
     def table(
         self, x: Float[Tensor, "points d_in"], order: int
     ) -> tuple[list[Float[Tensor, "points d_in local"]], Int[Tensor, "points d_in"]]:
         """Derivatives 0 ... ``order`` of the degree + 1 functions that are non-zero at x, and the first one's index."""
-        cell, s, width = self.locate(x)
-        powers = torch.stack([s**k for k in range(self.degree + 1)], dim=-1)
-        polynomials = _with_derivatives(self._polynomials, order, self._width)
-        if self.uniform:
-            values = powers @ polynomials[0, 0]
-        else:
-            inputs = torch.arange(x.shape[1], device=x.device)
-            values = torch.einsum("pij,pijl->pil", powers, polynomials[inputs, cell])
-        orders = values.unflatten(-1, (order + 1, self.degree + 1)).unbind(-2)
-        if self._width is not None:
-            return list(orders), cell
-        return [values if k == 0 else values / (width**k)[..., None] for k, values in enumerate(orders)], cell
+        matrices, powers, first = self.taylor(x)
+        none = torch.zeros_like(powers)
+        count = self.degree + 1
+        rows = [combine(matrices[:, :, k:], powers[:, : count - k]) if k < count else none for k in range(order + 1)]
+        return [row.permute(2, 0, 1) for row in rows], first.T
 
     def embedding(self, new: Basis) -> NDArray | None:
         """Exact when every cell is split evenly."""

@@ -1,9 +1,9 @@
-"""The product of a KAN layer's features and weight, and its gradient, for functions of which few are non-zero."""
+"""Jets of the features of a KAN layer, for any basis; piecewise polynomials have a faster way, `piecewise`."""
 
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpde.bases import Basis
 from kanpde.functions import silu
@@ -13,24 +13,6 @@ from kanpde.jet import JetSpace
 def consecutive(first: Tensor, count: int) -> Tensor:
     """first, first + 1, ... in a new last dimension."""
     return first[..., None] + torch.arange(count, device=first.device)
-
-
-class Rows(torch.autograd.Function):
-    """Rows of a narrow matrix; the gradient counts columns, which is faster than adding row by row."""
-
-    @staticmethod
-    def forward(ctx, weight: Tensor, index: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.save_for_backward(index)
-        ctx.size = len(weight)
-        return nn.functional.embedding(index, weight)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        index = ctx.saved_tensors[0].flatten()
-        columns = grad_outputs[0].flatten(0, -2).unbind(1)
-        counts = [torch.bincount(index, c, ctx.size) for c in columns]
-        return torch.stack(counts, dim=1).to(grad_outputs[0].dtype), None
 
 
 class Place(torch.autograd.Function):
@@ -69,8 +51,8 @@ class LocalFeatures(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(data, *base, *table, *bells)
             ctx.space = space
-        splines = torch.stack(space.chain(table, [bell[..., None] for bell in bells]))
-        return splines, torch.stack(space.chain(base, bells)), first
+        splines = space.chain(table, [bell[..., None] for bell in bells])
+        return splines, space.chain(base, bells), first
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 import kanpde.bases
 from kanpde.bases import Basis
+from kanpde.bases.bspline import BSpline
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
 from kanpde.jet import JetSpace
-from kanpde.models.edges import LocalFeatures, Place, Rows, consecutive
+from kanpde.models.edges import LocalFeatures, Place
 from kanpde.models.layer import Inputs, Layer, Network, check_hidden
+from kanpde.models.piecewise import Features, Products, Sums
 
-LOCAL_COST = 2  # of a number in the local product against one in the dense product, measured
+LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
 
 
 class KANLayer(Layer):
@@ -49,21 +51,22 @@ class KANLayer(Layer):
         return self._plain_features(x).flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
+        if isinstance(self.basis, BSpline):
+            return Features.apply(data, self.basis, space)
         splines, base, first = LocalFeatures.apply(data, self.basis, space)
         return Place.apply(splines, base, first, self.basis.size)
 
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
-        """The jet of the outputs, by whichever of two ways costs less: dense features, or only the rows that count.
+        """The jet of the outputs; of B-splines by whichever of two ways costs less: all features, or those that count.
 
-        The second one's cost does not grow with the grid, but it handles ``basis.local`` d_out numbers per input.
+        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
         """
-        basis, d_in, d_out = self.basis, data.shape[2], self.weight.shape[1]
-        if basis.local == basis.size or LOCAL_COST * basis.local * d_out > len(data) * basis.size:
+        basis = self.basis
+        if not isinstance(basis, BSpline):
             return super().jet(data, space)
-        splines, base, first = LocalFeatures.apply(data, basis, space)
-        start = first + (basis.size + 1) * torch.arange(d_in, device=first.device)
-        rows = Rows.apply(self.weight, consecutive(start, basis.local).flatten(1))
-        return torch.bmm(splines.flatten(2).transpose(0, 1), rows).transpose(0, 1) + base @ self.coefficients[:, -1]
+        if LOCAL_COST * basis.local * self.weight.shape[1] > len(data) * basis.size:
+            return Products.apply(data, self.weight, basis, space)
+        return Sums.apply(data, self.coefficients.permute(2, 0, 1).contiguous(), basis, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""
