@@ -17,7 +17,7 @@ from kanpde.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.layer import Network
 from kanpde.problem import Condition, Problem
 
-PIECE = {"cpu": 512, "cuda": 65_536}  # points worked on at a time: what is in between then stays in the caches
+PIECE = {"cpu": 1024, "cuda": 65_536}  # points worked on at a time: what is in between then stays in the caches
 
 Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
 
@@ -352,4 +352,7 @@ def _add_outer(
     adjoint: Float[Tensor, "components points d_out"],
 ) -> None:
     """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
-    block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(torch.einsum("cnf,cno->nfo", features, adjoint))
+    by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # long runs of memory while it is added up
+    for row, of_row in zip(features, adjoint, strict=True):
+        by_output.addcmul_(row, of_row.T[..., None])
+    block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(by_output.permute(1, 2, 0))

@@ -61,12 +61,23 @@ class KANLayer(Layer):
 
         The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
         """
-        basis = self.basis
-        if not isinstance(basis, BSpline):
+        if not isinstance(self.basis, BSpline):
             return super().jet(data, space)
-        if LOCAL_COST * basis.local * self.weight.shape[1] > len(data) * basis.size:
-            return Products.apply(data, self.weight, basis, space)
-        return Sums.apply(data, self.coefficients.permute(2, 0, 1).contiguous(), basis, space)
+        return self._piecewise_jet(data, self.weight, self.basis, space)
+
+    def traced(self, data: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
+        """As in `Layer`; the gradient of the jet of B-splines costs less than that of all features."""
+        if not isinstance(self.basis, BSpline):
+            return super().traced(data, space)
+        with torch.no_grad():
+            features = self.features(data, space)
+        return features, self._piecewise_jet(data, self.weight.detach(), self.basis, space)
+
+    def _piecewise_jet(self, data: Tensor, weight: Tensor, basis: BSpline, space: JetSpace) -> Tensor:
+        if LOCAL_COST * basis.local * weight.shape[1] > len(data) * basis.size:
+            return Products.apply(data, weight, basis, space)
+        by_edge = weight.view(data.shape[2], basis.size + 1, -1)
+        return Sums.apply(data, by_edge.permute(2, 0, 1).contiguous(), basis, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""

@@ -90,6 +90,11 @@ class Layer(nn.Module, ABC):
         """The jet of the outputs."""
         return self.features(data, space) @ self.weight
 
+    def traced(self, data: Tensor, space: JetSpace) -> "Traced":
+        """Features without gradients, and outputs with the gradient with respect to ``data``."""
+        features = self.features(data, space)
+        return features.detach(), features @ self.weight
+
 
 Traced = tuple[Tensor, Tensor]
 
@@ -130,8 +135,7 @@ class Network(nn.Module):
         features = self.head(x, space) if head is None else head
         steps = [(features, features @ self.layers[0].weight)]
         for layer in list(self.layers)[1:]:
-            features = layer.features(steps[-1][1], space)
-            steps.append((features.detach(), features @ layer.weight))
+            steps.append(layer.traced(steps[-1][1], space))
         return steps
 
 

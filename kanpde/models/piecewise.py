@@ -172,7 +172,7 @@ class Products(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         (weight,), gradient = ctx.saved_tensors, grad_outputs[0].mT.contiguous()
-        of_weight = torch.bmm(ctx.features, gradient.mT).sum(0)
+        of_weight = torch.bmm(ctx.features, gradient.mT).sum(0) if ctx.needs_input_grad[1] else None
         if not ctx.needs_input_grad[0]:
             return None, of_weight, None, None
         of_features = torch.bmm(weight.expand(len(gradient), -1, -1), gradient)
@@ -197,7 +197,9 @@ class Sums(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         gradient = grad_outputs[0].mT.contiguous()
-        of_weight = gradient.new_zeros(ctx.shape)
-        ctx.edges.pull_weight(gradient, of_weight)
+        of_weight = None
+        if ctx.needs_input_grad[1]:
+            of_weight = gradient.new_zeros(ctx.shape)
+            ctx.edges.pull_weight(gradient, of_weight)
         of_data = ctx.edges.pull_sums(gradient, ctx.functions).mT if ctx.needs_input_grad[0] else None
         return of_data, of_weight, None, None
