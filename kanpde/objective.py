@@ -289,7 +289,7 @@ class Objective:
         """Jᵀw without J, piece by piece."""
         total = torch.zeros_like(self.vector())
         for site, part in zip(self.sites, w.split([site.rows for site in self.sites]), strict=True):
-            parts = torch.autograd.grad(self.residuals(site), self.parameters, part, allow_unused=True)
+            parts = torch.autograd.grad((self.residuals(site) * part).sum(), self.parameters, allow_unused=True)
             filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
             total += torch.cat([g.reshape(-1) for g in filled])
         return total
@@ -333,8 +333,9 @@ class Objective:
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
                 continue
+            # the scalar form: `grad` with a tensor of outputs imports sympy the first time, which costs a second
             adjoints = torch.autograd.grad(
-                residual, [*(node for _, node in parts), *wanted], scale, retain_graph=True, allow_unused=True
+                (scale * residual).sum(), [*(node for _, node in parts), *wanted], retain_graph=True, allow_unused=True
             )
             columns = block.split([*sizes, len(wanted)], dim=1)
             for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
