@@ -1,21 +1,37 @@
-"""What the defaults reach: relative L2 errors over seeds, every seed printed.
+"""What one recipe reaches on all problems: relative L2 errors over seeds, every seed printed.
 
-    python benchmarks/accuracy.py [--seeds 5] [--problems poisson heat "heat dim=2" helmholtz] [--model kan]
+    python benchmarks/accuracy.py [--seeds 10] [--problems poisson heat] [--model kan] [--time 60] [--schedule refine]
 
-The error is measured on an equidistant grid of 101 x 101 points (34³ in three coordinates) apart from the training
-points; nothing of the exact solution is used in training. One thread, float64; seconds are wall time of `solve`.
+The recipe is the default one: the same basis, degree, grids, phases, starts, weights and sampling rule; only the width
+of the network follows the problem (WIDTHS). ``--model`` takes another network, with as nearly as possible the number
+of parameters that the KAN has on its finest grid; with ``--time`` every run takes that many seconds and goes on with
+its last phase. Errors are measured on an equidistant grid (101 x 101 points in two coordinates) apart from the
+training points; the exact solution is used in nothing else. One thread, float64; seconds are wall time of `solve`.
 """
 
 import argparse
 import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from kanpde import KAN, MLP, Problem, solve
+from kanpde import KAN, LM, MLP, Phase, Problem, solve
+from kanpde.optimizers.varpro import VariableProjection
+from kanpde.phases import default_phases
 
-MODELS = {"kan": KAN(), "mlp": MLP()}
+WIDTHS = {
+    "poisson": 6,
+    "poisson solution=paper": 6,
+    "helmholtz": 9,
+    "heat": 6,
+    "poisson solution=mixed": 8,
+}
+FINEST = 4  # times the grid at the start
+BASES = ("chebyshev", "legendre", "fourier", "gaussian", "wavelet", "relupower")
 
 
 def load_problem(text: str) -> Problem:
@@ -30,25 +46,66 @@ def load_problem(text: str) -> Problem:
     return getattr(module, name)(**arguments)
 
 
+def kan_of(problem: Problem, width: int) -> KAN:
+    """The default KAN, of the problem's width."""
+    return KAN([width])
+
+
+def mlp_of(problem: Problem, width: int, depth: int = 2, **options: Any) -> MLP:
+    """The MLP whose number of parameters is nearest to that of the KAN on its finest grid."""
+
+    def size(factory: KAN | MLP) -> int:
+        return sum(p.numel() for p in factory(problem.domain.ranges).parameters())
+
+    kan = KAN([width])
+    wanted = size(replace(kan, grid=FINEST * kan.grid))
+    return min((MLP([w] * depth, **options) for w in range(2, 80)), key=lambda mlp: abs(size(mlp) - wanted))
+
+
+MODELS: dict[str, Callable[[Problem, int], KAN | MLP]] = {
+    "kan": kan_of,
+    **{basis: lambda problem, width, basis=basis: KAN([width], basis) for basis in BASES},
+    "mlp": mlp_of,
+    "mlp-wide": lambda problem, width: mlp_of(problem, width, 1),
+    "mlp-sine": lambda problem, width: mlp_of(problem, width, activation="sine"),
+    "mlp-sine3": lambda problem, width: mlp_of(problem, width, activation="sine", scale=3.0),
+}
+SCHEDULES: dict[str, Callable[[], list[Phase]]] = {
+    "refine": default_phases,
+    "plain": lambda: [replace(p, optimizer=LM(acceleration=0.0)) for p in default_phases()],
+    "varpro": lambda: [replace(p, optimizer=VariableProjection()) for p in default_phases()],
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--problems", nargs="+", default=["poisson", "heat", "heat dim=2", "helmholtz"])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--problems", nargs="+", choices=WIDTHS, default=list(WIDTHS))
     parser.add_argument("--model", choices=MODELS, default="kan")
+    parser.add_argument("--time", type=float, default=None)
+    parser.add_argument("--schedule", choices=SCHEDULES, default="refine")
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, one thread, {MODELS[options.model]}")
-    print("| problem | parameters | median | worst | slowest | seeds |\n|---|---|---|---|---|---|")
+    print(f"torch {torch.__version__}, one thread, {options.model}, {options.schedule}")
+    print(
+        "| problem | network | parameters | median | worst | median s | slowest | seeds |\n|---|---|---|---|---|---|---|---|"
+    )
     for text in options.problems:
+        problem = load_problem(text)
+        model = MODELS[options.model](problem, WIDTHS[text])
         errors, seconds, parameters = [], [], 0
         for seed in range(options.seeds):
-            solution = solve(load_problem(text), MODELS[options.model], seed=seed, threads=1)
+            phases = SCHEDULES[options.schedule]()
+            if options.time:
+                phases += [replace(phases[-1], refine=1, steps=100_000, window=0)]
+            solution = solve(problem, model, phases, starts=5, seed=seed, threads=1, time_limit=options.time)
             errors.append(solution.errors["u"]["l2"])
             seconds.append(solution.settings["seconds"])
             parameters = sum(p.numel() for p in solution.model.parameters())
         every = ", ".join(f"{e:.1e}" for e in errors)
-        worst, slowest = max(errors), max(seconds)
         print(
-            f"| {text} | {parameters} | {np.median(errors):.1e} | {worst:.1e} | {slowest:.0f} s | {every} |", flush=True
+            f"| {text} | {list(model.hidden)} | {parameters} | {np.median(errors):.1e} | {max(errors):.1e} | "
+            f"{np.median(seconds):.0f} | {max(seconds):.0f} | {every} |",
+            flush=True,
         )
 
 
