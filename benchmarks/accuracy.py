@@ -86,9 +86,8 @@ def main() -> None:
     parser.add_argument("--schedule", choices=SCHEDULES, default="refine")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, one thread, {options.model}, {options.schedule}")
-    print(
-        "| problem | network | parameters | median | worst | median s | slowest | seeds |\n|---|---|---|---|---|---|---|---|"
-    )
+    headings = ["problem", "network", "parameters", "median", "worst", "median s", "slowest", "seeds"]
+    print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     for text in options.problems:
         problem = load_problem(text)
         model = MODELS[options.model](problem, WIDTHS[text])

@@ -62,7 +62,7 @@ def weights(solution):
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(name, model):
     factory = optimizer_factories()[name]()
-    solution = solve(poisson(), model, short(12, factory), sampling=FEW, time_limit=4.0)
+    solution = solve(poisson(), model, short(12, factory), sampling=FEW)
     losses = [row["loss"] for row in solution.history]
     assert losses[-1] < 0.9 * losses[0]
     assert solution.levels[0]["loss"] <= losses[-1]

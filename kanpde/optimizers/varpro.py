@@ -14,7 +14,6 @@ from kanpde.optimizers.lm import LM, LevenbergMarquardt
 
 FREEDOM = 1e-4  # D of the last layer's columns against the others': they are damped by this squared
 RIDGE = 1e-13  # relative, in the last layer's own least squares, whose columns are nearly dependent
-LINEAR = 1e-8  # relative departure from linearity that rounding may cause
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class VariableProjection:
     def check(self, objective: Objective, parameters: int) -> None:
         """Refuses residuals that are not linear in the last layer's weights."""
         self._inner().check(objective, parameters)
-        if departure_from_linearity(objective) > LINEAR:
+        if departure_from_linearity(objective) > torch.finfo(objective.parameters[0].dtype).eps ** 0.5:
             raise InputError(
                 "VariableProjection needs residuals that are linear in the solution; these are not. Write optimizer: "
                 "{name: lm} in the phase; in Python, Phase(LM())."
