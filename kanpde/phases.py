@@ -17,13 +17,14 @@ class Sampling:
     """Which points are trained on.
 
     Args:
-        rule: "gauss", "chebyshev", "sobol" or "uniform".
+        rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more), "gauss", "chebyshev",
+            "sobol" or "uniform".
         interior: about how many points in conditions on the whole domain; None takes 6 for every parameter.
         boundary: about how many in every other condition; None takes twice as many on each face as the interior has
             across it.
     """
 
-    rule: str = "gauss"
+    rule: str = "auto"
     interior: int | None = None
     boundary: int | None = None
 

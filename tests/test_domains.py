@@ -109,3 +109,9 @@ def test_error_points_are_not_training_points():
 def test_bad_boxes_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_automatic_points_are_a_tensor_grid_only_where_it_is_dense():
+    flat, deep = (Box(**{f"x{i}": (0.0, 1.0) for i in range(dim)}).interior for dim in (3, 4))
+    assert torch.equal(flat.sample("auto", 343).x, flat.sample("gauss", 343).x)
+    assert torch.equal(deep.sample("auto", 256).x, deep.sample("sobol", 256).x)

@@ -22,7 +22,8 @@ def _chebyshev(n: int) -> tuple[NDArray, NDArray]:
 
 
 TENSOR_RULES = {"gauss": _gauss, "chebyshev": _chebyshev}
-RULES = (*TENSOR_RULES, "sobol", "uniform")
+RULES = ("auto", *TENSOR_RULES, "sobol", "uniform")
+MOST_TENSOR = 3  # coordinates of a tensor grid; in more too few points lie along each
 
 
 def unit_cube(
@@ -31,7 +32,8 @@ def unit_cube(
     """Points (points, dim) in [0, 1]^dim and weights that sum to 1.
 
     "gauss" and "chebyshev" take the tensor grid nearest to ``n`` points, with equally many along each coordinate;
-    "sobol" (scrambled, `scipy.stats.qmc`) the next power of two, as its balance needs; "uniform" exactly ``n``.
+    "sobol" (scrambled, `scipy.stats.qmc`) the next power of two, as its balance needs; "uniform" exactly ``n``; "auto"
+    is "gauss" in up to three dimensions and "sobol" in more.
     """
     if rule not in RULES:
         raise InputError(f'Unknown sampling rule "{rule}". {suggest(rule, RULES)}')
@@ -39,6 +41,8 @@ def unit_cube(
         raise InputError(f"A region needs at least one point, got {n}. Write sampling.interior=1600.")
     if dim == 0:
         return torch.zeros(1, 0, device=device, dtype=dtype), torch.ones(1, device=device, dtype=dtype)
+    if rule == "auto":
+        rule = "gauss" if dim <= MOST_TENSOR else "sobol"
     if rule in TENSOR_RULES:
         nodes, weights = TENSOR_RULES[rule](max(1, round(n ** (1 / dim))))
         x = np.stack(np.meshgrid(*[nodes] * dim, indexing="ij"), axis=-1).reshape(-1, dim)
