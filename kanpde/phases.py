@@ -9,7 +9,8 @@ from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
 
 POINTS_PER_PARAMETER = 6
-LEAST_POINTS, MOST_POINTS = 900, 20_000
+POINTS_PER_CELL = 2.5  # along each axis, so that no cell can do between its points what the equation forbids
+LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Sampling:
     Args:
         rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more), "gauss", "chebyshev",
             "sobol" or "uniform".
-        interior: about how many points in conditions on the whole domain; None takes 6 for every parameter.
+        interior: about how many points in conditions on the whole domain; None takes 6 for every parameter, and 2.5
+            for every cell along each axis, within limits.
         boundary: about how many in every other condition; None takes twice as many on each face as the interior has
             across it.
     """
@@ -36,12 +38,14 @@ class Sampling:
             if value is not None and value < 1:
                 raise InputError(f"A region needs at least one point, got {name}={value}. Write sampling.{name}=400.")
 
-    def size(self, region: Region, parameters: int) -> int:
-        """How many points a condition on the region gets, for a network with so many parameters."""
-        interior = self.interior or min(max(POINTS_PER_PARAMETER * parameters, LEAST_POINTS), MOST_POINTS)
+    def size(self, region: Region, parameters: int, grid: int = 0) -> int:
+        """How many points a condition on the region gets, for a network with so many parameters and cells per input."""
+        dim = len(region.names)
+        for_cells = min(round((POINTS_PER_CELL * grid) ** dim), MOST_FOR_CELLS)
+        wanted = max(POINTS_PER_PARAMETER * parameters, for_cells, LEAST_POINTS)
+        interior = self.interior or min(wanted, MOST_POINTS)
         if region.is_interior:
             return interior
-        dim = len(region.names)
         return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
 
 

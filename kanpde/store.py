@@ -23,7 +23,7 @@ from kanpde.output import Output, sample
 from kanpde.problem import Problem
 from kanpde.record import read_file, write_record
 from kanpde.solution import Solution
-from kanpde.training import OVERFITTED
+from kanpde.training import DIVERGED, OVERFITTED
 from kanpde.vtkhdf import view, write_mesh, xdmf
 
 XDMF = "solution.xdmf"
@@ -191,7 +191,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 
     record = read_file(Path(folder) / RESULT)
     settings = record["settings"]
-    kept = [level for level in record["levels"] if not str(level.get("reason")).startswith(OVERFITTED)]
+    kept = [level for level in record["levels"] if not str(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
     last = (kept or [{}])[-1]
     errors = (record["errors"] or [{}])[0]
     config = yaml.safe_load(record["config"])

@@ -20,7 +20,7 @@ from kanpde.solution import Errors, Solution, at_points
 from kanpde.weights import automatic_weights
 
 ERROR_SHARE = 0.05  # of the time may go into watching the error
-OVERFITTED = "overfitted"  # the reason of a phase that was taken back begins so
+OVERFITTED, DIVERGED = "overfitted", "diverged"  # how the reason of a phase that was taken back begins
 ENDS_RUN = ("time limit", "non-finite", "interrupted")
 
 
@@ -73,7 +73,7 @@ class Training:
         points: dict[str, Points] = {}
         for name, condition in self.problem.trained.items():
             region = condition.region
-            n = sampling.size(region, parameters)
+            n = sampling.size(region, parameters, getattr(self.model, "grid", 0))
             points[name] = region.sample(sampling.rule, n, generator, self.device, self.dtype)
         return Objective(self.problem, self.model, points, self.given_weights, self.coefficients, self.derivatives)
 
@@ -121,7 +121,7 @@ class Training:
                     self.ended = None  # another start blew up, the best did not
 
     def _next_phase(self, phase: Phase, number: int, phases: int) -> None:
-        """Trains a phase, and takes it back if it fits its own points better but others worse than the one before."""
+        """Trains a phase, and takes it back if the residuals on fresh points are larger than before it."""
         before = deepcopy((self.model, self.coefficients))
         objective = self._enter(phase)
         level = self._train_phase(objective, phase, number, phases, 0)
@@ -129,8 +129,9 @@ class Training:
         after, fresh = (self.model, self.coefficients), self._fresh_loss(objective, phase)
         self.model, self.coefficients = before
         fresh_before = self._fresh_loss(objective, phase)
-        if level["loss"] < fresh_before < fresh:
-            self.ended = f"{OVERFITTED}: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
+        if fresh_before < fresh:
+            name = OVERFITTED if level["loss"] < fresh_before else DIVERGED  # its own points better, or those too worse
+            self.ended = f"{name}: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
             level["reason"] = self.ended
             self.log("the weights of the phase before are kept: " + self.ended)
         else:

@@ -118,6 +118,24 @@ def test_a_phase_that_overfits_is_taken_back():
     assert solution.model.grid == 4
 
 
+def test_points_grow_with_parameters_and_cells():
+    sampling, interior, boundary = Sampling(), poisson().domain.interior, poisson().domain.boundary
+    assert sampling.size(interior, 10) == 900
+    assert sampling.size(interior, 1000) == 6000
+    assert sampling.size(interior, 10, grid=32) == 80**2
+    assert sampling.size(interior, 10, grid=400) == 10_000
+    assert sampling.size(boundary, 10, grid=32) == 4 * 2 * 80
+    assert Sampling(interior=50).size(interior, 1000, grid=32) == 50
+
+
+def test_a_phase_that_makes_all_worse_is_taken_back():
+    """Adam at a rate that no network survives."""
+    phases = [Phase(LM(), steps=10), Phase(Adam(lr=3.0), steps=3)]
+    solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW)
+    assert solution.reason.startswith("diverged")
+    assert solution.errors["u"]["l2"] == pytest.approx(solution.levels[0]["l2"])
+
+
 def test_more_starts_keep_the_best():
     one = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=1)
     four = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=4)
