@@ -2,11 +2,11 @@
 
     python benchmarks/order.py [--grids 4 6 8 ...] [--picture benchmarks/order.png]
 
-Poisson's equation in two dimensions with u = cos πx + cos πy and the KAN without hidden layers, φ_1(x) + φ_2(y), whose
-residuals are linear in its weights: the optimizer reaches the minimum and what is left is the splines' own error. Theory
-(approximation by splines of degree p with cells of width h): h^(p+1) for the solution, h^(p-1) for the residual of an equation of
-second order, which is what least squares makes small. Relative L2 errors apart from the training points; nothing of
-the exact solution is used in training.
+Poisson's equation in two dimensions with u = cos πx + cos πy and the KAN without hidden layers, φ_1(x) + φ_2(y): its
+residuals are linear in the weights, so that the optimizer reaches the minimum and the splines' own error is left.
+Theory, for splines of degree p on cells of width h: h^(p+1) for the best approximation, h^(p-1) for the residual of an
+equation of second order, which is what least squares makes small. Relative L2 errors apart from the training points;
+nothing of the exact solution is used in training.
 """
 
 import argparse
