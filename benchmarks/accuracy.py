@@ -4,9 +4,10 @@
 
 The recipe is the default one: the same basis, degree, grids, phases, starts, weights and sampling rule; only the width
 of the network follows the problem (WIDTHS). ``--model`` takes another network, with as nearly as possible the number
-of parameters that the KAN has on its finest grid; with ``--time`` every run takes that many seconds and goes on with
-its last phase. Errors are measured on an equidistant grid (101 x 101 points in two coordinates) apart from the
-training points; the exact solution is used in nothing else. One thread, float64; seconds are wall time of `solve`.
+of parameters that the KAN has on its finest grid; with ``--time`` a run goes on with its last phase until then, if
+its optimizer finds any lower loss. Errors are measured on an equidistant grid (101 x 101 points in two coordinates)
+apart from the training points; the exact solution is used in nothing else. One thread, float64; seconds are wall
+time of `solve`.
 """
 
 import argparse

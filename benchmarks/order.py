@@ -33,8 +33,8 @@ def errors_of(degree: int, grids: Sequence[int]) -> list[float]:
 def order(grids: Sequence[int], errors: Sequence[float]) -> tuple[float, float]:
     """The slope of log error against -log grid, and the half width of its 95 % interval."""
     above = [(g, e) for g, e in zip(grids, errors, strict=True) if e > FLOOR]
-    fit = stats.linregress(*np.log(above).T)
-    return -fit.slope, stats.t.ppf(0.975, len(above) - 2) * fit.stderr
+    slope, _, _, _, deviation = stats.linregress(*np.log(above).T)
+    return -float(slope), float(stats.t.ppf(0.975, len(above) - 2) * deviation)
 
 
 def draw(grids: Sequence[int], found: dict[int, list[float]], path: Path) -> None:

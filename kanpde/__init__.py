@@ -10,6 +10,7 @@ from kanpde.optimizers.first_order import LBFGS, Adam
 from kanpde.optimizers.lm import LM
 from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
+from kanpde.optimizers.varpro import VariableProjection
 from kanpde.phases import Phase, Sampling
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
@@ -37,6 +38,7 @@ __all__ = [
     "SSBroyden",
     "Sampling",
     "Solution",
+    "VariableProjection",
     "Vector",
     "__version__",
     "diff",

@@ -17,7 +17,7 @@ from kanpde.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.layer import Network
 from kanpde.problem import Condition, Problem
 
-PIECE = {"cpu": 1024, "cuda": 65_536}  # points worked on at a time: what is in between then stays in the caches
+PIECE = {"cpu": 1024, "cuda": 8192}  # points worked on at a time: what is in between then stays in the caches
 
 Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
 

@@ -23,7 +23,7 @@ class Sampling:
         interior: about how many points in conditions on the whole domain; None takes 6 for every parameter, and 2.5
             for every cell along each axis, within limits.
         boundary: about how many in every other condition; None takes twice as many on each face as the interior has
-            across it.
+            across it, but no more than the interior in all.
     """
 
     rule: str = "auto"
@@ -41,8 +41,8 @@ class Sampling:
     def size(self, region: Region, parameters: int, grid: int = 0) -> int:
         """How many points a condition on the region gets, for a network with so many parameters and cells per input."""
         dim = len(region.names)
-        for_cells = min(round((POINTS_PER_CELL * grid) ** dim), MOST_FOR_CELLS)
-        wanted = max(POINTS_PER_PARAMETER * parameters, for_cells, LEAST_POINTS)
+        along = min(POINTS_PER_CELL * grid, MOST_FOR_CELLS ** (1 / dim))
+        wanted = max(POINTS_PER_PARAMETER * parameters, round(along**dim), LEAST_POINTS)
         interior = self.interior or min(wanted, MOST_POINTS)
         if region.is_interior:
             return interior

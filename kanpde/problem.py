@@ -22,7 +22,8 @@ class Condition:
     Args:
         region: where.
         residual: called with one field per unknown at the points, then one per unknown at each image of the points
-            (and the problem's parameters, if it has any, last); returns a field or tensor, or a tuple of them.
+            (and the problem's parameters, if it has any, last); returns a field or tensor, or a tuple of them. It sees
+            some of the points at a time, so what it gives at one may not depend on the others.
         maps: images of the points, each a function of the points (points, dim) of the same shape.
     """
 

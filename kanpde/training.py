@@ -14,6 +14,7 @@ from kanpde.checks import check_ansatz, check_degree, check_phases, check_sizes
 from kanpde.domains import Points
 from kanpde.models.kan import KANNetwork
 from kanpde.objective import Objective
+from kanpde.optimizers.lm import ROUNDING
 from kanpde.phases import Phase, Progress, Sampling
 from kanpde.problem import Problem
 from kanpde.solution import Errors, Solution, at_points
@@ -21,6 +22,7 @@ from kanpde.weights import automatic_weights
 
 ERROR_SHARE = 0.05  # of the time may go into watching the error
 OVERFITTED, DIVERGED = "overfitted", "diverged"  # how the reason of a phase that was taken back begins
+WORSE = 2.0  # times the loss on fresh points before a phase: more than chance and a step of the path would make it
 ENDS_RUN = ("time limit", "non-finite", "interrupted")
 
 
@@ -67,22 +69,26 @@ class Training:
         self.model = self.factory(domain.ranges, len(self.problem.unknowns), periodic=domain.periodic,
                                   generator=self.generator, device=self.device, dtype=self.dtype)  # fmt: skip
 
-    def _objective(self, sampling: Sampling, generator: torch.Generator) -> Objective:
-        """The trained conditions at newly drawn points, with the weights the user gave."""
-        parameters = sum(p.numel() for p in self.model.parameters())
+    def _points(self, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
+        """New points of every trained condition, as many as the present network asks for."""
+        parameters, grid = sum(p.numel() for p in self.model.parameters()), getattr(self.model, "grid", 0)
         points: dict[str, Points] = {}
         for name, condition in self.problem.trained.items():
-            region = condition.region
-            n = sampling.size(region, parameters, getattr(self.model, "grid", 0))
-            points[name] = region.sample(sampling.rule, n, generator, self.device, self.dtype)
-        return Objective(self.problem, self.model, points, self.given_weights, self.coefficients, self.derivatives)
+            n = sampling.size(condition.region, parameters, grid)
+            points[name] = condition.region.sample(sampling.rule, n, generator, self.device, self.dtype)
+        return points
+
+    def _objective(self, points: Mapping[str, Points], weights: Mapping[str, float] | None = None) -> Objective:
+        """The trained conditions at the points, with the weights the user gave unless others are."""
+        weights = self.given_weights if weights is None else weights
+        return Objective(self.problem, self.model, points, weights, self.coefficients, self.derivatives)
 
     # training --------------------------------------------------------------------------------------------------------
     def train(self, phases: list[Phase], starts: int) -> None:
         """All phases, the first one from several starts; ends early with a named reason."""
         self._start()
         check_phases(phases, self.model, self.derivatives)
-        objective = self._objective(Sampling("uniform", 64, 64), self._new_generator())
+        objective = self._objective(self._points(Sampling("uniform", 64, 64), self._new_generator()))
         check_degree(self.model, objective, self.log)
         check_sizes(phases, self.model, objective)
         check_ansatz(self.problem, self.solution(), self.device, self.dtype)
@@ -106,7 +112,7 @@ class Training:
                 objective = self._enter(phases[0], weights)
                 weights = objective.weights
                 level = self._train_phase(objective, phases[0], 0, len(phases), start)
-                fresh = self._fresh_loss(objective, phases[0]) if starts > 1 else 0.0
+                fresh = self._fresh_loss(objective, self._fresh_points(phases[0])) if starts > 1 else 0.0
                 if starts > 1:
                     self.log(f"start {start + 1} of {starts}: loss on fresh points {fresh:.2e}")
                 if best is None or fresh < best[0]:
@@ -121,28 +127,37 @@ class Training:
                     self.ended = None  # another start blew up, the best did not
 
     def _next_phase(self, phase: Phase, number: int, phases: int) -> None:
-        """Trains a phase, and takes it back if the residuals on fresh points are larger than before it."""
+        """Trains a phase, and takes it back if the residuals on fresh points are clearly larger than before it."""
         before = deepcopy((self.model, self.coefficients))
         objective = self._enter(phase)
         level = self._train_phase(objective, phase, number, phases, 0)
         self.levels.append(level)
-        after, fresh = (self.model, self.coefficients), self._fresh_loss(objective, phase)
-        self.model, self.coefficients = before
-        fresh_before = self._fresh_loss(objective, phase)
-        if fresh_before < fresh:
-            name = OVERFITTED if level["loss"] < fresh_before else DIVERGED  # its own points better, or those too worse
-            self.ended = f"{name}: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
-            level["reason"] = self.ended
-            self.log("the weights of the phase before are kept: " + self.ended)
-        else:
+        points = self._fresh_points(phase)
+        after, fresh = (self.model, self.coefficients), self._fresh_loss(objective, points)
+        try:
+            self.model, self.coefficients = before
+            fresh_before = self._fresh_loss(objective, points)
+        finally:
             self.model, self.coefficients = after
+        if fresh > WORSE * fresh_before and fresh > self._rounding():
+            name = OVERFITTED if level["loss"] < fresh_before else DIVERGED  # its own points better, or those too worse
+            level["reason"] = f"{name}: on fresh points the loss grew from {fresh_before:.1e} to {fresh:.1e}"
+            self.log("the weights of the phase before are kept: " + level["reason"])
+            self.model, self.coefficients = before
+            self.ended = self.ended or level["reason"]
 
-    def _fresh_loss(self, objective: Objective, phase: Phase) -> float:
-        """The loss of the present network on points that were not trained on, with the weights of training."""
+    def _rounding(self) -> float:
+        """A loss that is nothing but rounding beside the first one."""
+        return (ROUNDING * torch.finfo(self.dtype).eps) ** 2 * self.history[0]["loss"] if self.history else 0.0
+
+    def _fresh_points(self, phase: Phase) -> dict[str, Points]:
+        """Random points that were not trained on."""
         sampling = phase.sampling or self.sampling
-        fresh = self._objective(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator())
-        fresh.weights.update(objective.weights)
-        loss = sum(_values(fresh).values())
+        return self._points(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator())
+
+    def _fresh_loss(self, objective: Objective, points: Mapping[str, Points]) -> float:
+        """The loss of the present network at other points, with the weights of training."""
+        loss = sum(_values(self._objective(points, objective.weights)).values())
         return loss if isfinite(loss) else inf
 
     def _new_generator(self) -> torch.Generator:
@@ -156,7 +171,7 @@ class Training:
         elif (phase.grid or phase.refine) and not self.used:
             self.log(f"{type(self.factory).__name__} has no grid; the schedule's grids leave its size as it is")
         sampling = phase.sampling or self.sampling
-        objective = self._objective(sampling, self.generator)
+        objective = self._objective(self._points(sampling, self.generator))
         for name, weight in (weights or automatic_weights(objective)).items():
             if name not in self.given_weights:
                 objective.set_weight(name, weight)

@@ -7,7 +7,7 @@ import torch
 
 from kanpde import KAN, LM, Box, Condition, InputError, Problem, dirichlet, laplacian
 from kanpde.objective import PIECE, Objective
-from kanpde.optimizers.varpro import VariableProjection, departure_from_linearity
+from kanpde.optimizers.varpro import VariableProjection, departure_from_linearity, solve_last_layer
 
 
 class System:
@@ -86,10 +86,11 @@ LINEAR = {"pde": Condition(BOX.interior, lambda u: laplacian(u) - 1.0), "wall": 
 NONLINEAR = {"pde": Condition(BOX.interior, lambda u: laplacian(u) - u**3 - 1.0), "wall": dirichlet(BOX.boundary)}
 
 
-def objective(conditions=LINEAR, n=120):
+def objective(conditions=LINEAR, n=120, dtype=torch.float64):
     problem = Problem(BOX, conditions)
-    network = KAN([2], degree=4, grid=2)(BOX.ranges, generator=torch.Generator().manual_seed(3))
-    return Objective(problem, network, {name: c.region.sample("gauss", n) for name, c in conditions.items()})
+    network = KAN([2], degree=4, grid=2)(BOX.ranges, generator=torch.Generator().manual_seed(3), dtype=dtype)
+    points = {name: c.region.sample("gauss", n, dtype=dtype) for name, c in conditions.items()}
+    return Objective(problem, network, points)
 
 
 def losses(factory, steps, **kwargs):
@@ -138,6 +139,23 @@ def test_variable_projection_solves_for_the_last_layer():
     scale = float(loss) ** 0.5 * float(o.linearize()[1].norm())
     assert float(gradient[-last:].abs().max()) < 1e-5 * scale
     assert float(gradient[:-last].abs().max()) > 1e-4 * float(loss)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(torch.float64, 1.05), (torch.float32, 1.3)])
+def test_projection_is_the_least_squares_solution(dtype, factor):
+    """Against a solver of minimal norm, in double precision."""
+    o = objective(dtype=dtype)
+    before, last = float(o.loss().detach()), o.model.layers[-1].weight.numel()
+    r, jacobian = (t.double() for t in o.linearize())
+    jacobian = jacobian[:, -last:]
+    best = r + jacobian @ torch.linalg.lstsq(jacobian, -r[:, None], driver="gelsd").solution[:, 0]
+    solve_last_layer(o, 1e-12)
+    assert float(o.loss().detach()) < factor * float(best @ best) < 0.9 * before
+
+
+def test_an_explicit_solver_that_does_not_fit_is_refused():
+    with pytest.raises(InputError, match="solver=cholesky"):
+        LM(solver="qr", memory=1e-4)(objective()).step()
 
 
 def test_variable_projection_refuses_what_is_not_linear():

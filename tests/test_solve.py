@@ -136,6 +136,26 @@ def test_a_phase_that_makes_all_worse_is_taken_back():
     assert solution.errors["u"]["l2"] == pytest.approx(solution.levels[0]["l2"])
 
 
+def test_the_reason_of_an_end_survives_being_taken_back():
+    phases = [Phase(LM(), steps=10), Phase(Adam(lr=3.0), steps=100_000)]
+    solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW, time_limit=3.0)
+    assert solution.reason.startswith("time limit") and solution.levels[-1]["reason"].startswith("diverged")
+
+
+def test_rounding_is_not_taken_for_overfitting():
+    """A solution that the splines have exactly: the loss is rounding in every phase."""
+    box = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
+
+    def exact(x, y):
+        return x**2 - y
+
+    conditions = {"pde": Condition(box.interior, lambda u: laplacian(u) - 2.0), "wall": dirichlet(box.boundary, exact)}
+    phases = [Phase(LM(), steps=40, refine=refine) for refine in (1, 2, 2)]
+    solution = solve(Problem(box, conditions, exact=exact), KAN([], degree=4, grid=2), phases, sampling=FEW)
+    assert len(solution.levels) == 3 and not solution.reason.startswith(("overfitted", "diverged"))
+    assert solution.errors["u"]["l2"] < 1e-11
+
+
 def test_more_starts_keep_the_best():
     one = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=1)
     four = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=4)

@@ -16,7 +16,7 @@ def consecutive(first: Tensor, count: int) -> Tensor:
 
 
 class Place(torch.autograd.Function):
-    """Puts jets of the non-zero splines, and of the silus, among all features of their edges."""
+    """Puts jets of the non-zero functions, and of the silus, among all features of their edges."""
 
     @staticmethod
     def forward(ctx, splines: Tensor, base: Tensor, first: Tensor, size: int):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -37,7 +37,7 @@ class Place(torch.autograd.Function):
 
 
 class LocalFeatures(torch.autograd.Function):
-    """Jets of the non-zero splines (components, points, d_in, local), of the silus, and the first spline's index.
+    """Jets of the non-zero functions (components, points, d_in, local), of the silus, and the first one's index.
 
     Faà di Bruno with its gradient written out.
     """

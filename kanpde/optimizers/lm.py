@@ -29,7 +29,7 @@ class LM:
     $r'' \approx \frac{2}{h} \left( \frac{r(\theta + h\delta) - r(\theta)}{h} - J\delta \right)$, and the path
     $\delta + \frac{1}{2} a$, where a solves the same damped system with r'' in place of r, follows the valley for much
     longer (M. Transtrum, J. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012, section 4). It costs one
-    evaluation of the residuals.
+    evaluation of the residuals (without J, three and a gradient).
 
     Args:
         damping: λ at the start.
@@ -38,7 +38,8 @@ class LM:
         acceleration: the correction is taken when |D ½a| is below this share of |Dδ|; 0 never takes it.
         solver: "cholesky", "qr" or "dual" (see `kanpde.damped`); "auto" takes the dual form for more parameters than
             residuals, else Cholesky, and QR where Cholesky breaks down.
-        memory: GiB that J may take; beyond it only JᵀJ is kept, and J is worked on in pieces of points.
+        memory: GiB that J, or JᵀJ with its factor and a copy, may take. Where J does not fit, only JᵀJ is kept and J is
+            worked on in pieces of points.
     """
 
     damping: float = 1e-3
@@ -62,6 +63,8 @@ class LM:
 
     def check(self, objective: Objective, parameters: int) -> None:
         """Refuses a network whose JᵀJ, its factor and a copy do not fit, however few points are taken at a time."""
+        if self.solver == "dual":  # has no JᵀJ
+            return
         needed = 3 * parameters**2 * objective.parameters[0].element_size() / GIB
         if needed > self.memory:
             raise InputError(
@@ -98,8 +101,7 @@ class LevenbergMarquardt:
         self.first: float | None = None  # the loss at the start
 
     def _loss(self) -> float:
-        with torch.no_grad():
-            return float(self.objective.loss())
+        return float(self.objective.values().square().sum())
 
     def step(self) -> Step:
         """One accepted step: linearizes once, then raises the damping until the loss falls."""
@@ -149,6 +151,11 @@ class LevenbergMarquardt:
         objective, options = self.objective, self.options
         rows, size = objective.size
         if not self._fits():
+            if options.solver in ("qr", "dual"):
+                raise InputError(
+                    f'solver "{options.solver}" needs J of {rows} x {size} numbers twice, more than '
+                    f"memory={options.memory:g} GiB. Write solver=cholesky, which works in pieces."
+                )
             return self._linearize_in_pieces(size)
         r, jacobian = objective.linearize()
         method = options.solver if options.solver != "auto" else "dual" if size > rows else "cholesky"
@@ -181,7 +188,8 @@ class LevenbergMarquardt:
 
     def _fits(self) -> bool:
         rows, size = self.objective.size
-        return rows * size * self.objective.parameters[0].element_size() <= self.options.memory * GIB
+        copies = 2 if self.options.solver in ("qr", "dual") else 1
+        return copies * rows * size * self.objective.parameters[0].element_size() <= self.options.memory * GIB
 
     def _may_orthogonalize(self, system: DampedSystem) -> bool:
         return system.method == "cholesky" and self.options.solver == "auto" and self._fits()

@@ -13,6 +13,7 @@ from kanpde.errors import InputError
 from kanpde.objective import Objective
 from kanpde.optimizers import Step
 
+MOST_MEMORY = 8.0  # GiB
 VANISHED = 1e-14  # a gradient whose entries are all below it is zero
 
 Square = Float[Tensor, "size size"]
@@ -43,6 +44,12 @@ class SSBroyden:
                 f"SSBroyden needs 0 < decrease < curvature < 1, got {self.decrease:g} and {self.curvature:g}. Write "
                 "decrease=1e-4, curvature=0.9."
             )
+
+    def check(self, objective: Objective, parameters: int) -> None:
+        """Refuses a network whose inverse Hessian, with what an update needs, does not fit into a usual memory."""
+        needed = 4 * parameters**2 * objective.parameters[0].element_size() / 2**30
+        if needed > MOST_MEMORY:
+            raise InputError(f"SSBroyden needs {needed:.1f} GiB for {parameters} parameters. Write schedule=lbfgs.")
 
     def __call__(self, objective: Objective) -> "_SSBroyden":
         return _SSBroyden(objective, self)
@@ -179,6 +186,6 @@ def broyden_update(inverse: Square | None, s: Vector, y: Vector, b: float) -> Sq
 
 def _member(a: float, b: float, h: float) -> float:
     """θ of the Broyden family, between the bounds that keep the update positive definite and bounded."""
-    lower = min(1.0, h * (1.0 - sqrt(a / (1.0 + a))))
+    lower = min(1.0, h / ((1.0 + a) * (1.0 + sqrt(a / (1.0 + a)))))  # = h (1 - sqrt(a / (1 + a))), not rounded to 0
     least = (lower - 1.0) / a if a > 0 else -inf
     return max(least, min(1.0 / lower, (1.0 - b) / b))

@@ -12,8 +12,8 @@ from kanpde.models.layer import Network
 from kanpde.objective import Objective
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
 
-FREEDOM = 1e-4  # D of the last layer's columns against the others': they are damped by this squared
-RIDGE = 1e-13  # relative, in the last layer's own least squares, whose columns are nearly dependent
+FREEDOM = 0.25  # the last layer's columns are damped by eps to this power squared, the others by 1
+MOST_RIDGE = 1e-3  # relative, in the last layer's own least squares, whose columns are nearly dependent
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class VariableProjection:
 
     c are the last layer's weights. The step is that of L. Kaufman, A variable projection method for solving separable
     nonlinear least squares problems, 1975: the joint linear problem, with c left undamped. For residuals that are
-    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`.
+    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`; it
+    always solves by Cholesky.
     """
 
     damping: float = 1e-3
@@ -54,13 +55,12 @@ class VariableProjection:
 
         def scale(squares: Tensor) -> Tensor:
             d = column_scale(squares, self.floor)
-            d[start : start + last.numel()] *= FREEDOM
+            d[start : start + last.numel()] *= torch.finfo(d.dtype).eps ** FREEDOM
             return d
 
         def settle() -> float:
             solve_last_layer(objective, self.floor)
-            with torch.no_grad():
-                return float(objective.loss())
+            return float(objective.values().square().sum())
 
         return LevenbergMarquardt(objective, self._inner(), scale, settle)
 
@@ -98,7 +98,10 @@ def solve_last_layer(objective: Objective, floor: float) -> None:
     normal = gram(jacobian)
     scale = column_scale(normal.diagonal().clone(), floor)
     system = cholesky_system(normal, scale, lambda v: jacobian @ v, lambda w: jacobian.T @ w)
-    y = system.solve(RIDGE, r, system.transposed(r))
+    target, ridge, y = system.transposed(r), len(scale) * torch.finfo(r.dtype).eps, None
+    while y is None and ridge <= MOST_RIDGE:
+        y = system.solve(ridge, r, target)
+        ridge *= 10.0
     if y is not None and float((r + system.forward(y)).square().sum()) < float(r @ r):
         with torch.no_grad():
             weight.add_((y / scale).view_as(weight))
