@@ -27,7 +27,7 @@ from kanpde.phases import default_phases
 WIDTHS = {
     "poisson": 6,
     "poisson solution=paper": 6,
-    "helmholtz": 9,
+    "helmholtz": 10,
     "heat": 6,
     "poisson solution=mixed": 8,
 }

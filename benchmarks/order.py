@@ -33,8 +33,8 @@ def errors_of(degree: int, grids: Sequence[int]) -> list[float]:
 def order(grids: Sequence[int], errors: Sequence[float]) -> tuple[float, float]:
     """The slope of log error against -log grid, and the half width of its 95 % interval."""
     above = [(g, e) for g, e in zip(grids, errors, strict=True) if e > FLOOR]
-    slope, _, _, _, deviation = stats.linregress(*np.log(above).T)
-    return -float(slope), float(stats.t.ppf(0.975, len(above) - 2) * deviation)
+    fit = np.asarray(stats.linregress(*np.log(above).T))  # slope, intercept, correlation, p value, standard error
+    return -float(fit[0]), float(stats.t.ppf(0.975, len(above) - 2) * fit[4])
 
 
 def draw(grids: Sequence[int], found: dict[int, list[float]], path: Path) -> None:
