@@ -132,8 +132,9 @@ def test_ctrl_c_keeps_what_was_reached(folder):
     steps = ["schedule.phases=[{steps:1000000,optimizer:{name:adam}}]"]
     command = [sys.executable, "-m", "kanpde", *QUICK, *steps]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    )
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell's children ignore it
+    )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("phase 1/1"):
