@@ -65,7 +65,7 @@ def test_every_optimizer_lowers_the_loss(name, model):
     solution = solve(poisson(), model, short(12, factory), sampling=FEW)
     losses = [row["loss"] for row in solution.history]
     assert losses[-1] < 0.9 * losses[0]
-    assert solution.levels[0]["loss"] <= losses[-1]
+    assert solution.levels[0]["loss"] <= losses[-1] * (1 + 1e-12)  # the same sum in another order
 
 
 @pytest.mark.parametrize("name", optimizer_cases())
@@ -86,7 +86,7 @@ def test_threads_hold_while_it_trains_only():
 
 def test_schedule_refines_and_reports_levels():
     lines = []
-    phases = [Phase(LM(), steps=4, grid=grid) for grid in (2, 4)] + [Phase(Adam(), steps=2)]
+    phases = [Phase(LM(), steps=4, grid=grid) for grid in (2, 4)] + [Phase(Adam(lr=1e-5), steps=2)]
     solution = solve(poisson(), KAN([3], degree=4, grid=2), phases, sampling=FEW, log=lines.append)
     assert [level["grid"] for level in solution.levels] == [2, 4, 4]
     assert [level["parameters"] for level in solution.levels] == [7 * 9, 9 * 9, 9 * 9]
