@@ -22,7 +22,7 @@ import torch
 
 from kanpde import KAN, LM, MLP, Phase, Problem, solve
 from kanpde.optimizers.varpro import VariableProjection
-from kanpde.phases import default_phases
+from kanpde.phases import DEFAULT_STARTS, default_phases
 
 WIDTHS = {
     "poisson": 6,
@@ -97,7 +97,9 @@ def main() -> None:
             phases = SCHEDULES[options.schedule]()
             if options.time:
                 phases += [replace(phases[-1], refine=1, steps=100_000, window=0)]
-            solution = solve(problem, model, phases, starts=5, seed=seed, threads=1, time_limit=options.time)
+            solution = solve(
+                problem, model, phases, starts=DEFAULT_STARTS, seed=seed, threads=1, time_limit=options.time
+            )
             errors.append(solution.errors["u"]["l2"])
             seconds.append(solution.settings["seconds"])
             parameters = sum(p.numel() for p in solution.model.parameters())

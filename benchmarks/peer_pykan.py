@@ -15,6 +15,7 @@ IMPORTED = perf_counter()
 import torch  # noqa: E402
 from kan import KAN, LBFGS  # noqa: E402
 from peer_clock import GRID, Clock, options  # noqa: E402
+from reverse import laplacian  # noqa: E402
 
 GRIDS, STEPS = (5, 10, 20), 25
 
@@ -29,11 +30,8 @@ def training_points() -> tuple[torch.Tensor, torch.Tensor]:
 
 def loss_of(model: torch.nn.Module, inside: torch.Tensor, sides: torch.Tensor, weight: float) -> torch.Tensor:
     """Mean squares of the residual and of the boundary values."""
-    x = inside.detach().requires_grad_()
-    slope = torch.autograd.grad(model(x).sum(), x, create_graph=True)[0]
-    bend = [torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in (0, 1)]
-    source = -2 * torch.pi**2 * torch.sin(torch.pi * x[:, 0]) * torch.sin(torch.pi * x[:, 1])
-    return (bend[0] + bend[1] - source).square().mean() + weight * model(sides).square().mean()
+    source = -2 * torch.pi**2 * torch.sin(torch.pi * inside[:, 0]) * torch.sin(torch.pi * inside[:, 1])
+    return (laplacian(model, inside) - source).square().mean() + weight * model(sides).square().mean()
 
 
 def main() -> None:

@@ -57,9 +57,7 @@ class Peer:
     method: str = ""
 
 
-# The scan of 22 November 2026, on a busy machine: best errors after 40 s for the weights 1, 30, 100, 900 were
-# DeepXDE 8e-1, 6e-2, 1e-1, 2e-1; jaxKAN 3e-1, 3e-3, 6e-3, 2e-2; pykan 7e-1, 8e-2, 1e-1, 2e-2.
-# DeepXDE was far from its end then: after 90 s it was at 1.7e-3 with 30 and at 2.0e-4 with 100.
+# the weights are those of the scan in RESULTS.md
 PYKAN_NEEDS = "numpy matplotlib scikit-learn pandas pyyaml tqdm"  # which its package does not declare
 PEERS = {
     "kanpde": Peer("peer_kanpde.py"),

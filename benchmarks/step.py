@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
+import reverse
 import torch
 
 from kanpde import KAN, MLP
@@ -45,11 +46,7 @@ def step_by_jets(network: Network, x: torch.Tensor) -> None:
 
 def step_by_autograd(network: Network, x: torch.Tensor) -> None:
     """Twice reverse mode, the usual PINN code: one backward pass for the gradient, one more per coordinate."""
-    x = x.detach().requires_grad_()
-    slope = torch.autograd.grad(network(x).sum(), x, create_graph=True)[0]
-    laplacian = sum(torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(x.shape[1]))
-    assert isinstance(laplacian, torch.Tensor)
-    torch.autograd.grad(laplacian.square().mean(), list(network.parameters()), allow_unused=True)
+    torch.autograd.grad(reverse.laplacian(network, x).square().mean(), list(network.parameters()), allow_unused=True)
 
 
 def compare(candidates: dict[str, Callable[[], None]], repeats: int) -> dict[str, np.ndarray]:

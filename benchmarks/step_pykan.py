@@ -12,18 +12,15 @@ import tempfile
 from time import perf_counter
 
 import numpy as np
+import reverse
 import torch
 from kan import KAN  # type: ignore[import-not-found]
 
 
 def step(model, x: torch.Tensor) -> None:
     """Twice reverse mode over the points, then the gradient of the weights."""
-    x = x.detach().requires_grad_()
-    slope = torch.autograd.grad(model(x).sum(), x, create_graph=True)[0]
-    laplacian = sum(torch.autograd.grad(slope[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(x.shape[1]))
-    assert isinstance(laplacian, torch.Tensor)
     trained = [p for p in model.parameters() if p.requires_grad]
-    torch.autograd.grad(laplacian.square().mean(), trained, allow_unused=True)
+    torch.autograd.grad(reverse.laplacian(model, x).square().mean(), trained, allow_unused=True)
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from torch import Tensor
 
 STRIPES = 4  # of columns in a symmetric product: more save up to half of the work, but make its parts thin
 
-
 Product = Callable[[Tensor], Tensor]
 
 

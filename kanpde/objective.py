@@ -281,17 +281,18 @@ class Objective:
     def gradient(self) -> tuple[Tensor, Float[Tensor, " size"]]:
         """The loss and its gradient."""
         loss = self.loss()
-        parts = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        return loss.detach(), self._gradient_of(loss)
+
+    def _gradient_of(self, value: Tensor) -> Float[Tensor, " size"]:
+        parts = torch.autograd.grad(value, self.parameters, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
-        return loss.detach(), torch.cat([g.reshape(-1) for g in filled])
+        return torch.cat([g.reshape(-1) for g in filled])
 
     def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
         """Jᵀw without J, piece by piece."""
         total = torch.zeros_like(self.vector())
         for site, part in zip(self.sites, w.split([site.rows for site in self.sites]), strict=True):
-            parts = torch.autograd.grad((self.residuals(site) * part).sum(), self.parameters, allow_unused=True)
-            filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
-            total += torch.cat([g.reshape(-1) for g in filled])
+            total += self._gradient_of((self.residuals(site) * part).sum())
         return total
 
     # linearization ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ def uniform_knots(lower: Tensor, upper: Tensor, grid: int, outside: int = 0) -> 
     return lower[:, None] + (upper - lower)[:, None] * steps
 
 
+def consecutive(first: Tensor, count: int) -> Tensor:
+    """first, first + 1, ... in a new last dimension."""
+    return first[..., None] + torch.arange(count, device=first.device)
+
+
 class Basis(nn.Module, ABC):
     """``size`` = ``cells`` + ``degree`` functions for each of d_in inputs, over a range of its own for each.
 
@@ -106,8 +111,8 @@ class Basis(nn.Module, ABC):
         table, first = self.table(x, 0)
         if self.local == self.size:
             return table[0]
-        index = first[..., None] + torch.arange(self.local, device=x.device)
-        return torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device).scatter(2, index, table[0])
+        places = torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device)
+        return places.scatter(2, consecutive(first, self.local), table[0])
 
     # refinement ------------------------------------------------------------------------------------------------------
     def refined(self, grid: int) -> tuple["Basis", NDArray]:

@@ -5,14 +5,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from kanpde.bases import Basis
+from kanpde.bases import Basis, consecutive
 from kanpde.functions import silu
 from kanpde.jet import JetSpace
-
-
-def consecutive(first: Tensor, count: int) -> Tensor:
-    """first, first + 1, ... in a new last dimension."""
-    return first[..., None] + torch.arange(count, device=first.device)
 
 
 class Place(torch.autograd.Function):

@@ -84,7 +84,7 @@ class LevenbergMarquardt:
         objective: what is made small.
         options: the factory.
         scale: D from the squared norms of J's columns.
-        settle: called at every trial point; may move there, and returns the loss.
+        settle: called at every trial point, before its loss is taken; may move there.
     """
 
     def __init__(
@@ -92,16 +92,13 @@ class LevenbergMarquardt:
         objective: Objective,
         options: LM,
         scale: Callable[[Tensor], Tensor] | None = None,
-        settle: Callable[[], float] | None = None,
+        settle: Callable[[], None] = lambda: None,
     ):
         self.objective, self.options = objective, options
         self.scale = scale or (lambda squares: column_scale(squares, options.floor))
-        self.settle = settle or self._loss
+        self.settle = settle
         self.damping = options.damping
         self.first: float | None = None  # the loss at the start
-
-    def _loss(self) -> float:
-        return float(self.objective.values().square().sum())
 
     def step(self) -> Step:
         """One accepted step: linearizes once, then raises the damping until the loss falls."""
@@ -110,7 +107,7 @@ class LevenbergMarquardt:
         self.first = loss if self.first is None else self.first
         for trial_number in range(EXHAUSTED):
             y = system.solve(self.damping, r, slope)
-            if y is None and self._may_orthogonalize(system):
+            if y is None and system.method == "cholesky" and self.options.solver == "auto":
                 system = qr_system(self.objective.linearize()[1], system.scale)
                 y = system.solve(self.damping, r, slope)
             if y is not None:
@@ -119,7 +116,8 @@ class LevenbergMarquardt:
                     return Step(loss, "converged: the linear model promises no more", {}, system.method)
                 y = y + self._bend(system, y, start, r)
                 self.objective.assign(start + y / system.scale)
-                trial = self.settle()
+                self.settle()
+                trial = float(self.objective.values().square().sum())
                 gain = (loss - trial) / predicted if isfinite(trial) else -1.0
                 if gain > 1e-4:
                     # Nielsen's rule, bounded: a good prediction lowers the damping, a poor one raises it
@@ -190,6 +188,3 @@ class LevenbergMarquardt:
         rows, size = self.objective.size
         copies = 2 if self.options.solver in ("qr", "dual") else 1
         return copies * rows * size * self.objective.parameters[0].element_size() <= self.options.memory * GIB
-
-    def _may_orthogonalize(self, system: DampedSystem) -> bool:
-        return system.method == "cholesky" and self.options.solver == "auto" and self._fits()

@@ -22,8 +22,7 @@ class VariableProjection:
 
     c are the last layer's weights. The step is that of L. Kaufman, A variable projection method for solving separable
     nonlinear least squares problems, 1975: the joint linear problem, with c left undamped. For residuals that are
-    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`; it
-    always solves by Cholesky.
+    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`; it always solves by Cholesky.
     """
 
     damping: float = 1e-3
@@ -58,11 +57,7 @@ class VariableProjection:
             d[start : start + last.numel()] *= torch.finfo(d.dtype).eps ** FREEDOM
             return d
 
-        def settle() -> float:
-            solve_last_layer(objective, self.floor)
-            return float(objective.values().square().sum())
-
-        return LevenbergMarquardt(objective, self._inner(), scale, settle)
+        return LevenbergMarquardt(objective, self._inner(), scale, lambda: solve_last_layer(objective, self.floor))
 
 
 def last_layer(objective: Objective):
