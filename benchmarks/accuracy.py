@@ -12,6 +12,7 @@ time of `solve`.
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,7 @@ def main() -> None:
             )
             errors.append(solution.errors["u"]["l2"])
             seconds.append(solution.settings["seconds"])
+            print(f"{text}, seed {seed}: {errors[-1]:.2e} in {seconds[-1]:.0f} s", file=sys.stderr, flush=True)
             parameters = sum(p.numel() for p in solution.model.parameters())
         every = ", ".join(f"{e:.1e}" for e in errors)
         print(
