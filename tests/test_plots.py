@@ -100,7 +100,7 @@ def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 4
 
 
-@pytest.mark.parametrize("name", ["plots", "solution_plot", "network_plot", "study"])
+@pytest.mark.parametrize("name", ["plots", "solution_plot", "network_plot", "study/table"])
 def test_matplotlib_is_loaded_only_to_draw_and_pyplot_never(name):
     text = Path(kanpde.plots.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     at_import = [ast.unparse(n) for n in ast.parse(text).body if isinstance(n, (ast.Import, ast.ImportFrom))]

@@ -9,11 +9,12 @@ import pytest
 from conftest import load_problem
 from matplotlib.figure import Figure
 
-import kanpde.study
+import kanpde.study.table
 from kanpde import KAN, LM, InputError, Phase, Sampling, solve
 from kanpde.folders import CONFIG, FAILED, LOG, RESULT
 from kanpde.store import Output, save
-from kanpde.study import main, summarise
+from kanpde.study import summarise
+from kanpde.study.__main__ import main
 
 
 def levels(errors, start=100):
@@ -51,7 +52,7 @@ def sweep(tmp_path, monkeypatch):
             (folder / RESULT).touch()
         return tmp_path
 
-    monkeypatch.setattr(kanpde.study, "read_record", read)
+    monkeypatch.setattr(kanpde.study.table, "read_record", read)
     return add
 
 

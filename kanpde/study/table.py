@@ -1,14 +1,9 @@
-"""Many runs: a table, its medians over seeds, and error against parameters.
-
-``python -m kanpde.study outputs/...`` reads stored runs again.
-"""
+"""Many runs: a table, its medians over seeds, and error against parameters."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, nan
 from pathlib import Path
@@ -231,19 +226,3 @@ def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``python -m kanpde.study``; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kanpde.study", description="A table and a plot over stored runs.")
-    parser.add_argument("folder", help="of a sweep, or any folder with runs below it")
-    try:
-        summarise(parser.parse_args(arguments).folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Many runs: tables, comparisons and plots over them."""
+
+from kanpde.study.table import summarise
+
+__all__ = ["summarise"]

@@ -1,0 +1,24 @@
+"""``python -m kanpde.study outputs/...`` reads stored runs again."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kanpde.errors import InputError
+from kanpde.study import summarise
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``python -m kanpde.study``; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kanpde.study", description="A table and a plot over stored runs.")
+    parser.add_argument("folder", help="of a sweep, or any folder with runs below it")
+    try:
+        summarise(parser.parse_args(arguments).folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
