@@ -102,7 +102,7 @@ def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["plots", "solution_plot", "network_plot", "study/table"])
 def test_matplotlib_is_loaded_only_to_draw_and_pyplot_never(name):
-    text = Path(kanpde.plots.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    text = (Path(kanpde.plots.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
     at_import = [ast.unparse(n) for n in ast.parse(text).body if isinstance(n, (ast.Import, ast.ImportFrom))]
     assert not any("matplotlib" in line or "rich" in line for line in at_import)
     assert "pyplot" not in text
