@@ -31,6 +31,7 @@ WIDTHS = {
     "helmholtz": 10,
     "heat": 6,
     "poisson solution=mixed": 8,
+    "poisson boundary=hard": 6,
 }
 FINEST = 4  # times the grid at the start
 BASES = ("chebyshev", "legendre", "fourier", "gaussian", "wavelet", "relupower")

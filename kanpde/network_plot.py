@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kanpde.models.kan import KANLayer, KANNetwork
+from kanpde.models.layer import Nodes
 from kanpde.solution import Solution
 
 if TYPE_CHECKING:
@@ -45,21 +46,25 @@ def network_figure(solution: Solution) -> Figure:
     model = solution.model
     assert isinstance(model, KANNetwork)
     layers = _edges(solution, model)
-    shown = _strongest(layers)
-    widths = [len(a) * len(b) * (LEAST_BOX + GAP) for a, b in pairwise(shown)]
+    shown = _strongest(layers, model.nodes)
+    widths = [len(a) * len(b) * (LEAST_BOX + GAP) for a, b in shown]
     width = float(np.clip(max(widths), LEAST_WIDTH, MOST_WIDTH))
-    bands = [_Band(width, len(a), len(b)) for a, b in pairwise(shown)]
-    height = sum(band.height for band in bands) + 1.3
+    bands = [_Band(width, len(a), len(b)) for a, b in shown]
+    rises = [*(LINES if nodes.products else 0.0 for nodes in model.nodes), 0.0]
+    height = sum(band.height for band in bands) + sum(rises) + 1.3
     figure = Figure(figsize=(width + 0.4, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.2, width + 0.2), ylim=(-0.85, height - 0.85))
     axes.set_axis_off()
     level = 0.0
-    for edges, band, inputs, outputs in zip(layers, bands, shown[:-1], shown[1:], strict=True):
+    for k, (edges, band, (inputs, outputs), rise) in enumerate(zip(layers, bands, shown, rises, strict=True)):
         _draw_layer(axes, band, level, edges, inputs, outputs)
         _draw_nodes(axes, width, level, len(inputs))
         level += band.height
-    _draw_nodes(axes, width, level, len(shown[-1]))
+        if rise:
+            _draw_products(axes, width, level, model.nodes[k], outputs, shown[k + 1][0])
+            level += rise
+    _draw_nodes(axes, width, level, len(shown[-1][1]))
     _name_nodes(axes, width, solution, model, shown, level)
     axes.text(width / 2, -0.8, _caption(layers, shown), ha="center", va="bottom", fontsize=8, color="0.3")
     return figure
@@ -80,13 +85,25 @@ def _edges(solution: Solution, model: KANNetwork) -> list[Edges]:
         arrays = (a.double().cpu().numpy() for a in (x, layer.edges(x), reached.std(dim=0)))
         layers.append(Edges(*arrays))
         values = reached.sum(dim=1)
+        if len(layers) <= len(model.nodes):
+            values = model.nodes[len(layers) - 1].values(values)
     return layers
 
 
-def _strongest(layers: list[Edges]) -> list[NDArray]:
-    """Which nodes of every level are drawn: those with the strongest edges, in their order."""
+def _strongest(layers: list[Edges], nodes: Sequence[Nodes]) -> list[tuple[NDArray, NDArray]]:
+    """Which inputs and outputs of every layer are drawn: those with the strongest edges, in their order."""
     weights = [edges.strength.max(axis=1) for edges in layers] + [layers[-1].strength.max(axis=0)]
-    return [np.sort(np.argsort(-w, kind="stable")[:MOST_NODES]) for w in weights]
+    drawn = [np.sort(np.argsort(-w, kind="stable")[:MOST_NODES]) for w in weights]
+    ends = [np.concatenate([parts for i in inputs for parts in _parts(between, i)])
+            for between, inputs in zip(nodes, drawn[1:-1], strict=True)]  # fmt: skip
+    return list(zip(drawn[:-1], [*ends, drawn[-1]], strict=True))
+
+
+def _parts(nodes: Nodes, i: int) -> list[NDArray]:
+    """The outputs of the layer before that input i of the layer after is made of."""
+    if i < nodes.sums:
+        return [np.array([i])]
+    return [nodes.sums + (i - nodes.sums) * nodes.arity + np.arange(nodes.arity)]
 
 
 class _Band:
@@ -148,21 +165,35 @@ def _draw_nodes(axes: Axes, width: float, level: float, count: int) -> None:
     axes.plot(x, np.full(count, level), "o", color="black", markersize=5, zorder=5)
 
 
-def _name_nodes(axes, width: float, solution: Solution, model: KANNetwork, shown: list[NDArray], top: float) -> None:
+def _draw_products(axes: Axes, width: float, level: float, nodes: Nodes, outputs: NDArray, inputs: NDArray) -> None:
+    """Lines from sums of edges to the nodes that they become, and a cross where a node multiplies."""
+    _draw_nodes(axes, width, level, len(outputs))
+    place = {o: (k + 0.5) * width / len(outputs) for k, o in enumerate(outputs)}
+    for k, i in enumerate(inputs):
+        x = (k + 0.5) * width / len(inputs)
+        for o in np.concatenate(_parts(nodes, i)):
+            axes.plot([place[o], x], [level, level + LINES], color="black", linewidth=0.8, zorder=1)
+        if i >= nodes.sums:
+            axes.text(x + 0.1, level + LINES, "×", ha="left", va="center", fontsize=12)
+
+
+def _name_nodes(
+    axes: Axes, width: float, solution: Solution, model: KANNetwork, shown: list[tuple[NDArray, NDArray]], top: float
+) -> None:
     names = []
     for i, name in enumerate(solution.problem.domain.names):
         names += [f"sin ω{name}", f"cos ω{name}"] if i in model.inputs.periodic else [name]
-    ends = ((shown[0], names, -0.12, "top"), (shown[-1], solution.problem.unknowns, top + 0.12, "bottom"))
+    ends = ((shown[0][0], names, -0.12, "top"), (shown[-1][1], solution.problem.unknowns, top + 0.12, "bottom"))
     for nodes, words, y, align in ends:
         for k, i in enumerate(nodes):
             x = (k + 0.5) * width / len(nodes)
             axes.text(x, y, words[i], ha="center", va=align, style="italic", fontsize=12)
 
 
-def _caption(layers: list[Edges], shown: list[NDArray]) -> str:
+def _caption(layers: list[Edges], shown: list[tuple[NDArray, NDArray]]) -> str:
     text = "opacity: standard deviation of the edge function over the domain,\nrelative to the largest of its layer"
     total = sum(edges.strength.size for edges in layers)
-    drawn = sum(len(a) * len(b) for a, b in pairwise(shown))
+    drawn = sum(len(a) * len(b) for a, b in shown)
     if drawn < total:
         text += f"; the {MOST_NODES} strongest nodes a layer: {total - drawn} of {total} edges are not shown"
     return text

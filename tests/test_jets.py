@@ -14,6 +14,7 @@ RANGES = [(-1.0, 1.0), (0.0, 2.0)]
 MODELS = {
     **{f"kan{degree}": KAN([3], degree=degree, grid=5) for degree in (2, 3, 5, 7)},
     "kan-deep": KAN([3, 2, 3], degree=6, grid=3),
+    "kan-products": KAN([[2, 2], [0, 1]], degree=6, grid=3, mult_arity=3),
     **{f"mlp-{a}": MLP([5, 4], activation=a) for a in ACTIVATIONS},
 }
 
@@ -61,7 +62,7 @@ def test_jets_equal_autograd(model, order, periodic, generator):
         assert relative(a, b) < 1e-10, key
 
 
-@pytest.mark.parametrize("model", ["kan5", "kan-deep", "mlp-tanh", "mlp-gelu"])
+@pytest.mark.parametrize("model", ["kan5", "kan-deep", "kan-products", "mlp-tanh", "mlp-gelu"])
 @pytest.mark.parametrize("moved", [False, True])
 def test_gradients_of_jets_equal_autograd(model, moved, generator):
     network = MODELS[model](RANGES, 1, generator=generator)

@@ -44,7 +44,23 @@ def test_edge_functions_are_the_layer():
     assert torch.allclose(layer.edges(x).sum(1), layer(x), atol=1e-13)
 
 
-@pytest.mark.parametrize("hidden", [[3], [3, 4]])
+def test_products_multiply_sums_of_edges():
+    network = KAN([[2, 1]], degree=3, mult_arity=3)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    x = points()
+    y = network.layers[0](network.inputs(x))
+    assert y.shape[1] == 2 + 3
+    nodes = torch.stack([y[:, 0], y[:, 1], y[:, 2] * y[:, 3] * y[:, 4]], dim=1)
+    assert torch.allclose(network(x), network.layers[1](nodes), atol=1e-13)
+    assert count(network) == (4 + 3 + 1) * (2 * 5 + 3 * 1)
+
+
+def test_products_start_with_the_spread_of_sums():
+    network = KAN([[4, 4]], mult_arity=4)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    y = network.nodes[0].values(network.layers[0](network.inputs(points(2000)))).detach()
+    assert 0.2 < float(y[:, 4:].std() / y[:, :4].std()) < 2
+
+
+@pytest.mark.parametrize("hidden", [[3], [3, 4], [[1, 2], [0, 2]]])
 @pytest.mark.parametrize("degree", [3, 5, 7])
 def test_nested_refinement_changes_nothing(hidden, degree):
     """Values and Laplacians, also where values leave the grids."""
@@ -116,6 +132,9 @@ def test_generator_decides_everything(factory):
     ("make", "message"),
     [
         (lambda: KAN([0]), "hidden"),
+        (lambda: KAN([[0, 0]]), "hidden"),
+        (lambda: KAN([[4, 2, 1]]), "hidden=\\[8\\] or hidden=\\[\\[4,2\\]\\]"),
+        (lambda: KAN([[4, 2]], mult_arity=1), "mult_arity=2"),
         (lambda: KAN(grid=0), "grid must be a whole number of at least 1"),
         (lambda: KAN(degree=0), "degree"),
         (lambda: KAN(gain=-1.0), "gain"),

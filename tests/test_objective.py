@@ -75,6 +75,7 @@ PROBLEMS = {
 MODELS = {
     "kan": KAN([3], degree=4, grid=3),
     "kan-deep": KAN([2, 3], degree=3, grid=2),
+    "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
     "mlp": MLP([4, 3]),
     "mlp-sine": MLP([4], activation="sine"),
 }

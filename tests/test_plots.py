@@ -262,6 +262,16 @@ def test_curves_have_the_shapes_of_the_edge_functions(poisson):
         assert np.corrcoef(curve[:, 1], values)[0, 1] > 1 - 1e-9
 
 
+def test_multiplying_nodes_have_a_cross_and_lines_to_their_factors():
+    model = KAN([[1, 2]], degree=4, grid=2, mult_arity=3)
+    figure = network_figure(quick(load_problem("poisson")(), model, [Phase(LM(), steps=1)]))
+    first, last = edges_of(figure)
+    assert (len(first[0]), len(last[0])) == (2 * (1 + 3 * 2), 1 + 2)
+    assert [t.get_text() for t in figure.axes[0].texts].count("×") == 2
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    assert len(lines) == 1 + 3 * 2
+
+
 def test_nodes_have_the_names_of_coordinates_and_unknowns():
     domain = Box(x=(0.0, 1.0), t=(0.0, 1.0), periodic=["x"])
     conditions = {"pde": Condition(domain.interior, lambda u, v: (diff(u, "t"), diff(v, "t") - u))}

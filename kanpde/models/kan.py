@@ -18,7 +18,7 @@ from kanpde.errors import InputError, suggest
 from kanpde.factories import families
 from kanpde.jet import JetSpace
 from kanpde.models.edges import LocalFeatures, Place
-from kanpde.models.layer import Inputs, Layer, Network, check_hidden
+from kanpde.models.layer import Inputs, Layer, Network, Nodes, check_hidden
 from kanpde.models.piecewise import Features, Products, Sums
 
 LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
@@ -133,9 +133,6 @@ class KANLayer(Layer):
 class KANNetwork(Network):
     """A stack of KAN layers whose grids can be refined and moved."""
 
-    def __init__(self, inputs: Inputs, layers: Sequence[KANLayer]):
-        super().__init__(inputs, layers)
-
     @property
     def kan_layers(self) -> list[KANLayer]:
         """The layers."""
@@ -179,7 +176,8 @@ class KANNetwork(Network):
         first, *rest = self.kan_layers
         first.refine(grid)
         y = first(self.inputs(x))
-        for layer in rest:
+        for nodes, layer in zip(self.nodes, rest, strict=True):
+            y = nodes.values(y)
             layer.update_grid(y, grid, uniform_share, min_gap, margin)
             y = layer(y)
 
@@ -189,28 +187,34 @@ class KAN:
     """A factory of KANs; call it, or give it to `solve`, which knows the ranges.
 
     Args:
-        hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs].
+        hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs]. [[4, 2]] has four nodes that add up
+            their edges as usual, and two that multiply (Z. Liu et al., KAN 2.0, 2024, section 3).
         basis: family of the functions on the edges: bspline, chebyshev or another file of `kanpde.bases`.
         degree: of the splines; at least the order of the highest derivative in the residuals, better above it. Every
             family has grid + degree functions per input; what else the degree means there stands in its file.
         grid: cells per input at the start (schedules refine it).
         hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the functions go on outside.
         gain: standard deviation of what a layer gives out for standard-normal inputs, at the start.
+        mult_arity: how many sums of edges a multiplying node multiplies.
 
     Coefficients start Glorot-like: normal with the variance that passes ``gain`` through a layer, shared equally
     between the basis and the silu branch (S. Rigas et al., Initialization Schemes for Kolmogorov-Arnold Networks: An
     Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
     """
 
-    hidden: Sequence[int] = (6,)
+    hidden: Sequence[int | Sequence[int]] = (6,)
     basis: str = "bspline"
     degree: int = 9
     grid: int = 4
     hidden_range: float = 2.0
     gain: float = 0.5
+    mult_arity: int = 2
 
     def __post_init__(self):
-        check_hidden(self.hidden)
+        if not isinstance(self.mult_arity, int) or self.mult_arity < 2:
+            raise InputError(f"mult_arity must be a whole number of at least 2, got {self.mult_arity}. "
+                             "Write mult_arity=2.")  # fmt: skip
+        check_hidden([n.inputs for n in self._nodes()])
         if self.basis not in (choices := families(kanpde.bases, Basis)):
             raise InputError(f'Unknown basis "{self.basis}". {suggest(str(self.basis), choices)}')
         for name, least in (("degree", 1), ("grid", 1)):
@@ -232,14 +236,28 @@ class KAN:
     ) -> KANNetwork:
         """Builds the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
-        widths = [inputs.size, *self.hidden, outputs]
+        nodes = self._nodes()
+        ends = [Nodes(inputs.size), *nodes, Nodes(outputs)]
         family = families(kanpde.bases, Basis)[self.basis]
         layers = []
-        for i, (d_in, d_out) in enumerate(pairwise(widths)):
-            half = torch.full((d_in,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
+        for i, (before, after) in enumerate(pairwise(ends)):
+            half = torch.full((before.inputs,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
             basis = family.over(-half, half, self.grid, self.degree)
-            layers.append(KANLayer(basis, self._start(basis, d_in, d_out, generator)))
-        return KANNetwork(inputs, layers)
+            weight = self._start(basis, before.inputs, after.outputs, generator)
+            weight[:, after.sums :] *= self.gain ** (1 / after.arity - 1)  # so that products have that deviation too
+            layers.append(KANLayer(basis, weight))
+        return KANNetwork(inputs, layers, nodes)
+
+    def _nodes(self) -> list[Nodes]:
+        """What stands between the layers."""
+        found = []
+        for width in self.hidden:
+            parts = (width, 0) if isinstance(width, int) else tuple(width)
+            if len(parts) != 2 or any(not isinstance(n, int) or n < 0 for n in parts):
+                raise InputError(f"A hidden width is a number, or two of them for sums and products, got {width}. "
+                                 "Write hidden=[8] or hidden=[[4,2]].")  # fmt: skip
+            found.append(Nodes(*parts, self.mult_arity))
+        return found
 
     def _start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
         knots = basis.knots

@@ -1,7 +1,9 @@
 r"""What a KAN and an MLP have in common: an input map, layers ``features(x) @ weight``, and jets through both."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from math import pi
 from typing import cast
 
@@ -10,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kanpde.errors import InputError
-from kanpde.jet import LAPLACIAN, JetSpace
+from kanpde.jet import LAPLACIAN, JetSpace, multiply
 
 
 class Inputs(nn.Module):
@@ -99,18 +101,61 @@ class Layer(nn.Module, ABC):
 Traced = tuple[Tensor, Tensor]
 
 
-class Network(nn.Module):
-    """An input map and a stack of layers; made by the factories `KAN` and `MLP`."""
+@dataclass(frozen=True)
+class Nodes:
+    """What stands between two layers: the first ``sums`` outputs go on, then ``products`` of ``arity`` outputs each.
 
-    def __init__(self, inputs: Inputs, layers: Sequence[Layer]):
+    Z. Liu et al., KAN 2.0: Kolmogorov-Arnold Networks Meet Science, 2024, section 3 (MultKAN).
+    """
+
+    sums: int
+    products: int = 0
+    arity: int = 2
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the layer before has."""
+        return self.sums + self.arity * self.products
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the layer after has."""
+        return self.sums + self.products
+
+    def values(self, y: Float[Tensor, "points outputs"]) -> Float[Tensor, "points inputs"]:
+        if not self.products:
+            return y
+        return torch.cat([y[:, : self.sums], y[:, self.sums :].unflatten(1, (self.products, -1)).prod(2)], dim=1)
+
+    def jet(self, data: Tensor, space: JetSpace) -> Float[Tensor, "components points inputs"]:
+        """The same for jets."""
+        if not self.products:
+            return data
+        factors = data[..., self.sums :].unflatten(2, (self.products, self.arity)).unbind(3)
+        return torch.cat([data[..., : self.sums], reduce(lambda a, b: multiply(a, b, space), factors)], dim=2)
+
+
+class Network(nn.Module):
+    """An input map and a stack of layers; made by the factories `KAN` and `MLP`.
+
+    ``nodes`` stand between the layers; nothing happens there if they are left out.
+    """
+
+    def __init__(self, inputs: Inputs, layers: Sequence[Layer], nodes: Sequence[Nodes] | None = None):
         super().__init__()
         self.inputs = inputs
         self.layers = cast(Sequence[Layer], nn.ModuleList(layers))
+        self.nodes = nodes or [Nodes(layer.weight.shape[1]) for layer in layers[:-1]]
+
+    @property
+    def rest(self) -> Iterable[tuple[Nodes, Layer]]:
+        """Every layer but the first, with the nodes before it."""
+        return zip(self.nodes, list(self.layers)[1:], strict=True)
 
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
-        y = self.inputs(x)
-        for layer in self.layers:
-            y = layer(y)
+        y = self.layers[0](self.inputs(x))
+        for nodes, layer in self.rest:
+            y = layer(nodes.values(y))
         return y
 
     def head(self, x: Float[Tensor, "points dim"], space: JetSpace) -> Float[Tensor, "components points features"]:
@@ -121,10 +166,10 @@ class Network(nn.Module):
         self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None
     ) -> Float[Tensor, "components points outputs"]:
         """Values and derivatives of all outputs in one pass; ``head`` saves the work of the first layer's features."""
-        first, *rest = self.layers
+        first = self.layers[0]
         data = first.jet(self.inputs.jet(x, space), space) if head is None else head @ first.weight
-        for layer in rest:
-            data = layer.jet(data, space)
+        for nodes, layer in self.rest:
+            data = layer.jet(nodes.jet(data, space), space)
         return data
 
     def trace(self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None) -> list[Traced]:
@@ -134,8 +179,8 @@ class Network(nn.Module):
         """
         features = self.head(x, space) if head is None else head
         steps = [(features, features @ self.layers[0].weight)]
-        for layer in list(self.layers)[1:]:
-            steps.append(layer.traced(steps[-1][1], space))
+        for nodes, layer in self.rest:
+            steps.append(layer.traced(nodes.jet(steps[-1][1], space), space))
         return steps
 
 
