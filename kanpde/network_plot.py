@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kanpde.models.kan import KANLayer, KANNetwork
+from kanpde.models.kan import KANNetwork
 from kanpde.models.layer import Nodes
 from kanpde.solution import Solution
 
@@ -77,14 +77,13 @@ def _edges(solution: Solution, model: KANNetwork) -> list[Edges]:
     values = model.inputs(points[:: max(1, len(points) // SAMPLES)])
     layers = []
     for layer in model.layers:
-        assert isinstance(layer, KANLayer)
         reached = layer.edges(values)
         share = torch.linspace(0, 1, CURVE, dtype=values.dtype, device=values.device)[:, None]
         lower, upper = values.min(dim=0).values, values.max(dim=0).values
         x = lower + share * (upper - lower)
         arrays = (a.double().cpu().numpy() for a in (x, layer.edges(x), reached.std(dim=0)))
         layers.append(Edges(*arrays))
-        values = reached.sum(dim=1)
+        values = layer(values)
         if len(layers) <= len(model.nodes):
             values = model.nodes[len(layers) - 1].values(values)
     return layers

@@ -5,6 +5,7 @@ import torch
 
 from kanpde import KAN, MLP, InputError
 from kanpde.jet import LAPLACIAN, JetSpace
+from kanpde.models.splinemlp import SplineMLP
 
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
 
@@ -42,6 +43,23 @@ def test_edge_functions_are_the_layer():
     layer = network.layers[0]
     x = network.inputs(points())
     assert torch.allclose(layer.edges(x).sum(1), layer(x), atol=1e-13)
+
+
+def test_a_splinemlp_is_a_sum_of_functions_of_one_direction_each():
+    network = SplineMLP([5], degree=4, grid=3)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    x = points()
+    y = network.layers[0](network.inputs(x))
+    assert torch.allclose(y, network.inputs(x) @ network.layers[0].weight[:-1], atol=1e-14)
+    assert torch.allclose(network.layers[1].edges(y).sum(1), network(x), atol=1e-13)
+    assert count(network) == 3 * 5 + (3 + 4 + 1) * 5
+    before = network(x)
+    network.refine(6)
+    assert network.grid == 6 and network.size_at(12) == count(network) + 6 * 5
+    assert torch.allclose(network(x), before, atol=1e-11)
+    network.update_grid(x, 6)
+    assert bool((network.layers[1].basis.breakpoints[:, 0] < y.min(0).values).all())
+    with pytest.raises(InputError, match="one hidden layer"):
+        SplineMLP([4, 4])
 
 
 def test_products_multiply_sums_of_edges():

@@ -22,6 +22,7 @@ from kanpde import (
     periodic,
     robin,
 )
+from kanpde.models.splinemlp import SplineMLP
 from kanpde.objective import Objective
 from kanpde.weights import automatic_weights
 
@@ -76,6 +77,7 @@ MODELS = {
     "kan": KAN([3], degree=4, grid=3),
     "kan-deep": KAN([2, 3], degree=3, grid=2),
     "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
+    "splinemlp": SplineMLP([3], degree=3, grid=2),
     "mlp": MLP([4, 3]),
     "mlp-sine": MLP([4], activation="sine"),
 }

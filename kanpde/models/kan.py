@@ -47,6 +47,10 @@ class KANLayer(Layer):
         """The weight by edge: basis coefficients, then the silu's."""
         return self.weight.view(-1, self.basis.size + 1, self.weight.shape[1])
 
+    @property
+    def active(self) -> int:
+        return len(self.basis.knots) * (self.basis.local + 1)
+
     def forward(self, x: Tensor) -> Tensor:
         return self._plain_features(x).flatten(1) @ self.weight
 
@@ -150,8 +154,8 @@ class KANNetwork(Network):
 
     def size_at(self, grid: int) -> int:
         """How many parameters the network has on that grid."""
-        return sum(layer.weight.numel() + (grid - layer.basis.cells) * layer.coefficients[:, 0].numel()
-                   for layer in self.kan_layers)  # fmt: skip
+        more = sum((grid - layer.basis.cells) * layer.coefficients[:, 0].numel() for layer in self.kan_layers)
+        return more + sum(p.numel() for p in self.parameters())
 
     def refine(self, grid: int) -> None:
         """Gives every layer ``grid`` cells per input."""
@@ -173,12 +177,13 @@ class KANNetwork(Network):
         other arguments are those of `KANLayer.update_grid`.
         """
         grid = grid or self.grid
-        first, *rest = self.kan_layers
-        first.refine(grid)
-        y = first(self.inputs(x))
-        for nodes, layer in zip(self.nodes, rest, strict=True):
-            y = nodes.values(y)
-            layer.update_grid(y, grid, uniform_share, min_gap, margin)
+        y = self.inputs(x)
+        for i, layer in enumerate(self.layers):
+            y = self.nodes[i - 1].values(y) if i else y
+            if isinstance(layer, KANLayer) and i:
+                layer.update_grid(y, grid, uniform_share, min_gap, margin)
+            elif isinstance(layer, KANLayer):
+                layer.refine(grid)
             y = layer(y)
 
 
@@ -238,15 +243,18 @@ class KAN:
         inputs = Inputs(ranges, periodic, device, dtype)
         nodes = self._nodes()
         ends = [Nodes(inputs.size), *nodes, Nodes(outputs)]
-        family = families(kanpde.bases, Basis)[self.basis]
         layers = []
         for i, (before, after) in enumerate(pairwise(ends)):
             half = torch.full((before.inputs,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
-            basis = family.over(-half, half, self.grid, self.degree)
-            weight = self._start(basis, before.inputs, after.outputs, generator)
-            weight[:, after.sums :] *= self.gain ** (1 / after.arity - 1)  # so that products have that deviation too
-            layers.append(KANLayer(basis, weight))
+            layers.append(self.layer(half, after.outputs, generator))
+            with torch.no_grad():  # so that products have the same deviation as sums
+                layers[-1].weight[:, after.sums :] *= self.gain ** (1 / after.arity - 1)
         return KANNetwork(inputs, layers, nodes)
+
+    def layer(self, half: Float[Tensor, " d_in"], outputs: int, generator: torch.Generator | None) -> KANLayer:
+        """One layer at its start, with grids on [-half, half]."""
+        basis = families(kanpde.bases, Basis)[self.basis].over(-half, half, self.grid, self.degree)
+        return KANLayer(basis, self._start(basis, len(half), outputs, generator))
 
     def _nodes(self) -> list[Nodes]:
         """What stands between the layers."""

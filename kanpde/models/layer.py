@@ -78,9 +78,18 @@ class Layer(nn.Module, ABC):
 
     weight: nn.Parameter
 
+    @property
+    def active(self) -> int:
+        """How many of the features are not zero at a point."""
+        return self.weight.shape[0]
+
     @abstractmethod
     def forward(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_out"]:
         """The layer in plain torch operations, which autograd differentiates to any order (the reference)."""
+
+    @abstractmethod
+    def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
+        """What each input at its own column of x gives to each output; constants of an output are left out."""
 
     @abstractmethod
     def features(

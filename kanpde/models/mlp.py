@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import sqrt
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from kanpde.errors import InputError, suggest
@@ -31,6 +32,10 @@ class MLPLayer(Layer):
 
     def _hidden(self, data: Tensor, space: JetSpace) -> Tensor:
         return data if self.activation is None else compose(TABLES[TABLE_NAMES[self.activation]], data, space)
+
+    def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
+        """σ(x_i) w_iq for every pair of an input and an output."""
+        return (x if self.activation is None else ACTIVATIONS[self.activation](x))[:, :, None] * self.weight[:-1]
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
         one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)

@@ -1,0 +1,158 @@
+"""The arms of a comparison: what each one changes, and sizes that make them equal in what is to be equal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from kanpde.errors import InputError
+from kanpde.models.kan import KANNetwork
+from kanpde.models.layer import Network
+from kanpde.objective import site_of
+from kanpde.phases import Phase
+from kanpde.run import Job, prepare
+
+WIDEST = 400
+MATCHES = ("params", "flops", "time")
+Compose = Callable[[Sequence[str]], Mapping[str, Any]]  # options as typed -> config
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison.
+
+    Attributes:
+        name: of its folder and in the report.
+        overrides: all its options but the seed, as typed on the command line.
+        hidden: widths of its hidden layers.
+        parameters: of its network on the finest grid.
+        flops: estimated floating-point operations of one step there, see `step_flops`.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    hidden: tuple[Any, ...]
+    parameters: int
+    flops: float
+
+
+def make_arms(
+    chosen: Mapping[str, Sequence[str]], typed: Sequence[str], match: str, compose: Compose
+) -> tuple[list[Arm], list[Job]]:
+    """The arms with the sizes that match the first one's, and what each of them would run.
+
+    Args:
+        chosen: by name, the options that an arm adds to those that were typed. An arm that chooses another model leaves
+            out what was typed for the model.
+        typed: options for all arms.
+        match: "params", equal numbers of parameters on the finest grid; "flops", equal operations a step; "time", as
+            "params", and every run goes on with its last phase until its time limit. An arm that says
+            ``model.hidden=...`` by itself keeps it.
+        compose: makes a config of options.
+
+    Raises:
+        InputError: an arm cannot be made, or cannot be matched.
+    """
+    if len(chosen) < 2:
+        raise InputError(f"A comparison needs two arms at least, got {len(chosen)}. Write "
+                         "'study.arms={kan:[],mlp:[model=mlp]}'.")  # fmt: skip
+    arms: list[Arm] = []
+    jobs: list[Job] = []
+    measure: Callable[[Job], float] = step_flops if match == "flops" else _parameters
+    for name, own in chosen.items():
+        overrides = [*_without_model(typed, own), *own]
+        job = prepare(compose(overrides))
+        if arms and not any(o.startswith("model.hidden=") for o in own):
+            hidden = _matched(name, job, measure(jobs[0]), measure)
+            overrides.append(f"model.hidden={_listed(hidden)}")
+            job = replace(job, model=replace(job.model, hidden=hidden))
+        if match == "time":
+            overrides += _until_the_limit(name, job)
+        arms.append(Arm(name, tuple(overrides), tuple(job.model.hidden), _parameters(job), step_flops(job)))
+        jobs.append(job)
+    return arms, jobs
+
+
+def _without_model(typed: Sequence[str], own: Sequence[str]) -> list[str]:
+    if not any(o.startswith("model=") for o in own):
+        return list(typed)
+    return [o for o in typed if not o.lstrip("+~").startswith(("model=", "model."))]
+
+
+def _listed(hidden: Sequence[Any]) -> str:
+    return "[" + ",".join(str(w) if isinstance(w, int) else _listed(w) for w in hidden) + "]"
+
+
+def _until_the_limit(name: str, job: Job) -> list[str]:
+    if job.settings.get("time_limit") is None:
+        raise InputError(f"match=time needs the seconds that every run gets, and {name} has no limit. "
+                         "Write time_limit=60.")  # fmt: skip
+    last = f"schedule.phases.{len(job.schedule.phases) - 1}"
+    return [f"{last}.steps=1000000", f"++{last}.window=0"]
+
+
+def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]) -> tuple[int, ...]:
+    """Equal widths, as many as the arm's model has by default, with which it measures nearest to ``wanted``."""
+    hidden = getattr(job.model, "hidden", None)
+    if not hidden or not all(isinstance(width, int) for width in hidden):
+        raise InputError(f"{name}: {job.model} has no widths that can be matched. Say them: "
+                         f"study.arms.{name}=[...,'model.hidden=[8]'].")  # fmt: skip
+
+    def size(width: int) -> float:
+        return measure(replace(job, model=replace(job.model, hidden=(width,) * len(hidden))))
+
+    low, high = 1, 2
+    while high < WIDEST and size(high) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) < wanted else (low, middle)
+    return (min((low, high), key=lambda width: abs(size(width) - wanted)),) * len(hidden)
+
+
+# sizes and costs -----------------------------------------------------------------------------------------------------
+def finest(job: Job) -> tuple[Network, int]:
+    """The network that a job trains, as it is made, and the grid of its last phase (0 without grids)."""
+    domain = job.problem.domain
+    network = job.model(domain.ranges, len(job.problem.unknowns), periodic=domain.periodic,
+                        generator=torch.Generator().manual_seed(0))  # fmt: skip
+    grid = network.grid if isinstance(network, KANNetwork) else 0
+    for phase in job.schedule.phases if grid else ():
+        grid = phase.next_grid(grid)
+    return network, grid
+
+
+def _parameters(job: Job) -> int:
+    network, grid = finest(job)
+    return network.size_at(grid) if isinstance(network, KANNetwork) else sum(p.numel() for p in network.parameters())
+
+
+def step_flops(job: Job) -> float:
+    r"""Estimated floating-point operations of one step of the last phase, on its finest grid.
+
+    A jet of C components through layers ``features(x) @ weight`` costs $2 C \sum_l F_l d_l$ a point, where d_l sums are
+    made of F_l features, and its gradient twice as much. Levenberg-Marquardt adds $J^T J$, P² operations a point for
+    P parameters (it is symmetric), and a Cholesky factor of P³ / 3. Of splines only the degree + 1 functions that are
+    not zero count in the jets. Functions of one number (splines, tanh) are left out.
+    """
+    network, grid = finest(job)
+    parameters = _parameters(job)
+    phase = job.schedule.phases[-1]
+    sampling = phase.sampling or job.sampling
+    total = 0.0
+    for name, condition in job.problem.trained.items():
+        points = sampling.size(condition.region, parameters, grid)
+        sample = condition.region.sample("sobol", 2)
+        components = len(site_of(job.problem, name, condition, sample).space.keys)
+        total += points * (6 * components * _active(network) + _of_system(phase, parameters))
+    return total + (parameters**3 / 3 if _of_system(phase, parameters) else 0.0)
+
+
+def _active(network: Network) -> int:
+    """Products of a feature that is not zero everywhere near a point with a weight, over all layers."""
+    return sum(layer.active * layer.weight.shape[1] for layer in network.layers)
+
+
+def _of_system(phase: Phase, parameters: int) -> float:
+    return float(parameters**2) if getattr(phase.optimizer, "needs_jacobian", False) else 0.0
