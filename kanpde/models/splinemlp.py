@@ -1,4 +1,4 @@
-r"""Multilayer perceptrons of one hidden layer with learned splines as activations, $\sum_j \varphi_j(w_j \cdot x + b_j)$."""
+r"""Multilayer perceptrons of one hidden layer whose activations are learned splines, $\sum_j \varphi_j(w_j \cdot x)$."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
