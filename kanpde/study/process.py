@@ -136,8 +136,8 @@ class Attempt:
                  command: Sequence[str] = COMMAND):  # fmt: skip
         self.folder, self.journal, self.timeout = folder, journal, timeout
         clear(folder)
-        words = [*command, *overrides, f"hydra.run.dir={folder}"]
-        _write(journal, begun=_now(), overrides=list(overrides), command=shlex.join(words))
+        words = [*command, *overrides, f"hydra.run.dir={_quoted(folder)}"]
+        note_begin(journal, overrides, words)
         self.errors = TemporaryFile()  # noqa: SIM115 (until `_close`)
         environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}  # messages, not tracebacks
         self.began = monotonic()
@@ -197,10 +197,17 @@ class Attempt:
             failure = f"ended by {signal.Signals(-code).name}"
         elif code == CTRL_C:
             failure = "ended by Ctrl-C"
-        seconds = round(monotonic() - self.began, 3)
-        _write(self.journal, ended=_now(), code=code, seconds=seconds, reason=essence(failure) if failure else "")
+        note_end(self.journal, monotonic() - self.began, failure, code)
         self.errors.close()
         self.journal.close()
+
+
+def _quoted(folder: Path) -> str:
+    """For Hydra, to which commas, spaces and the like in a value mean something."""
+    plain = str(folder)
+    if re.fullmatch(r"[\w./:~-]+", plain):
+        return plain
+    return "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _essential(said: str) -> str:
@@ -214,6 +221,16 @@ def _essential(said: str) -> str:
 # journal -------------------------------------------------------------------------------------------------------------
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def note_begin(journal: IO[bytes], overrides: Sequence[str], words: Sequence[str]) -> None:
+    """Writes down that a run begins."""
+    _write(journal, begun=_now(), overrides=list(overrides), command=shlex.join(words))
+
+
+def note_end(journal: IO[bytes], seconds: float, reason: str = "", code: int | None = None) -> None:
+    """Writes down that it has ended."""
+    _write(journal, ended=_now(), code=code, seconds=round(seconds, 3), reason=essence(reason) if reason else "")
 
 
 def _write(journal: IO[bytes], **event: Any) -> None:
