@@ -292,5 +292,6 @@ def test_the_journal_says_when_and_how(tmp_path):
     one = ledger(tmp_path, "bug")
     do(one)
     lines = (one.folder(one.runs[0]) / JOURNAL).read_text().split("\n")
-    begin, end = (json.loads(line) for line in lines if line)
-    assert begin["overrides"] == ["bug"] and "hydra.run.dir=" in begin["command"] and end["code"] == 1
+    begin, process, end = (json.loads(line) for line in lines if line)
+    assert begin["overrides"] == ["bug"] and "hydra.run.dir=" in begin["command"]
+    assert process["pid"] > 1 and end["code"] == 1

@@ -150,6 +150,7 @@ class Attempt:
             pass_fds=[journal.fileno()],  # the lock lives as long as the process, even where we do not
             start_new_session=True,  # Ctrl-C in the terminal is for us
         )
+        _write(journal, pid=self.process.pid)
 
     def ended(self) -> bool:
         """Whether the process is gone; what became of it is then on disk, and the lock is free."""
