@@ -37,6 +37,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 SEE_HELP = "`python -m kanpde --help` lists what there is."
 REFUSED = "refused"  # key in the config of a sweep's run that could not be composed: why
 SWEEP_OPTIONS = ("isolate", "retry_failed")  # for `_sweep`; a run never sees them
+SPACE = "+study/space@hydra.sweeper.params="
 EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "ray": ("hydra_ray_launcher", "ray"),
@@ -120,7 +121,8 @@ def _attempt(config: DictConfig, folder: Path, log: TextIO) -> None:
 
 def _typed() -> list[str]:
     """The options as typed, ${...} and all."""
-    return [str(o) for o in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()]
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()
+    return [str(o) for o in overrides if not str(o).startswith(SPACE)]
 
 
 # several runs --------------------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
     sweep = _Sweep(total, swept, tuple(f for f in flags if f not in ("-m", "--multirun")))
     code = 0
     try:
-        where = [f"hydra.sweep.dir={folder}"]
+        where = [*_search_space(parsed), f"hydra.sweep.dir={folder}"]
         if chosen and any(folder.rglob(LOG)):
             _refuse_other_runs(flags, parsed)
         _through_hydra(lambda config: _one_of_many(config, sweep), [*flags, *overrides, *where])
@@ -163,6 +165,7 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
         discard(folder)
         return code
     from kanpde.study import summarise
+    from kanpde.study.sweep import report_tuning
 
     print()
     summarise(folder)
@@ -172,6 +175,8 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
     if code:
         print(f"Cut short. The same command does what is missing with hydra.sweep.dir={folder}"
               + " isolate=true, which lets a run be killed without harm to the others" * (code == 1))  # fmt: skip
+    if best := report_tuning(folder):
+        print(best)
     print(f"Results: {folder}")
     return code or int(bool(failed))
 
@@ -187,6 +192,16 @@ def _need_extras(parsed: list[Override]) -> None:
             if found is None:
                 raise InputError(f"{o.input_line} needs packages that are not installed. "
                                  f"Write: pip install 'kanpde[{extra}]'")  # fmt: skip
+
+
+def _search_space(parsed: list[Override]) -> list[str]:
+    """For +study=tune, the options of the model that is tuned; Hydra cannot choose one file by another choice."""
+    if not any(o.key_or_group == "study" and o.value() == "tune" for o in parsed):
+        return []
+    chosen = [o for o in parsed if o.key_or_group == "model"]
+    if any(o.is_sweep_override() for o in chosen):
+        raise InputError(f"{chosen[-1].input_line} asks to tune several models. Tune one at a time: model=kan.")
+    return [f"{SPACE}{chosen[-1].value() if chosen else 'kan'}"]
 
 
 def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
@@ -220,16 +235,16 @@ def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
     from kanpde.study.sweep import carry_out, fresh_loss
 
     job = HydraConfig.get()
-    choice = [o for o in _typed() if o.partition("=")[0].lstrip("+") in sweep.swept]
     is_tuned = "optuna" in str(job.sweeper.get("_target_"))
     total = job.sweeper.n_trials if is_tuned else sweep.total
-    title = f"Run {job.job.num + 1} of {total}: {' '.join(_typed() if is_tuned else choice)}"
-    folder = Path(job.runtime.output_dir)
+    swept = {*sweep.swept, *(job.sweeper.params or ())} if is_tuned else sweep.swept
+    choice = [o for o in _typed() if o.partition("=")[0].lstrip("+") in swept]
+    title = f"Run {job.job.num + 1} of {total}: {' '.join(choice)}"
     try:
         carry_out(_task(config, sweep, title), partial(_attempt, config))
     except InputError as error:
         raise _Refused(error) from error
-    return fresh_loss(folder) if is_tuned else None
+    return fresh_loss(Path(job.runtime.output_dir)) if is_tuned else None
 
 
 def _task(config: DictConfig, sweep: _Sweep, title: str):

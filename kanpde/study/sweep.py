@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, redirect_stdout
@@ -19,6 +22,7 @@ from kanpde.study.process import (
     COMMAND,
     FAILING,
     FINISHED,
+    JOURNAL,
     Attempt,
     Status,
     hold,
@@ -28,6 +32,7 @@ from kanpde.study.process import (
     whole_result,
 )
 
+TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
 SHOWN = 3  # differences that a message names
 POLL = 0.05  # seconds between looks at a process
 
@@ -129,8 +134,37 @@ def fresh_loss(folder: Path) -> float:
 
     if not whole_result(folder) or (folder / FAILED).exists():
         return inf
-    loss = read_record(folder)["settings"]["fresh"]
+    loss = read_record(folder)["settings"].get("fresh", inf)
     return log10(loss) if 0 < loss < inf else inf
+
+
+def report_tuning(folder: Path) -> str:
+    """Writes ``trials.csv``, a line a trial, below a sweep that tuned; returns the best options as a command.
+
+    Returns:
+        "" where the sweep was of another kind, or came to no end.
+    """
+    import yaml
+
+    if not (folder / TUNED).is_file():
+        return ""
+    best = yaml.safe_load((folder / TUNED).read_text(encoding="utf-8"))
+    places = sorted((path.parent for path in folder.glob(f"*/{JOURNAL}")), key=lambda p: (len(p.name), p.name))
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("run", "state", "log10_fresh_loss", "seconds", "reason", "options"))
+    options: dict[str, list[str]] = {}
+    for place in places:
+        found = status(place)
+        options[place.name] = [o for o in found.overrides or () if not re.match(r"\+?study=", o)]
+        writer.writerow((place.name, found.state, fresh_loss(place), found.seconds, found.reason,
+                         shlex.join(options[place.name])))  # fmt: skip
+    replace_text(folder / "trials.csv", text.getvalue())
+    if not isfinite(best["best_value"]):
+        return f"None of {len(places)} trials came to a result."
+    winner = min(places, key=fresh_loss)
+    return (f"Best of {len(places)} trials, log10 of the loss on fresh points {fresh_loss(winner):.2f}:\n"
+            f"python -m kanpde {shlex.join(options[winner.name])}")  # fmt: skip
 
 
 def done_before(folder: Path, config: str, retry_failed: bool = False) -> Status | None:
