@@ -4,7 +4,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from traceback import format_exc, print_exc
@@ -32,6 +36,14 @@ from kanpde.folders import FAILED, LOG, claim, discard, new_folder, packaged, un
 FULL_ERROR = "HYDRA_FULL_ERROR"
 SEE_HELP = "`python -m kanpde --help` lists what there is."
 REFUSED = "refused"  # key in the config of a sweep's run that could not be composed: why
+SWEEP_OPTIONS = ("isolate", "retry_failed")  # for `_sweep`; a run never sees them
+SPACE = "+study/space@hydra.sweeper.params="
+EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
+    "joblib": ("hydra_joblib_launcher", "joblib"),
+    "ray": ("hydra_ray_launcher", "ray"),
+    **dict.fromkeys(("slurm", "submitit_slurm", "submitit_local"), ("hydra_submitit_launcher", "slurm")),
+    **dict.fromkeys(("optuna", "tune"), ("hydra_optuna_sweeper", "tune")),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +77,9 @@ def _command(arguments: list[str]) -> int:
 
     def task(config: DictConfig) -> None:
         try:
+            for name, value in zip(SWEEP_OPTIONS, _take_out(config), strict=True):
+                if value:
+                    raise InputError(f"{name} is for several runs. Write -m before it, or leave it out.")
             folder, log = claim(Path(HydraConfig.get().runtime.output_dir))
             try:
                 _attempt(config, folder, log)
@@ -106,58 +121,173 @@ def _attempt(config: DictConfig, folder: Path, log: TextIO) -> None:
 
 def _typed() -> list[str]:
     """The options as typed, ${...} and all."""
-    return [str(o) for o in OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()]
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()
+    return [str(o) for o in overrides if not str(o).startswith(SPACE)]
 
 
 # several runs --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Sweep:
+    """What every run of a sweep knows of it; it is sent to the processes of launchers."""
+
+    total: int
+    swept: frozenset[str]
+    flags: tuple[str, ...]
+
+
 def _sweep(flags: list[str], overrides: list[str]) -> int:
     """Every combination; one that fails leaves a message in its folder and the others go on."""
     parsed = OverridesParser.create().parse_overrides(overrides)
+    _need_extras(parsed)
     total = prod(len(list(o.sweep_string_iterator())) for o in parsed if o.is_discrete_sweep())
     chosen = [Path(str(o.value())) for o in parsed if o.key_or_group == "hydra.sweep.dir"]
     now = datetime.now()
     folder = chosen[-1] if chosen else new_folder(Path("outputs", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S}-sweep"))
-    swept = {o.key_or_group for o in parsed if o.is_sweep_override()}
+    swept = frozenset(o.key_or_group for o in parsed if o.is_sweep_override())
+    sweep = _Sweep(total, swept, tuple(f for f in flags if f not in ("-m", "--multirun")))
     code = 0
     try:
-        where = [f"hydra.sweep.dir={folder}"]
-        _through_hydra(lambda config: _one_of_many(config, total, swept), [*flags, *overrides, *where])
+        where = [*_search_space(parsed), f"hydra.sweep.dir={folder}"]
+        if chosen and any(folder.rglob(LOG)):
+            _refuse_other_runs(flags, parsed)
+        _through_hydra(lambda config: _one_of_many(config, sweep), [*flags, *overrides, *where])
     except KeyboardInterrupt:
         code = 130
-    except BaseException:
-        discard(folder)
-        raise
+    except _Refused as error:
+        raise error.args[0] from error
+    except Exception as error:
+        if isinstance(error, (InputError, HydraException)) or not any(folder.rglob(LOG)):
+            discard(folder)
+            raise
+        code = 1  # a launcher's own trouble, such as a worker that was killed; what there is, is kept
+        print(f"\nThe sweep broke off: {type(error).__name__}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
     if not any(folder.rglob(LOG)):  # ended before the first run began
+        discard(folder)
         return code
     from kanpde.study import summarise
+    from kanpde.study.sweep import report_tuning
 
     print()
     summarise(folder)
     failed = sorted(folder.rglob(FAILED))
     if failed:
         print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
+    if code:
+        print(f"Cut short. The same command does what is missing with hydra.sweep.dir={folder}"
+              + " isolate=true, which lets a run be killed without harm to the others" * (code == 1))  # fmt: skip
+    if best := report_tuning(folder):
+        print(best)
     print(f"Results: {folder}")
     return code or int(bool(failed))
 
 
-def _one_of_many(config: DictConfig, total: int, swept: set[str]) -> None:
+def _need_extras(parsed: list[Override]) -> None:
+    for o in parsed:
+        plugin, extra = EXTRAS.get(str(o.value()), ("", ""))
+        if plugin and o.key_or_group in ("hydra/launcher", "hydra/sweeper", "study"):
+            try:
+                found = find_spec(f"hydra_plugins.{plugin}")
+            except ModuleNotFoundError:
+                found = None
+            if found is None:
+                raise InputError(f"{o.input_line} needs packages that are not installed. "
+                                 f"Write: pip install 'kanpde[{extra}]'")  # fmt: skip
+
+
+def _search_space(parsed: list[Override]) -> list[str]:
+    """For +study=tune, the options of the model that is tuned; Hydra cannot choose one file by another choice."""
+    if not any(o.key_or_group == "study" and o.value() == "tune" for o in parsed):
+        return []
+    chosen = [o for o in parsed if o.key_or_group == "model"]
+    if any(o.is_sweep_override() for o in chosen):
+        raise InputError(f"{chosen[-1].input_line} asks to tune several models. Tune one at a time: model=kan.")
+    return [f"{SPACE}{chosen[-1].value() if chosen else 'kan'}"]
+
+
+def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
+    """Compares all that would be run with what is there, before the first run begins."""
+    from kanpde.study.sweep import refuse_another
+
+    if any(o.key_or_group in ("hydra/sweeper", "study") for o in parsed):
+        return  # its runs are not known before; each is compared when it is its turn
+    errors: list[InputError] = []
+    folders: list[Path] = []
+
+    def compare(config: DictConfig) -> None:
+        folders.append(Path(HydraConfig.get().runtime.output_dir))
+        try:
+            _take_out(config)
+            refuse_another(folders[-1], _as_text(config))
+        except InputError as error:
+            errors.append(error)
+
+    here = [o.input_line for o in parsed if not re.match(r"hydra[./]launcher\b", o.key_or_group)]
+    _through_hydra(compare, [*flags, *filter(None, here)])
+    if errors:
+        for each in folders:
+            with suppress(OSError):  # Hydra made those that were not there
+                each.rmdir()
+        raise errors[0]
+
+
+def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
+    """A run of a sweep, in the process of the command or in one of a launcher's."""
+    from kanpde.study.sweep import carry_out, fresh_loss
+
     job = HydraConfig.get()
+    is_tuned = "optuna" in str(job.sweeper.get("_target_"))
+    total = job.sweeper.n_trials if is_tuned else sweep.total
+    swept = {*sweep.swept, *(job.sweeper.params or ())} if is_tuned else sweep.swept
     choice = [o for o in _typed() if o.partition("=")[0].lstrip("+") in swept]
-    print(f"\nRun {job.job.num + 1} of {total}: {' '.join(choice)}", flush=True)
-    folder, log = claim(Path(job.runtime.output_dir))
+    title = f"Run {job.job.num + 1} of {total}: {' '.join(choice)}"
     try:
-        _attempt(config, folder, log)
-    except KeyboardInterrupt:
-        discard(folder)
-        raise
-    except Exception as error:
-        message = str(error) if isinstance(error, InputError) else format_exc()
-        (folder / FAILED).write_text(f"{message}\n", encoding="utf-8")
-        print(f"Failed: {message}", file=sys.stderr, flush=True)
+        carry_out(_task(config, sweep, title), partial(_attempt, config))
+    except InputError as error:
+        raise _Refused(error) from error
+    return fresh_loss(Path(job.runtime.output_dir)) if is_tuned else None
+
+
+def _task(config: DictConfig, sweep: _Sweep, title: str):
+    from kanpde.study.sweep import Task
+
+    job = HydraConfig.get()
+    isolate, retry_failed = _take_out(config)
+    of_hydra = [str(o) for o in job.overrides.hydra if str(o).startswith("hydra.searchpath")]
+    typed = [o for o in _typed() if o.partition("=")[0] not in SWEEP_OPTIONS]
+    return Task(
+        folder=Path(job.runtime.output_dir),
+        title=title,
+        config=_as_text(config),
+        overrides=(*sweep.flags, *typed, *of_hydra),
+        isolate=isolate,
+        retry_failed=retry_failed,
+        alone="BasicLauncher" in str(job.launcher.get("_target_")),
+    )
+
+
+def _take_out(config: DictConfig) -> list[bool]:
+    """Removes `SWEEP_OPTIONS` from the config and returns them."""
+    with open_dict(config):
+        asked = [config.pop(name, False) for name in SWEEP_OPTIONS]
+    for name, value in zip(SWEEP_OPTIONS, asked, strict=True):
+        if not isinstance(value, bool):
+            raise InputError(f"{name} must be true or false, got {value}. Write {name}=true.")
+    return asked
+
+
+def _as_text(config: DictConfig) -> str:
+    try:
+        return OmegaConf.to_yaml(config, resolve=True)
+    except OmegaConfBaseException:
+        return ""  # `_attempt` says why
+
+
+class _Refused(BaseException):
+    """Ends a sweep whose folder has other runs; Hydra would go on with the next run after an Exception."""
 
 
 # Hydra ---------------------------------------------------------------------------------------------------------------
-def _through_hydra(task: Callable[[DictConfig], None], arguments: list[str]) -> None:
+def _through_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
     """Has Hydra call ``task`` with the config, or several times with several; its errors become ours."""
     Plugins.instance().register(_OwnFolder)
     # no plugin can change how a config is loaded
@@ -238,10 +368,14 @@ def _in_words(error: Exception) -> str:
 
         own = Path("conf/config.yaml").is_file() and Path("conf").resolve() != packaged("conf").resolve()
         hint = " This folder has a conf/config.yaml, which is read instead of the packaged one." if own else ""
-        return f'Unknown option "{unknown[1]}". {suggest(unknown[1].partition(".")[0], OPTIONS)}{hint}'
+        return (
+            f'Unknown option "{unknown[1]}". {suggest(unknown[1].partition(".")[0], (*OPTIONS, *SWEEP_OPTIONS))}{hint}'
+        )
     cause = str(error.__cause__).split("\n")[0] if error.__cause__ else ""
     return f"{first.rstrip('.')}{': ' if cause else ''}{cause}. {SEE_HELP}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from kanpde.__main__ import main as command  # by the name under which a launcher's processes find it too
+
+    sys.exit(command())

@@ -1,5 +1,6 @@
 """Where things are: what the package brings with it, and the folders of runs."""
 
+import os
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -65,6 +66,32 @@ def discard(folder: Path) -> None:
             if parent == Path.cwd() or not parent.is_relative_to(Path.cwd()):
                 break
             parent.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Removes what an earlier run wrote into the folder, and nothing else."""
+    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png"):
+        for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, content: str) -> None:
+    """Writes the file, whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(part, "w", encoding="utf-8", newline="") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def essence(message: str) -> str:
+    """A message in one line; of a traceback the last line, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"
 
 
 def unwritable(error: OSError) -> InputError:

@@ -122,8 +122,26 @@ def read_file(path: Path) -> dict[str, Any]:
                 "state": {key: np.asarray(root[group][key]) for group in ("weights", "grids") for key in root[group]},
             }
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} is damaged, or was not written by kanpde ({error}). Restore it from a copy, or solve "
-                         "again.") from None  # fmt: skip
+        raise _damaged(path, error) from None
+
+
+def read_reason(path: Path) -> str:
+    """Why the run ended, without reading the rest of its result.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            root: Any = file["kanpde"]
+            return _texts(root["reason"])[0]
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged, or was not written by kanpde ({error}). Restore it from a copy, or solve "
+                      "again.")  # fmt: skip
 
 
 def _texts(dataset: Any) -> list[str]:

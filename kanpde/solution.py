@@ -27,7 +27,8 @@ class Solution:
         errors: per unknown, relative L2, H1 and max errors on points apart from the training points; empty without
             ``exact``.
         coefficients: of an inverse problem, as found.
-        settings: what made the run: seed, device, dtype, threads, derivatives, weights and points of the last phase.
+        settings: what made the run: seed, device, dtype, threads, derivatives, weights and points of the last phase;
+            ``fresh`` is the loss with these weights on random points that trained and chose nothing.
     """
 
     problem: Problem

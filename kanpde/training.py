@@ -49,6 +49,7 @@ class Training:
         self.levels: list[dict[str, Any]] = []
         self.used: dict[str, Any] = {}
         self.model: nn.Module
+        self.phase: Phase  # the last one entered
         self.coefficients: nn.Parameter | None = None
         self.ended: str | None = None  # why the run ended before its last phase was through
 
@@ -98,6 +99,7 @@ class Training:
                 if self.ended is not None:
                     break
                 self._next_phase(phase, number, len(phases))
+            self._note_fresh()
         except KeyboardInterrupt:  # between steps `_train_phase` sees to it; here it came between phases
             self.ended = "interrupted"
 
@@ -150,19 +152,24 @@ class Training:
         """A loss that is nothing but rounding beside the first one."""
         return (ROUNDING * torch.finfo(self.dtype).eps) ** 2 * self.history[0]["loss"] if self.history else 0.0
 
-    def _fresh_points(self, phase: Phase) -> dict[str, Points]:
+    def _fresh_points(self, phase: Phase, seed: int | None = None) -> dict[str, Points]:
         """Random points that were not trained on."""
         sampling = phase.sampling or self.sampling
-        return self._points(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator())
+        return self._points(Sampling("uniform", sampling.interior, sampling.boundary), self._new_generator(seed))
+
+    def _note_fresh(self) -> None:
+        """Sets down the loss of what was reached, on points that neither trained nor chose anything."""
+        objective = self._objective(self._fresh_points(self.phase, self.seed + 1), self.used["weights"])
+        self.used["fresh"] = sum(_values(objective).values())
 
     def _fresh_loss(self, objective: Objective, points: Mapping[str, Points]) -> float:
         """The loss of the present network at other points, with the weights of training."""
         loss = sum(_values(self._objective(points, objective.weights)).values())
         return loss if isfinite(loss) else inf
 
-    def _new_generator(self) -> torch.Generator:
+    def _new_generator(self, seed: int | None = None) -> torch.Generator:
         """For what must not disturb the run's own random numbers."""
-        return torch.Generator(self.device).manual_seed(self.seed)
+        return torch.Generator(self.device).manual_seed(self.seed if seed is None else seed)
 
     def _enter(self, phase: Phase, weights: Mapping[str, float] | None = None) -> Objective:
         """Refines the grid, moves knots, draws points and sets the weights for a phase."""
@@ -170,6 +177,7 @@ class Training:
             self._regrid(self.model, phase)
         elif (phase.grid or phase.refine) and not self.used:
             self.log(f"{type(self.factory).__name__} has no grid; the schedule's grids leave its size as it is")
+        self.phase = phase
         sampling = phase.sampling or self.sampling
         objective = self._objective(self._points(sampling, self.generator))
         for name, weight in (weights or automatic_weights(objective)).items():
