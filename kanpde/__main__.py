@@ -71,6 +71,9 @@ def _command(arguments: list[str]) -> int:
     parser.error = _refuse_flag
     known = parser.parse_intermixed_args(arguments)
     flags = [a for a in arguments if a not in known.overrides]  # Hydra takes them before or after all options only
+    studies = _studies(known.overrides)
+    if studies and not known.cfg:
+        return max(_study(overrides) for overrides in studies)
     if known.multirun or "hydra.mode=MULTIRUN" in known.overrides:
         return _sweep(flags, known.overrides)
     errors: list[Exception] = []
@@ -123,6 +126,40 @@ def _typed() -> list[str]:
     """The options as typed, ${...} and all."""
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()
     return [str(o) for o in overrides if not str(o).startswith(SPACE)]
+
+
+# comparisons ---------------------------------------------------------------------------------------------------------
+def _studies(overrides: list[str]) -> list[list[str]]:
+    """For +study=..., the options of a comparison for every problem; none where no comparison is asked for."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if not any(o.key_or_group == "study" and o.value() != "tune" for o in parsed):
+        return []
+    several = [o for o in parsed if o.is_sweep_override()]
+    if other := [o for o in several if o.key_or_group != "problem"]:
+        raise InputError(f"{other[0].input_line} asks for several runs, but a study has runs of its own. Write it as arms: "
+                         "'study.arms={a:[model.degree=5],b:[model.degree=7]}'.")  # fmt: skip
+    plain = [str(o.input_line) for o in parsed if o not in several]
+    problems = [f"problem={value}" for o in several for value in o.sweep_string_iterator()]
+    return [[*plain, problem] for problem in problems] or [plain]
+
+
+def _study(overrides: list[str]) -> int:
+    """One comparison."""
+    config = _compose(overrides)
+    from kanpde.study.comparison import compare
+
+    own = [o for o in overrides if not re.match(r"[+~]*study\b", o)]
+    return compare(config["study"], own, _compose, partial(print, flush=True))
+
+
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """The config of these options, plain."""
+    _teach_hydra()
+    with hydra.initialize_config_dir(str(packaged("conf")), version_base="1.3"):
+        config = hydra.compose("config", list(overrides))
+    _take_out(config)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain
 
 
 # several runs --------------------------------------------------------------------------------------------------------
@@ -289,9 +326,7 @@ class _Refused(BaseException):
 # Hydra ---------------------------------------------------------------------------------------------------------------
 def _through_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
     """Has Hydra call ``task`` with the config, or several times with several; its errors become ours."""
-    Plugins.instance().register(_OwnFolder)
-    # no plugin can change how a config is loaded
-    hydra._internal.hydra.ConfigLoaderImpl = _Loader  # pyright: ignore[reportPrivateImportUsage]
+    _teach_hydra()
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     full_error, os.environ[FULL_ERROR] = os.environ.get(FULL_ERROR, ""), "1"  # else it prints and exits by itself
     try:
@@ -300,6 +335,12 @@ def _through_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> N
         raise unwritable(error) from error
     finally:
         sys.argv, os.environ[FULL_ERROR] = before, full_error
+
+
+def _teach_hydra() -> None:
+    Plugins.instance().register(_OwnFolder)
+    # no plugin can change how a config is loaded
+    hydra._internal.hydra.ConfigLoaderImpl = _Loader  # pyright: ignore[reportPrivateImportUsage]
 
 
 class _OwnFolder(SearchPathPlugin):

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kanpde.models.kan import KANNetwork
+from kanpde.models.kan import KANLayer, KANNetwork
 from kanpde.models.layer import Nodes
+from kanpde.models.mlp import MLPLayer
 from kanpde.solution import Solution
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _edges(solution: Solution, model: KANNetwork) -> list[Edges]:
     values = model.inputs(points[:: max(1, len(points) // SAMPLES)])
     layers = []
     for layer in model.layers:
+        assert isinstance(layer, (KANLayer, MLPLayer))
         reached = layer.edges(values)
         share = torch.linspace(0, 1, CURVE, dtype=values.dtype, device=values.device)[:, None]
         lower, upper = values.min(dim=0).values, values.max(dim=0).values

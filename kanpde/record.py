@@ -66,14 +66,18 @@ def _write_network(root: h5py.Group, model: nn.Module) -> None:
         write_array(grids if key.endswith("knots") else weights, key, tensor.cpu().numpy())
 
 
-def _write_origin(root: h5py.Group) -> None:
-    entries = {
+def origin() -> dict[str, dict[str, Any]]:
+    """Versions of what a run is made with, and the machine."""
+    return {
         "versions": {"kanpde": __version__, "torch": str(torch.__version__), "numpy": np.__version__,
                      "h5py": h5py.__version__, "python": platform.python_version()},
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine(),
                     "cores": os.cpu_count() or 0},
     }  # fmt: skip
-    for name, attributes in entries.items():
+
+
+def _write_origin(root: h5py.Group) -> None:
+    for name, attributes in origin().items():
         group = root.create_group(name)
         group.attrs["description"] = f"{name} of the run"
         group.attrs.update(attributes)

@@ -7,14 +7,18 @@ from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
 
 from kanpde.phases import Progress
 from kanpde.solution import Solution
 
 SECONDS_BETWEEN_LINES = 2.0
+WORDS = ("run", "what", "ended", "arm")  # columns that may be folded
 
 
 class Display:
@@ -101,3 +105,19 @@ def report(solution: Solution, folder: Path) -> list[str]:
     lines.append(f"  see them:    paraview {folder / 'solution.xdmf'}")
     lines.append(f'  use them:    kanpde.load("{folder}")')
     return lines
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table: words are folded where the terminal is narrow, numbers never are; plain lines in a file or pipe."""
+    console = Console(highlight=False)
+    is_terminal = console.is_terminal
+    console.width = max(console.width, 80) if is_terminal else 10_000
+    table = Table(box=SIMPLE_HEAD if is_terminal else None, padding=(0, 2 - is_terminal, 0, 0), pad_edge=False)
+    for name, cells in zip(header, zip(*rows, strict=True), strict=True):
+        if name in WORDS:
+            table.add_column(name, overflow="fold", min_width=min(10, max(map(len, cells))))
+        else:
+            table.add_column(name.replace(" ", "\n" if is_terminal else " "), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)

@@ -45,6 +45,18 @@ def test_edge_functions_are_the_layer():
     assert torch.allclose(layer.edges(x).sum(1), layer(x), atol=1e-13)
 
 
+def test_fourier_features_are_waves_of_the_chosen_scale_and_are_not_trained():
+    network = MLP([3], fourier=2000, scale=2.0)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    layer = network.layers[0]
+    assert 0.95 < float(layer.frequencies.std()) / (2 * torch.pi) < 1.05
+    assert all(p is not layer.frequencies for p in network.parameters())
+    x = network.inputs(points())
+    waves = torch.cat([torch.sin(x @ layer.frequencies), torch.cos(x @ layer.frequencies)], dim=1)
+    assert torch.allclose(layer(x), waves @ layer.weight[:-1] + layer.weight[-1], atol=1e-12)
+    plain = MLP([3])(SQUARE, 1, generator=torch.Generator().manual_seed(0)).layers[0].weight
+    assert plain.shape == (3, 3), "no waves unless asked for"
+
+
 def test_a_splinemlp_is_a_sum_of_functions_of_one_direction_each():
     network = SplineMLP([5], degree=4, grid=3)(SQUARE, 1, generator=torch.Generator().manual_seed(0))
     x = points()

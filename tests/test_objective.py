@@ -79,6 +79,7 @@ MODELS = {
     "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
     "splinemlp": SplineMLP([3], degree=3, grid=2),
     "mlp": MLP([4, 3]),
+    "mlp-fourier": MLP([3], fourier=2),
     "mlp-sine": MLP([4], activation="sine"),
 }
 

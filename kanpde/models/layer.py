@@ -88,10 +88,6 @@ class Layer(nn.Module, ABC):
         """The layer in plain torch operations, which autograd differentiates to any order (the reference)."""
 
     @abstractmethod
-    def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
-        """What each input at its own column of x gives to each output; constants of an output are left out."""
-
-    @abstractmethod
     def features(
         self, data: Float[Tensor, "components points d_in"], space: JetSpace
     ) -> Float[Tensor, "components points features"]:

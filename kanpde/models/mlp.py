@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import pi, sqrt
 
 import torch
 from jaxtyping import Float
@@ -38,15 +38,43 @@ class MLPLayer(Layer):
         return (x if self.activation is None else ACTIVATIONS[self.activation](x))[:, :, None] * self.weight[:-1]
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
-        one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)
-        one[0] = 1.0
-        return torch.cat([self._hidden(data, space), one], dim=2)
+        return torch.cat([self._hidden(data, space), _one(data)], dim=2)
 
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
         out = self._hidden(data, space) @ self.weight[:-1]
         constant = torch.zeros(len(out), 1, 1, dtype=out.dtype, device=out.device)
         constant[0] = 1.0
         return out + constant * self.weight[-1]
+
+
+class FourierLayer(Layer):
+    """Features [sin(x B), cos(x B), 1] with fixed frequencies B (d_in, waves); a first layer.
+
+    M. Tancik et al., Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains, 2020.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, weight: Tensor, frequencies: Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.register_buffer("frequencies", frequencies)
+
+    def forward(self, x: Tensor) -> Tensor:
+        angle = x @ self.frequencies
+        return torch.cat([torch.sin(angle), torch.cos(angle)], dim=1) @ self.weight[:-1] + self.weight[-1]
+
+    def features(self, data: Tensor, space: JetSpace) -> Tensor:
+        angle = data @ self.frequencies
+        waves = [compose(TABLES[name], angle, space) for name in ("sin", "cos")]
+        return torch.cat([*waves, _one(data)], dim=2)
+
+
+def _one(data: Tensor) -> Tensor:
+    """The jet of the constant 1."""
+    one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)
+    one[0] = 1.0
+    return one
 
 
 @dataclass(frozen=True)
@@ -56,7 +84,10 @@ class MLP:
     Args:
         hidden: widths of the hidden layers.
         activation: tanh, sine, silu or gelu.
-        scale: first-layer weights are multiplied by it (the frequency ω_0 of sine networks, Sitzmann et al. 2020).
+        scale: first-layer weights are multiplied by it (the frequency ω_0 of sine networks, Sitzmann et al. 2020); with
+            Fourier features their frequencies are, and the first layer's weights are not.
+        fourier: how many random waves, sines and cosines, stand in place of the inputs; 0 for none. Their angular
+            frequencies are normal with standard deviation π ``scale`` on inputs in [-1, 1], and are not trained.
 
     Weights start Glorot-normal (Glorot & Bengio 2010, eq. 12) with variance 2 / (d_in + d_out), biases uniform in
     [-1, 1] in the first layer, so that the kinks of the units spread over the domain, and 0 after it.
@@ -65,9 +96,12 @@ class MLP:
     hidden: Sequence[int] = (16, 16)
     activation: str = "tanh"
     scale: float = 1.0
+    fourier: int = 0
 
     def __post_init__(self):
         check_hidden(self.hidden)
+        if not isinstance(self.fourier, int) or self.fourier < 0:
+            raise InputError(f"fourier must be a whole number of waves, got {self.fourier}. Write fourier=32.")
         if self.activation not in ACTIVATIONS:
             raise InputError(f'Unknown activation "{self.activation}". {suggest(self.activation, ACTIVATIONS)}')
 
@@ -83,13 +117,18 @@ class MLP:
     ) -> Network:
         """Builds the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
-        widths = [inputs.size, *self.hidden, outputs]
-        layers = []
+        widths = [2 * self.fourier or inputs.size, *self.hidden, outputs]
+        frequencies = torch.randn(inputs.size, self.fourier, generator=generator, device=device, dtype=dtype)
+        layers: list[Layer] = []
         for i, (d_in, d_out) in enumerate(pairwise(widths)):
             weight = torch.randn(d_in + 1, d_out, generator=generator, device=device, dtype=dtype)
-            weight *= sqrt(2 / (d_in + d_out)) * (self.scale if i == 0 else 1.0)
+            is_plain = i == 0 and not self.fourier
+            weight *= sqrt(2 / (d_in + d_out)) * (self.scale if is_plain else 1.0)
             weight[-1] = 0.0
-            if i == 0:
+            if is_plain:
                 weight[-1].uniform_(-1.0, 1.0, generator=generator).mul_(self.scale)
-            layers.append(MLPLayer(weight, None if i == 0 else self.activation))
+            if i == 0 and self.fourier:
+                layers.append(FourierLayer(weight, pi * self.scale * frequencies))
+            else:
+                layers.append(MLPLayer(weight, None if i == 0 else self.activation))
         return Network(inputs, layers)

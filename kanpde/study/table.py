@@ -16,6 +16,7 @@ from kanpde.errors import InputError
 from kanpde.folders import CONFIG, FAILED, LOG, RESULT, essence
 from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, log_scale, number, positive, slope_text, tick_at
 from kanpde.store import read_record
+from kanpde.terminal import print_table
 
 Row = dict[str, Any]
 NAMES = ("folder", "status", "problem", "model", "seed")
@@ -171,14 +172,14 @@ def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
         "seconds": lambda row: _short(row["seconds"], ".1f"),
         "ended": lambda row: ": ".join(filter(None, (row["status"].replace("done", ""), row["reason"]))),
     }
-    _show(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+    print_table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
     groups = _groups(rows, described)
     if several and any(len(group) > 1 for group in groups.values()):
         kinds = ["l2", "loss"] if has_error else ["loss"]
         header = [f"{how} {kind.replace('l2', 'L2 error')}" for kind in kinds for how in ("median", "worst")]
         print()
         cells = [_medians(group, described, names, kinds) for group in groups.values()]
-        _show(["what", *header, "runs", "failed"], cells)
+        print_table(["what", *header, "runs", "failed"], cells)
 
 
 def _medians(group: Sequence[Row], described: Sequence[str], names: Sequence[str], kinds: Sequence[str]) -> list[str]:
@@ -199,24 +200,3 @@ def _short(value: Any, form: str = "") -> str:
     if not isfinite(value):
         return ""
     return f"{value:{form}}" if form else f"{value:.0f}" if value == round(value) and value < 1e9 else f"{value:.2e}"
-
-
-def _show(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: words are folded where the terminal is narrow, numbers never are; plain lines in a file or pipe."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    is_terminal = console.is_terminal
-    console.width = max(console.width, 80) if is_terminal else 10_000
-    table = Table(box=SIMPLE_HEAD if is_terminal else None, padding=(0, 2 - is_terminal, 0, 0), pad_edge=False)
-    for name, cells in zip(header, zip(*rows, strict=True), strict=True):
-        if name in ("run", "what", "ended"):
-            table.add_column(name, overflow="fold", min_width=min(10, max(map(len, cells))))
-        else:
-            table.add_column(name.replace(" ", "\n" if is_terminal else " "), justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)

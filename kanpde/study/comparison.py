@@ -1,0 +1,172 @@
+"""A comparison from one command: plan, runs, classical solvers and report, in a folder where it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from math import inf, isfinite
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import yaml
+
+from kanpde.classical.rows import classical_rows, write_rows
+from kanpde.configure import build, split_name
+from kanpde.errors import InputError
+from kanpde.folders import PACKAGE, replace_text, short, unwritable
+from kanpde.problem import Problem
+from kanpde.record import origin
+from kanpde.study.arms import Arm, Compose, make_arms
+from kanpde.study.ledger import Ledger, Run, conduct
+from kanpde.study.process import FAILING
+from kanpde.study.report import write_report
+from kanpde.study.runs import read_study
+from kanpde.terminal import print_table
+
+PLAN, CLASSICAL = "study.yaml", "classical.csv"
+SPARING = ("plots=false",)  # of every run, unless typed otherwise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The group ``study``, as in conf/study/kan_vs_mlp.yaml.
+
+    Args:
+        arms: by name, the options that each one adds to those that were typed; the others are compared with the first.
+        match: what they have in common: params, flops (of a step) or time.
+        seeds: how many, from 0 on, or which.
+        workers: runs at a time.
+        retry_failed: do failed runs once more.
+        classical: solve by finite elements and by collocation too.
+    """
+
+    arms: Mapping[str, Sequence[str]]
+    match: Literal["params", "flops", "time"] = "params"
+    seeds: int | Sequence[int] = 10
+    workers: int = 1
+    retry_failed: bool = False
+    classical: bool = True
+
+    def __post_init__(self):
+        if not self.numbers or len(set(self.numbers)) < len(self.numbers):
+            raise InputError(f"seeds must be a positive number, or a list without doubles, got {self.seeds}. "
+                             "Write study.seeds=10.")  # fmt: skip
+        if self.workers < 1:
+            raise InputError(f"workers must be at least 1, got {self.workers}. Write workers=1.")
+
+    @property
+    def numbers(self) -> list[int]:
+        """The seeds, each once."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, say: Callable[[str], None]) -> int:
+    """Does what is missing of a comparison, and writes its report.
+
+    The folder's name follows from the arms, so that the same command finds its runs again; with more seeds only the new
+    ones are run.
+
+    Args:
+        config: the group ``study``.
+        typed: all other options, for every arm.
+        compose: makes a config of options.
+        say: gets lines of progress.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        InputError: the comparison cannot be made as it is described.
+    """
+    name, options = split_name(config, "study", "kan_vs_mlp")
+    plan: Plan = build(Plan, options, "study")
+    for option in typed:
+        if option.partition("=")[0] in ("seed", "hydra.run.dir"):
+            raise InputError(f"A study chooses seeds and folders itself, got {option}. Write study.seeds=10.")
+    common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
+    arms, jobs = make_arms(plan.arms, common, plan.match, compose)
+    problem = jobs[0].file.name
+    key = [plan.match, [(arm.name, arm.overrides) for arm in arms]]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
+    folder = Path("outputs", "studies", f"{name}-{problem}-{digest}")
+    _write_plan(folder, name, problem, plan, arms, typed)
+    _say_arms(arms, plan.match)
+    runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
+    statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
+    if plan.classical:
+        _solve_classically(folder, jobs[0].problem, say)
+    say(f"Report: {short(write_report(folder))}")
+    return int(any(status.state == FAILING for status in statuses.values()))
+
+
+def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], typed: Sequence[str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / PLAN
+        known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        what = " ".join([problem, *(o for o in typed if o.startswith("problem."))])
+        content = {
+            "name": name,
+            "title": f"{' against '.join(plan.arms)} on {what}",
+            "problem": what,
+            "command": f"python -m kanpde +study={name} {shlex.join(typed)}".strip(),
+            "match": plan.match,
+            "seeds": sorted({*plan.numbers, *known.get("seeds", ())}),
+            "arms": {arm.name: {k: _plain(v) for k, v in asdict(arm).items() if k != "name"} for arm in arms},
+            "classical": plan.classical,
+            **origin(),
+            "commit": _commit(),
+            "started": known.get("started", f"{datetime.now():%Y-%m-%d %H:%M:%S}"),
+        }
+        replace_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    except OSError as error:
+        raise unwritable(error) from error
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def _commit() -> str | None:
+    """Of the checkout that the package is in, with a plus for changes; None where there is none."""
+    told = []
+    for command in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "--", ".")):
+        try:
+            found = subprocess.run(["git", "-C", str(PACKAGE), *command], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if found.returncode:
+            return None
+        told.append(found.stdout.strip())
+    return told[0] + "+" * bool(told[1])
+
+
+def _say_arms(arms: Sequence[Arm], match: str) -> None:
+    """What was matched, and how well."""
+    first = arms[0]
+    rows = [
+        [arm.name, str(list(arm.hidden)), str(arm.parameters), f"{arm.parameters / first.parameters:.3f}",
+         f"{arm.flops:.2e}", f"{arm.flops / first.flops:.3f}"]
+        for arm in arms
+    ]  # fmt: skip
+    print_table(["arm", "hidden", "parameters", "of the first", "flops a step", "of the first "], rows)
+    print(f"Matched by {match}; the rest of the options is the same.\n", flush=True)
+
+
+def _solve_classically(folder: Path, problem: Problem, say: Callable[[str], None]) -> None:
+    """Classical solvers to the error and for the time of the best arm; once, as long as the file is there."""
+    if (folder / CLASSICAL).is_file() or problem.exact is None:
+        return
+    study = read_study(folder)
+    found = {arm: [e for e in errors.values() if isfinite(e)] for arm, errors in study.final_errors().items()}
+    error = min((median(errors) for errors in found.values() if errors), default=inf)
+    seconds = [run.seconds for run in study.runs if isfinite(run.seconds)]
+    say("Classical solvers on the same problem")
+    write_rows(classical_rows(problem, error if isfinite(error) else None, median(seconds) if seconds else 10.0),
+               folder / CLASSICAL)  # fmt: skip
