@@ -1,4 +1,4 @@
-r"""Multilayer perceptrons of one hidden layer whose activations are learned splines: $\sum_j \varphi_j(w_j x + b_j)$."""
+r"""Perceptrons of one hidden layer whose activations are learned splines: $\sum_j \varphi_j(w_j \cdot x + b_j)$."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,0 +1,109 @@
+"""Comparisons: arms of equal size, and the whole way from the command to the report."""
+
+import csv
+
+import pytest
+import yaml
+
+from kanpde import InputError
+from kanpde.__main__ import _compose, main
+from kanpde.study.arms import make_arms
+
+KAN_AND_MLP = {"kan": [], "mlp": ["model=mlp"]}
+
+
+def arms_of(chosen, *typed, match="params"):
+    return make_arms(chosen, ["problem=poisson", *typed], match, _compose)
+
+
+def test_arms_have_the_parameters_of_the_first_one_on_its_finest_grid():
+    (kan, mlp, deep), jobs = arms_of({**KAN_AND_MLP, "deep": ["model=mlp", "model.hidden=[9,9,9]"]}, "model.hidden=[8]")
+    assert kan.parameters == (16 + 9 + 1) * 3 * 8 and kan.hidden == (8,)
+    width = mlp.hidden[0]
+    assert mlp.hidden == (width, width) and mlp.parameters == 3 * width + (width + 1) * width + width + 1
+    other = [3 * w + (w + 1) * w + w + 1 for w in (width - 1, width + 1)]
+    assert all(abs(mlp.parameters - kan.parameters) <= abs(size - kan.parameters) for size in other)
+    assert deep.hidden == (9, 9, 9), "an arm that says its widths keeps them"
+    assert f"model.hidden=[{width},{width}]" in mlp.overrides and jobs[1].model.hidden == mlp.hidden
+
+
+def test_what_was_typed_for_a_model_is_not_for_arms_with_another():
+    kan, mlp = arms_of(KAN_AND_MLP, "model.degree=5", "+model.grid=3", "weights.boundary=9")[0]
+    assert {"model.degree=5", "+model.grid=3", "weights.boundary=9"} <= set(kan.overrides)
+    assert not any("degree" in o or "grid" in o for o in mlp.overrides) and "weights.boundary=9" in mlp.overrides
+
+
+def test_flops_of_an_mlp_are_the_formula():
+    typed = ["sampling.interior=1000", "sampling.boundary=400", "schedule=adam"]
+    (arm,) = [a for a in arms_of({"a": ["model=mlp", "model.hidden=[5]"], "b": []}, *typed)[0] if a.name == "a"]
+    jet = 3 * 5 + 6 * 1  # products of a feature and a weight
+    pde, boundary = 4, 1  # value, two slopes and the Laplacian; the value
+    assert arm.flops == 6 * jet * (1000 * pde + 400 * boundary)
+    with_lm = arms_of({"a": ["model=mlp", "model.hidden=[5]"], "b": []}, *typed[:2])[0][0]
+    assert with_lm.flops == arm.flops + 1400 * 21**2 + 21**3 / 3
+
+
+def test_equal_flops_are_equal_flops():
+    kan, mlp = arms_of(KAN_AND_MLP, "schedule=adam", "model.grid=16", match="flops")[0]
+    assert abs(mlp.flops / kan.flops - 1) < 0.06
+    assert abs(mlp.parameters / kan.parameters - 1) > 0.1, "splines have parameters that cost little"
+
+
+def test_equal_times_go_on_with_the_last_phase():
+    arms, _ = arms_of(KAN_AND_MLP, "time_limit=20", match="time")
+    for arm in arms:
+        phases = _compose(list(arm.overrides))["schedule"]["phases"]
+        assert phases[-1]["steps"] > 10**5 and phases[-1]["window"] == 0 and phases[-2]["steps"] == 120
+
+
+@pytest.mark.parametrize(
+    ("chosen", "typed", "match", "message"),
+    [
+        ({"kan": []}, [], "params", "two arms at least"),
+        (KAN_AND_MLP, [], "time", "time_limit=60"),
+        ({"a": [], "b": ["model=mpl"]}, [], "params", 'Did you mean "mlp"'),
+        ({"a": [], "b": ["model.degree=0"]}, [], "params", "degree"),
+    ],
+)
+def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
+    with pytest.raises(InputError, match=message):
+        arms_of(chosen, *typed, match=match)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["seed=3"], "study.seeds"),
+        (["study.seeds=0"], "study.seeds=10"),
+        (["study.match=size"], "params"),
+        (["study.arm={}"], "arms"),
+        (["model=kan,mlp"], "study.arms"),
+    ],
+)
+def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["+study=kan_vs_mlp", *options]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["model.hidden=[2]", "model.degree=3", "schedule=adam", "schedule.phases.0.steps=3",
+             "schedule.phases.1.steps=2", "output.cells=4", "device=cpu"]  # fmt: skip
+    command = ["+study=kan_vs_mlp", "study.arms={kan:[],mlp:[model=mlp]}", *small, "study.seeds=1"]
+    assert main(command) == 0
+    (folder,) = (tmp_path / "outputs" / "studies").iterdir()
+    said = capfd.readouterr().out
+    assert "Matched by params" in said and "report.html" in said
+    with open(folder / "ledger.csv", encoding="utf-8") as file:
+        assert [(row["run"], row["state"]) for row in csv.DictReader(file)] == [
+            ("kan/0", "finished"),
+            ("mlp/0", "finished"),
+        ]
+    plan = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    assert plan["seeds"] == [0] and plan["arms"]["mlp"]["parameters"] > 0
+    for name in ("report.html", "report.md", "arms.csv", "runs.csv", "comparison.csv", "classical.csv"):
+        assert (folder / name).stat().st_size > 0
+    files = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+    assert main(command) == 0
+    assert files == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
