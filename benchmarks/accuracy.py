@@ -31,7 +31,6 @@ WIDTHS = {
     "helmholtz": 10,
     "heat": 6,
     "poisson solution=mixed": 8,
-    "poisson boundary=hard": 6,
 }
 FINEST = 4  # times the grid at the start
 BASES = ("chebyshev", "legendre", "fourier", "gaussian", "wavelet", "relupower")
@@ -87,8 +86,9 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="kan")
     parser.add_argument("--time", type=float, default=None)
     parser.add_argument("--schedule", choices=SCHEDULES, default="refine")
+    parser.add_argument("--constraints", choices=("soft", "hard"), default="soft")
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, one thread, {options.model}, {options.schedule}")
+    print(f"torch {torch.__version__}, one thread, {options.model}, {options.schedule}, {options.constraints}")
     headings = ["problem", "network", "parameters", "median", "worst", "median s", "slowest", "seeds"]
     print(f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}")
     for text in options.problems:
@@ -100,7 +100,14 @@ def main() -> None:
             if options.time:
                 phases += [replace(phases[-1], refine=1, steps=100_000, window=0)]
             solution = solve(
-                problem, model, phases, starts=DEFAULT_STARTS, seed=seed, threads=1, time_limit=options.time
+                problem,
+                model,
+                phases,
+                starts=DEFAULT_STARTS,
+                seed=seed,
+                threads=1,
+                time_limit=options.time,
+                constraints=options.constraints,
             )
             errors.append(solution.errors["u"]["l2"])
             seconds.append(solution.settings["seconds"])

@@ -25,11 +25,14 @@ class Condition:
             (and the problem's parameters, if it has any, last); returns a field or tensor, or a tuple of them. It sees
             some of the points at a time, so what it gives at one may not depend on the others.
         maps: images of the points, each a function of the points (points, dim) of the same shape.
+        given: where the condition gives an unknown's values, which one (None: the first) and the values, so that they
+            can be built in (``constraints=hard``).
     """
 
     region: Region
     residual: Callable[..., Any]
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
+    given: tuple[str | None, Value] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
         u = _pick(fields, unknown)
         return u - _given(value, u)
 
-    return Condition(region, residual)
+    return Condition(region, residual, given=(unknown, value))
 
 
 def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
@@ -131,7 +134,7 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
         u = _pick(fields, unknown)
         return diff(u, *["t"] * order) - _given(value, u)
 
-    return Condition(region, residual)
+    return Condition(region, residual, given=None if order else (unknown, value))
 
 
 def periodic(domain, name: str, unknown: str | None = None) -> Condition:

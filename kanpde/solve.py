@@ -8,6 +8,7 @@ from torch import nn
 
 from kanpde.device import choose_device, choose_dtype
 from kanpde.errors import InputError
+from kanpde.hard import hardened
 from kanpde.models.kan import KAN
 from kanpde.phases import DEFAULT_STARTS, Phase, Progress, Sampling, default_phases
 from kanpde.problem import Problem
@@ -29,6 +30,7 @@ def solve(
     threads: int | None = 1,
     time_limit: float | None = None,
     derivatives: str = "jets",
+    constraints: str = "soft",
     observe: Callable[[Progress], None] = lambda progress: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Solution:
@@ -49,6 +51,8 @@ def solve(
             of this size, and repeats bit for bit; large ones gain from more.
         time_limit: in seconds, for the whole run.
         derivatives: "jets", or "autograd" (the reference; any module).
+        constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
+            (`kanpde.hard`), which needs boxes and values that agree where faces meet.
         observe: called after every step.
         log: called with one line on what happens.
 
@@ -63,8 +67,10 @@ def solve(
         raise InputError("Several starts need a factory such as KAN(), not a ready module. Write starts=1.")
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}. Write threads=1.")
+    if constraints not in ("soft", "hard"):
+        raise InputError(f'constraints must be "soft" or "hard", got "{constraints}". Write constraints=soft.')
     training = Training(
-        problem,
+        hardened(problem) if constraints == "hard" else problem,
         KAN() if model is None else model,
         sampling,
         dict(weights or {}),
@@ -73,6 +79,7 @@ def solve(
         choose_dtype(dtype),
         time_limit,
         derivatives,
+        constraints,
         observe,
         log,
     )

@@ -19,6 +19,7 @@ from kanpde.domains.box import Box
 from kanpde.errors import InputError
 from kanpde.factories import factories
 from kanpde.folders import RESULT
+from kanpde.hard import hardened
 from kanpde.output import Output, sample
 from kanpde.problem import Problem
 from kanpde.record import read_file, write_record
@@ -149,6 +150,8 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
         domain = Box(**{name: limits for name, limits, _ in stored}, periodic=[n for n, _, around in stored if around])
         start = {row["name"]: row["value"] for row in record["coefficients"]}
         return Problem(domain, {}, record["unknowns"], parameters=start)
+    if record["settings"].get("constraints") == "hard":
+        problem = hardened(problem)
     domain = problem.domain
     given = [(n, r, i in domain.periodic) for i, (n, r) in enumerate(zip(domain.names, domain.ranges, strict=True))]
     if given != stored or problem.unknowns != record["unknowns"]:

@@ -29,7 +29,21 @@ ENDS_RUN = ("time limit", "non-finite", "interrupted")
 class Training:
     """The state of one call of `kanpde.solve`, whose arguments it takes."""
 
-    def __init__(self, problem, factory, sampling, weights, seed, device, dtype, time_limit, derivatives, observe, log):
+    def __init__(
+        self,
+        problem,
+        factory,
+        sampling,
+        weights,
+        seed,
+        device,
+        dtype,
+        time_limit,
+        derivatives,
+        constraints,
+        observe,
+        log,
+    ):
         self.problem: Problem = problem
         self.factory = factory
         self.sampling: Sampling = sampling
@@ -37,6 +51,7 @@ class Training:
         self.device, self.dtype = device, dtype
         self.time_limit: float | None = time_limit
         self.derivatives: str = derivatives
+        self.constraints: str = constraints
         self.observe: Callable[[Progress], None] = observe
         self.log: Callable[[str], None] = log
         self.seed: int = seed
@@ -319,6 +334,7 @@ class Training:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "derivatives": self.derivatives,
+            "constraints": self.constraints,
             "seconds": self.seconds,
             "model": self._model_settings(),
             **self.used,

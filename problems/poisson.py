@@ -4,12 +4,12 @@ from math import pi, prod
 
 import torch
 
-from kanpde import Ansatz, Box, Condition, InputError, Problem, dirichlet, laplacian
+from kanpde import Box, Condition, InputError, Problem, dirichlet, laplacian
 
 COORDINATES = ("x", "y", "z", "x4", "x5", "x6", "x7", "x8", "x9", "x10")
 
 
-def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0, boundary: str = "soft") -> Problem:
+def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0) -> Problem:
     r"""$\Delta u = f$ on $[-1, 1]^d$.
 
     Args:
@@ -17,7 +17,6 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0, boundary: str
         solution: "sines", $u = \prod_i \sin k\pi x_i$; "paper", $u = \sin \pi x \sin \pi y^2$ (KAN paper, section 3.4);
             "cosines", $u = \sum_i \cos k\pi x_i$; "mixed", $u = e^{\sin(2x + y)} \cos 2xy$.
         k: wave number of the sines and cosines.
-        boundary: "soft", values are trained; "hard", $u = N \prod_i (1 - x_i^2)$ with the network N, where they vanish.
     """
     if not 1 <= dim <= len(COORDINATES):
         raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.")
@@ -25,12 +24,6 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0, boundary: str
         raise InputError(f'Unknown solution "{solution}". Choices: {", ".join(SOLUTIONS)}.')
     if solution in ("paper", "mixed") and dim != 2:
         raise InputError(f'solution "{solution}" is for dim=2, got dim={dim}.')
-    if boundary not in ("soft", "hard"):
-        raise InputError(f'boundary must be "soft" or "hard", got "{boundary}". Write boundary=soft.')
-    vanishes = solution == "paper" or (solution == "sines" and k == round(k))
-    if boundary == "hard" and not vanishes:
-        raise InputError('boundary="hard" is for solutions that vanish on the boundary: "sines" of a whole k, and '
-                         f'"paper"; got solution "{solution}" with k={k}. Write boundary=soft.')  # fmt: skip
     exact, source = SOLUTIONS[solution]
     domain = Box(**dict.fromkeys(COORDINATES[:dim], (-1.0, 1.0)))
 
@@ -44,12 +37,7 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0, boundary: str
         domain,
         {"pde": Condition(domain.interior, residual), "boundary": dirichlet(domain.boundary, u_exact)},
         exact=u_exact,
-        ansatz=Ansatz(_vanishing, ("boundary",)) if boundary == "hard" else None,
     )
-
-
-def _vanishing(coords, n):
-    return prod(1 - c**2 for c in coords) * n
 
 
 # solutions, and sources worked out by hand from them

@@ -6,10 +6,8 @@ import pytest
 import torch
 from conftest import PROBLEMS, load_problem, problem_cases
 
-from kanpde import KAN, Condition, InputError
+from kanpde import Condition
 from kanpde.field import Context, coordinate, unknown
-from kanpde.jet import JetSpace
-from kanpde.objective import fields_of
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]
 
@@ -54,23 +52,6 @@ def test_planted_mistakes_are_caught(name, arguments, factor):
     found = [relative_residual(problem, label, condition, lambda *x: factor * problem.exact(*x))
              for label, condition in problem.conditions.items()]  # fmt: skip
     assert max(found) > 1e-3
-
-
-def test_hard_boundary_values_are_exactly_zero_for_any_network():
-    poisson = load_problem("poisson")
-    problem = poisson(boundary="hard")
-    network = KAN([2])(problem.domain.ranges, 1, generator=torch.Generator().manual_seed(0))
-    assert list(problem.trained) == ["pde"]
-    edge = problem.conditions["boundary"].region.sample("sobol", 32)
-    context = Context(problem.domain.names, problem.domain.space, edge.x)
-    read = lambda i: lambda key: network.jet(edge.x, JetSpace.spanned([key], 2, (0, 1)))[-1, :, i]  # noqa: E731
-    (u,) = fields_of(problem, context, read)
-    assert float(u.value.detach().abs().max()) < 1e-14
-    for wrong in ({"solution": "cosines"}, {"solution": "mixed"}, {"k": 0.5}):
-        with pytest.raises(InputError, match="boundary=soft"):
-            poisson(boundary="hard", **wrong)
-    with pytest.raises(InputError, match="boundary=soft"):
-        poisson(boundary="firm")
 
 
 def is_known(name):

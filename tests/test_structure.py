@@ -23,6 +23,7 @@ LEVELS = [
     ["weights", "damped"],
     ["objective"],
     ["models"],
+    ["hard"],
     ["problem"],
     ["field"],
     ["domains"],

@@ -23,8 +23,9 @@ class Points:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a domain, made of so many ``pieces`` (faces).
+    """A part of a domain, made of so many ``pieces``.
 
+    ``faces`` are (axis, side) of all of them where they are whole faces of a box, side 0 being the lower one.
     ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of all pieces together.
     """
 
@@ -34,6 +35,7 @@ class Region:
     is_interior: bool
     pieces: int
     draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
+    faces: tuple[tuple[int, int], ...] = ()
 
     def sample(
         self,
