@@ -25,6 +25,8 @@ from kanpde.field import Context, diff
 from kanpde.hard import hardened
 from kanpde.jet import JetSpace
 from kanpde.objective import fields_of, jets
+from kanpde.output import Output
+from kanpde.store import load, save
 
 SPACE_TIME = Box(x=(0.0, 2.0), t=(0.0, 1.5))
 CUBE = Box(x=(-1.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0))
@@ -165,3 +167,14 @@ def test_values_that_disagree_where_faces_meet_are_found():
     }
     with pytest.raises(InputError, match=r'"b"|"start"'):
         solve(Problem(domain, conditions), KAN([2]), [Phase(LM(), steps=1)], constraints="hard")
+
+
+def test_a_stored_run_comes_back_with_its_problem(tmp_path):
+    problem = load_problem("heat")()
+    solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=2)], constraints="hard")
+    save(solution, tmp_path, Output(cells=4, times=3))
+    x, t = torch.rand(2, 20, dtype=torch.float64)
+    again = load(tmp_path, problem)
+    assert torch.equal(again(x, t), solution(x, t)) and again.settings["constraints"] == "hard"
+    with pytest.raises(InputError, match="Give the problem"):
+        load(tmp_path)
