@@ -355,6 +355,10 @@ class _OwnFolder(SearchPathPlugin):
 class _Loader(ConfigLoaderImpl):
     """Hydra's loader, but new options in groups are left to our own checks, and a sweep survives a bad combination."""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.seen: dict[tuple[str, ...], DictConfig] = {}
+
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         try:
             return super().load_configuration(*args, **kwargs)
@@ -364,6 +368,17 @@ class _Loader(ConfigLoaderImpl):
             raise InputError(_in_words(error)) from error
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Composed once: a sweeper composes every run's config to see that it can, a launcher to run it."""
+        key = tuple(sweep_overrides)
+        if key not in self.seen:
+            self.seen[key] = self._compose_for_sweep(master_config, sweep_overrides)
+            return self.seen[key]
+        return self.seen.pop(key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "seen": {}}  # a launcher's process needs its own config only
+
+    def _compose_for_sweep(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         try:
             return super().load_sweep_config(master_config, sweep_overrides)
         except InputError as error:

@@ -1,0 +1,190 @@
+"""Sweeps that go on where they stopped: the same command again, other options in the same folder, runs apart."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from kanpde.__main__ import main
+from kanpde.folders import FAILED, LOG, RESULT
+from kanpde.study.process import JOURNAL, hold, status
+
+QUICK = ["model=mlp", "model.hidden=[2]", "schedule.phases=[{steps:1}]", "schedule.starts=1", "sampling.interior=16",
+         "sampling.boundary=8", "output.cells=2", "plots=false", "device=cpu"]  # fmt: skip
+SWEEP = ["-m", *QUICK, "hydra.sweep.dir=sweep"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr("kanpde.study.table._save_scaling", lambda *args: None)  # takes its time
+    return tmp_path / "sweep"
+
+
+def has(package):
+    try:
+        return find_spec(f"hydra_plugins.{package}") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def times(folder):
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob(f"*/{RESULT}")}
+
+
+def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folder, capsys):
+    assert main([*SWEEP, "seed=range(2)"]) == 0
+    first = times(folder)
+    (folder / "0" / RESULT).unlink()
+    capsys.readouterr()
+    assert main([*SWEEP, "seed=range(3)"]) == 0
+    text = capsys.readouterr().out
+    assert "Run 2 of 3: seed=1: finished before (steps done)" in text and text.count("finished before") == 1
+    assert "\nRun 1 of 3: seed=0\n" in text and "\nRun 3 of 3: seed=2\n" in text
+    second = times(folder)
+    assert set(second) == {"0", "1", "2"} and first["1"] == second["1"] and first["0"] != second["0"]
+    assert [status(folder / name).attempts for name in "012"] == [2, 1, 1]
+    assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["0", "1", "2"]
+
+
+def test_a_run_that_ctrl_c_cut_short_is_done_again(folder, monkeypatch, capsys):
+    training = sys.modules["kanpde.training"]
+    monkeypatch.setattr(training.Training, "_reason", lambda self: "interrupted")
+    assert main([*SWEEP, "seed=0,1"]) == 130
+    assert (folder / "0" / RESULT).is_file() and not (folder / "1").exists()
+    assert "hydra.sweep.dir=sweep" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parent)
+    assert main([*SWEEP, "seed=0,1"]) == 0
+    assert [status(folder / name).state for name in "01"] == ["finished", "finished"]
+
+
+def test_failed_runs_stay_failed_unless_they_are_to_be_tried_again(folder, capsys):
+    command = [*SWEEP, "threads=1,0"]
+    assert main(command) == 1
+    before = times(folder)
+    capsys.readouterr()
+    assert main(command) == 1
+    text = capsys.readouterr().out
+    assert "failed before (threads must be at least 1, got 0. Write threads=1.)" in text and "Ended" not in text
+    assert main([*command, "retry_failed=true"]) == 1
+    assert times(folder) == before and [status(folder / name).attempts for name in "01"] == [1, 2]
+
+
+def test_other_options_in_the_same_folder_are_refused_before_anything_is_run(folder, capsys):
+    assert main([*SWEEP, "seed=0,1"]) == 0
+    before, there = times(folder), sorted(folder.rglob("*"))
+    assert main([*SWEEP, "seed=7,0", "model.scale=2"]) == 2
+    assert main([*SWEEP, "seed=0,2,1"]) == 2
+    error = capsys.readouterr().err
+    assert "0 has a run with other options: " in error and "seed=0 there, 7 now" in error
+    assert "model.scale=1.0 there, 2 now" in error and "1 has a run with other options: seed=1 there, 2 now." in error
+    assert "hydra.sweep.dir=outputs/mine" in error
+    assert times(folder) == before and sorted(folder.rglob("*")) == there
+
+
+def test_a_run_that_another_process_does_is_left_to_it(folder, capsys):
+    with hold(folder / "0"):
+        assert main([*SWEEP, "seed=0,1"]) == 0
+    assert "Run 1 of 2: seed=0: another process does it" in capsys.readouterr().out
+    assert set(times(folder)) == {"1"}
+
+
+def test_options_of_sweeps_are_for_sweeps_and_not_part_of_a_run(folder, capsys):
+    for name in ("isolate", "retry_failed"):
+        assert main([*QUICK, f"{name}=true"]) == 2
+        assert f"{name} is for several runs. Write -m before it" in capsys.readouterr().err
+    assert main([*SWEEP, "seed=0,1", "isolate=maybe"]) == 2
+    assert "isolate must be true or false, got maybe. Write isolate=true." in capsys.readouterr().err
+    assert not list(folder.parent.rglob(LOG))
+    assert main([*SWEEP, "seed=0", "retry_failed=true"]) == 0
+    assert not {"isolate", "retry_failed"} & set(yaml.safe_load((folder / "0" / "config.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("option", "plugin", "extra"),
+    [
+        ("hydra/launcher=joblib", "hydra_joblib_launcher", "joblib"),
+        ("hydra/launcher=ray", "hydra_ray_launcher", "ray"),
+        ("hydra/launcher=slurm", "hydra_submitit_launcher", "slurm"),
+        ("+study=tune", "hydra_optuna_sweeper", "tune"),
+    ],
+)
+def test_what_is_not_installed_is_named(folder, capsys, monkeypatch, option, plugin, extra):
+    real = find_spec
+    monkeypatch.setattr("kanpde.__main__.find_spec", lambda name: None if name.endswith(plugin) else real(name))
+    assert main([*SWEEP, "seed=0,1", option]) == 2
+    assert (
+        f"{option} needs packages that are not installed. Write: pip install 'kanpde[{extra}]'"
+        in capsys.readouterr().err
+    )
+    assert not folder.exists()
+
+
+# processes -----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_a_run_apart_can_be_killed_without_harm_to_the_others(folder, capsys):
+    """A real sweep: its first run is killed, the others are done, and the same command does the first."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "kanpde", *SWEEP, "seed=0,1", "threads=1,0", "isolate=true"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    while not (folder / "0" / JOURNAL).is_file() or '"pid"' not in (folder / "0" / JOURNAL).read_text():
+        time.sleep(0.01)
+    pid = int((folder / "0" / JOURNAL).read_text().partition('"pid": ')[2].partition("}")[0])
+    os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1 and "ended by SIGKILL" in output
+    assert [status(folder / str(i)).state for i in range(4)] == ["interrupted", "failed", "finished", "failed"]
+    assert main([*SWEEP, "seed=0,1", "threads=1,0", "isolate=true"]) == 1
+    assert [status(folder / str(i)).state for i in range(4)] == ["finished", "failed", "finished", "failed"]
+    assert (folder / "1" / FAILED).read_text() == "threads must be at least 1, got 0. Write threads=1.\n"
+
+
+@pytest.mark.slow
+def test_the_benchmark_with_few_runs(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    from survive import survive
+
+    text = survive(Path(tmp_path), 12, 2, 1, 2, stand_in=False)
+    assert "second command: 11 finished, 1 failed" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has("hydra_joblib_launcher"), reason="needs hydra-joblib-launcher")
+def test_joblib_does_the_runs_in_other_processes(folder):
+    command = [sys.executable, "-m", "kanpde", *SWEEP, "seed=range(3)", "threads=1,0", "hydra/launcher=joblib"]
+    done = subprocess.run([*command, "hydra.launcher.n_jobs=2"], env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 1 and done.stderr == ""
+    lines = sorted(line for line in done.stdout.splitlines() if line.startswith("Run "))
+    assert [line.split(" in ")[0] for line in lines[:2]] == ["Run 1 of 6: seed=0 threads=1: finished",
+                                                            "Run 2 of 6: seed=0 threads=0: failed"]  # fmt: skip
+    assert len(lines) == 6 and "Ended:" not in done.stdout and "3 failed" in done.stdout
+    assert (folder / "summary.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has("hydra_optuna_sweeper"), reason="needs hydra-optuna-sweeper")
+def test_tuning_says_what_did_best_and_goes_on_where_it_stopped(folder, capsys):
+    quick = [o for o in SWEEP if not o.startswith("model.")]
+    command = [*quick, "+study=tune", "hydra.sweeper.n_trials=3"]
+    assert main(command) == 0
+    rows = (folder / "trials.csv").read_text().splitlines()
+    assert len(rows) == 4 and "Best of 3 trials" in capsys.readouterr().out
+    (folder / "1" / RESULT).unlink()
+    before = times(folder)
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert text.count("finished before") == 2 and "Run 2 of 3: model.hidden=" in text
+    assert {name: before[name] for name in "02"} == {name: times(folder)[name] for name in "02"}
+    best = min(rows[1:], key=lambda row: float(row.split(",")[2]))
+    assert best.split(",")[0] in "012" and "model.activation=" in text.partition("python -m kanpde ")[2]
