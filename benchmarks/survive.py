@@ -23,9 +23,9 @@ from statistics import median
 from tempfile import mkdtemp
 from time import monotonic, sleep
 
+from kanpde.folders import JOURNAL
 from kanpde.store import read_record
 from kanpde.study.ledger import Ledger, Run, conduct
-from kanpde.study.process import JOURNAL
 
 SMALL = ("problem=poisson", "model=mlp", "model.hidden=[2]", "schedule.phases=[{steps:1}]", "schedule.starts=1",
          "sampling.interior=16", "sampling.boundary=8", "output.cells=2", "plots=false", "device=cpu")  # fmt: skip

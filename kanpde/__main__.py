@@ -205,17 +205,18 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
     from kanpde.study.sweep import report_tuning
 
     print()
-    summarise(folder)
+    unfinished = sum(row["status"] == "unfinished" for row in summarise(folder))
     failed = sorted(folder.rglob(FAILED))
     if failed:
         print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
-    if code:
-        print(f"Cut short. The same command does what is missing with hydra.sweep.dir={folder}"
-              + " isolate=true, which lets a run be killed without harm to the others" * (code == 1))  # fmt: skip
+    if code == 1:
+        print("With isolate=true each run is a process of its own, whose end does no harm to the others.")
+    if code or unfinished:
+        print(f"{unfinished} unfinished; the same command does what is missing with hydra.sweep.dir={folder}")
     if best := report_tuning(folder):
         print(best)
     print(f"Results: {folder}")
-    return code or int(bool(failed))
+    return code or int(bool(failed or unfinished))
 
 
 def _need_extras(parsed: list[Override]) -> None:

@@ -9,6 +9,7 @@ from typing import TextIO
 from kanpde.errors import InputError
 
 RESULT, LOG, CONFIG, FAILED = "solution.vtkhdf", "run.log", "config.yaml", "failed.txt"
+JOURNAL = "attempts.jsonl"  # of a run that is one of many: when processes began it and how they ended
 PACKAGE = Path(__file__).parent
 
 

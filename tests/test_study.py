@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import kanpde.study.table
 from kanpde import KAN, LM, InputError, Phase, Sampling, solve
-from kanpde.folders import CONFIG, FAILED, LOG, RESULT
+from kanpde.folders import CONFIG, FAILED, JOURNAL, LOG, RESULT
 from kanpde.store import Output, save
 from kanpde.study import summarise
 from kanpde.study.__main__ import main
@@ -117,6 +117,15 @@ def test_failures_and_interruptions_have_a_row_each(sweep, capsys):
     assert isnan(rows[0]["l2"])
     text = capsys.readouterr().out
     assert "failed: RuntimeError: out of memory" in text and "unfinished" in text
+
+
+def test_a_run_killed_before_it_wrote_anything_has_a_row_and_adds_no_columns(sweep):
+    sweep("0", record([0.1]), "model.hidden=[4] seed=0")
+    folder = sweep("1", record([0.1]), "model.hidden=[4] seed=1")
+    (folder / "2").mkdir()
+    (folder / "2" / JOURNAL).touch()
+    rows = summarise(folder)
+    assert [row["status"] for row in rows] == ["done", "done", "unfinished"] and "model.hidden" not in rows[0]
 
 
 def test_only_failures_leave_no_old_picture(sweep):

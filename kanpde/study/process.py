@@ -26,11 +26,10 @@ from time import monotonic
 from typing import IO, Any
 
 from kanpde.errors import InputError
-from kanpde.folders import FAILED, RESULT, clear, essence, replace_text, unwritable
+from kanpde.folders import FAILED, JOURNAL, RESULT, clear, essence, replace_text, unwritable
 from kanpde.record import read_reason
 
 FINISHED, FAILING, INTERRUPTED, RUNNING, WAITING = STATES = ("finished", "failed", "interrupted", "running", "waiting")
-JOURNAL = "attempts.jsonl"
 COMMAND = (sys.executable, "-m", "kanpde")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)  # a process's own doing

@@ -17,12 +17,11 @@ from traceback import format_exc
 from typing import IO, Any, TextIO
 
 from kanpde.errors import InputError
-from kanpde.folders import CONFIG, FAILED, claim, clear, discard, replace_text
+from kanpde.folders import CONFIG, FAILED, JOURNAL, claim, clear, discard, replace_text
 from kanpde.study.process import (
     COMMAND,
     FAILING,
     FINISHED,
-    JOURNAL,
     Attempt,
     Status,
     hold,

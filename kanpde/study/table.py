@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kanpde.errors import InputError
-from kanpde.folders import CONFIG, FAILED, LOG, RESULT, essence
+from kanpde.folders import CONFIG, FAILED, JOURNAL, LOG, RESULT, essence
 from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, log_scale, number, positive, slope_text, tick_at
 from kanpde.store import read_record
 from kanpde.terminal import print_table
@@ -43,7 +43,7 @@ def summarise(folder: str | Path) -> list[Row]:
                          "Give the folder of a sweep, as printed at its end.")  # fmt: skip
     typed = {path: _typed(path) for path in folders}
     swept = [key for key in dict.fromkeys(key for options in typed.values() for key in options)
-             if key not in NAMES and len({options.get(key) for options in typed.values()}) > 1]  # fmt: skip
+             if key not in NAMES and len({options.get(key) for options in typed.values() if options}) > 1]  # fmt: skip
     rows = [_row(path, str(path.relative_to(folder)), typed[path], swept) for path in folders]
     with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*NAMES, *swept, *FIGURES], extrasaction="ignore")
@@ -56,7 +56,7 @@ def summarise(folder: str | Path) -> list[Row]:
 
 # reading ------------------------------------------------------------------------------------------------------------
 def _is_run(path: Path) -> bool:
-    return path.is_dir() and any((path / name).is_file() for name in (RESULT, FAILED, LOG))
+    return path.is_dir() and any((path / name).is_file() for name in (RESULT, FAILED, LOG, JOURNAL))
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
