@@ -15,6 +15,7 @@ from functools import reduce
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from kanpde.domains import Region
 from kanpde.errors import InputError
 from kanpde.field import Context, Field, constant
 from kanpde.problem import Ansatz, Problem, Value
@@ -37,10 +38,11 @@ def hardened(problem: Problem) -> Problem:
     given: dict[str, dict[tuple[int, int], Value]] = {name: {} for name in problem.unknowns}
     satisfied = []
     for name, condition in problem.conditions.items():
-        if condition.given is None or not condition.region.faces:
+        faces = _faces(condition.region, problem.domain.ranges)
+        if condition.given is None or not faces:
             continue
         unknown, value = condition.given
-        given[unknown or problem.unknowns[0]].update(dict.fromkeys(condition.region.faces, value))
+        given[unknown or problem.unknowns[0]].update(dict.fromkeys(faces, value))
         satisfied.append(name)
     if not satisfied:
         raise InputError("constraints=hard needs dirichlet(...) or initial(...) on whole faces of a box, and the "
@@ -55,6 +57,14 @@ def hardened(problem: Problem) -> Problem:
         return tuple(build(coords, n) for build, n in zip(builders, outputs, strict=True))
 
     return replace(problem, ansatz=Ansatz(function, tuple(satisfied)))
+
+
+def _faces(region: Region, ranges: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """(axis, side) of the region's pieces, if all of them are whole faces of the box."""
+    held = [(axis, value, len(piece)) for piece in region.fixed for axis, value in piece.items()]
+    if not all(count == 1 and value in ranges[axis] for axis, value, count in held):
+        return []
+    return [(axis, ranges[axis].index(value)) for axis, value, _ in held]
 
 
 def _is_zero(value: Value) -> bool:

@@ -14,6 +14,8 @@ from kanpde.jet import JetSpace, Key
 from kanpde.objective import ENGINES, Objective, Rows, fields_of
 from kanpde.problem import Problem
 
+Components = Callable[[Tensor, JetSpace], Rows]  # what is known of a function: its components at points (points, dim)
+
 
 @dataclass
 class Solution:
@@ -69,21 +71,30 @@ class Solution:
         return list((torch.cat(parts, dim=1) * len(x) ** 0.5).unbind(0))
 
     def _evaluate(self, coords: Sequence, transform: Callable[[Field], Field]):
-        names = self.problem.domain.names
-        if len(coords) != len(names):
-            raise InputError(f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); "
-                             f"got {len(coords)}.")  # fmt: skip
-        like = next(self.model.parameters())
-        tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
-        shape = torch.broadcast_shapes(*[t.shape for t in tensors])
-        x = torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1)
-        values = self.fields(x, lambda *unknowns: [transform(u).value for u in unknowns])
-        is_torch = any(isinstance(c, Tensor) for c in coords)
-        results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
-        return results[0] if len(results) == 1 else tuple(results)
+        return evaluate(self.problem, coords, next(self.model.parameters()), self.fields, transform)
+
+
+def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[..., Any], transform: Callable):
+    """The unknowns, transformed, at coordinates that are broadcast against each other; numpy unless a tensor came."""
+    names = problem.domain.names
+    if len(coords) != len(names):
+        raise InputError(f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); "
+                         f"got {len(coords)}.")  # fmt: skip
+    tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
+    shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    x = torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1)
+    values = fields(x, lambda *unknowns: [transform(u).value for u in unknowns])
+    is_torch = any(isinstance(c, Tensor) for c in coords)
+    results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, ask: Callable[..., Any]) -> Any:
+    """``ask(*unknowns)`` with a model's unknowns as fields at x, without gradients."""
+    return asked_of(problem, lambda x, space: ENGINES[derivatives](model, x, space), x, ask)
+
+
+def asked_of(problem: Problem, components: Components, x: Tensor, ask: Callable[..., Any]) -> Any:
     """``ask(*unknowns)`` with the unknowns as fields at x; the components that it needs are found by asking twice."""
     context = Context(problem.domain.names, problem.domain.space, x)
     asked: set[Key] = {()}
@@ -95,8 +106,23 @@ def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, a
     ask(*fields_of(problem, context, lambda i: record))
     space = JetSpace.spanned(asked, len(problem.domain.names), problem.domain.space)
     with torch.no_grad():
-        rows: Rows = [r.detach() for r in ENGINES[derivatives](model, x, space)]
+        rows: Rows = [r.detach() for r in components(x, space)]
         return ask(*fields_of(problem, context, lambda i: lambda key: rows[space.row[key]][:, i]))
+
+
+def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
+    """Per unknown its value and spatial derivatives, what errors are measured in; to be asked."""
+    return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
+
+
+def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
+    """Relative L2, relative H1 (value and spatial gradient) and max distance over max |wanted|, of equal points."""
+    gaps = [a - b for a, b in zip(got, wanted, strict=True)]
+    return {
+        "l2": float(gaps[0].norm() / wanted[0].norm()),
+        "h1": float(torch.stack(gaps).norm() / torch.stack(list(wanted)).norm()),
+        "max": float(gaps[0].abs().max() / wanted[0].abs().max()),
+    }
 
 
 class Errors:
@@ -124,18 +150,12 @@ class Errors:
 
     def all(self, model: nn.Module, derivatives: str) -> dict[str, dict[str, float]]:
         """Per unknown: relative L2, relative H1 (value and spatial gradient) and max error over max |exact|."""
+        return self.of(lambda x, space: ENGINES[derivatives](model, x, space))
 
-        def ask(*unknowns: Field):
-            return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
-
-        found = at_points(self.problem, model, derivatives, self.x, ask) if self.exact else []
-        result = {}
-        for name, got, exact in zip(self.problem.unknowns, found, self.exact, strict=False):
-            wanted = [exact.value, *(g.value for g in gradient(exact))]
-            gaps = [a - b for a, b in zip(got, wanted, strict=True)]
-            result[name] = {
-                "l2": float(gaps[0].norm() / wanted[0].norm()),
-                "h1": float(torch.stack(gaps).norm() / torch.stack(wanted).norm()),
-                "max": float(gaps[0].abs().max() / wanted[0].abs().max()),
-            }
-        return result
+    def of(self, components: Components) -> dict[str, dict[str, float]]:
+        """The same of anything whose components are known."""
+        if not self.exact:
+            return {}
+        found = asked_of(self.problem, components, self.x, value_and_gradient)
+        wanted = value_and_gradient(*self.exact)
+        return {name: distances(*pair) for name, *pair in zip(self.problem.unknowns, found, wanted, strict=True)}

@@ -18,6 +18,7 @@ LEVELS = [
     ["solve"],
     ["training"],
     ["checks"],
+    ["classical"],
     ["solution", "phases", "device"],
     ["optimizers"],
     ["weights", "damped"],

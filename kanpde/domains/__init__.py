@@ -1,6 +1,6 @@
 """Where equations live: regions that can be sampled, one kind of domain a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,9 +23,9 @@ class Points:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a domain, made of so many ``pieces``.
+    """A part of a domain, made of pieces (faces).
 
-    ``faces`` are (axis, side) of all of them where they are whole faces of a box, side 0 being the lower one.
+    ``fixed`` are, for every piece, the coordinates that are constant on it and their values;
     ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of all pieces together.
     """
 
@@ -33,9 +33,13 @@ class Region:
     names: tuple[str, ...]
     space: tuple[int, ...]
     is_interior: bool
-    pieces: int
+    fixed: tuple[Mapping[int, float], ...]
     draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
-    faces: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def pieces(self) -> int:
+        """How many there are."""
+        return len(self.fixed)
 
     def sample(
         self,

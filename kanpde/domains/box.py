@@ -97,9 +97,11 @@ class Box:
             normal = torch.cat(normals) if len(normals) == len(parts) else None
             return Points(torch.cat([p.x for p in parts]), weight, normal)
 
-        whole = all(len(s) == 1 and next(iter(s.values())) in (0, 1) for s in slabs)
-        faces = tuple((axis, int(side)) for s in slabs for axis, side in s.items()) if whole else ()
-        return Region(label, self.names, self.space, is_interior, len(slabs), draw, faces)
+        fixed = tuple(
+            {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
+            for s in slabs
+        )
+        return Region(label, self.names, self.space, is_interior, fixed, draw)
 
     def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
         free = [i for i in range(len(self.names)) if i not in fixed]

@@ -1,0 +1,73 @@
+"""Finite element functions on a box's tensor mesh of simplices, evaluated at any points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpde.errors import InputError
+from kanpde.jet import JetSpace
+
+
+@dataclass
+class Interpolation:
+    """A finite element function: values and first derivatives.
+
+    Args:
+        ranges: of the box.
+        cells: along every coordinate, of equal size, each cut into the same number of simplices.
+        basis: scikit-fem's.
+        u: all degrees of freedom.
+    """
+
+    ranges: Sequence[tuple[float, float]]
+    cells: int
+    basis: Any
+    u: NDArray
+
+    def components(self, x: Tensor, space: JetSpace) -> list[Tensor]:
+        """The jet of order up to one."""
+        for key in space.keys:
+            if len(key) > 1:
+                raise InputError("Finite element solutions here have values and first derivatives only.")
+        points = np.ascontiguousarray(x.cpu().numpy().astype(float).T)
+        simplices = self._simplices(points)
+        mapping, element = self.basis.mapping, self.basis.elem
+        local = mapping.invF(points[:, :, None], tind=simplices)
+        total = np.zeros((len(space.keys), points.shape[1]))
+        for k in range(self.basis.Nbfun):
+            field = element.gbasis(mapping, local, k, tind=simplices)[0]
+            weight = self.u[self.basis.element_dofs[k, simplices]]
+            for row, key in enumerate(space.keys):
+                total[row] += weight * np.asarray(field.grad[key[0]] if key else field).reshape(len(weight))
+        return [torch.as_tensor(row, dtype=x.dtype, device=x.device)[:, None] for row in total]
+
+    def _cell(self, points: NDArray) -> NDArray:
+        """The number of the cell of each point (dim, points)."""
+        number = np.zeros(points.shape[1], dtype=int)
+        for x, (lo, hi) in zip(points, self.ranges, strict=True):
+            number = number * self.cells + np.clip((x - lo) / (hi - lo) * self.cells, 0, self.cells - 1).astype(int)
+        return number
+
+    @cached_property
+    def _members(self) -> NDArray:
+        """The simplices of each cell (cells, simplices)."""
+        mesh = self.basis.mesh
+        cell = self._cell(mesh.p[:, mesh.t].mean(axis=1))
+        return np.argsort(cell, kind="stable").reshape(self.cells ** len(self.ranges), -1)
+
+    def _simplices(self, points: NDArray) -> NDArray:
+        """The simplex of each point: of its cell's the one where the least barycentric coordinate is largest."""
+        candidates = self._members[self._cell(points)].T
+        inside = []
+        for simplices in candidates:
+            local = self.basis.mapping.invF(points[:, :, None], tind=simplices)[:, :, 0]
+            inside.append(np.minimum(local.min(axis=0), 1 - local.sum(axis=0)))
+        return candidates[np.argmax(inside, axis=0), np.arange(points.shape[1])]

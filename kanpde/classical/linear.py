@@ -1,0 +1,94 @@
+r"""Residuals made linear: what a condition says about a small change of the unknowns, at every point.
+
+For leaf components $d^\alpha u$ of the unknowns, $r(u + v) \approx r(u) + \sum_\alpha s_\alpha(x)\, d^\alpha v$ with
+slopes $s_\alpha = \partial r / \partial (d^\alpha u)$, which reverse mode gives since points do not see each other.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from kanpde.errors import InputError
+from kanpde.objective import Rows, Site, fields_of, residual_values, site_of
+from kanpde.problem import Problem
+
+Slot = tuple[int, int, tuple[int, ...]]  # image of the points (0: themselves), unknown, derivative
+Slopes = Mapping[Slot, Tensor]  # per slot, one value per point
+
+
+def linearised(
+    problem: Problem, site: Site, rows: Sequence[Rows], differentiable: bool = False
+) -> tuple[list[Tensor], list[Slopes]]:
+    """The residuals of a site and their slopes.
+
+    Args:
+        problem, site: whose residuals.
+        rows: per image of the points, the components of the network's outputs there, as its ``site.space`` orders them.
+        differentiable: keep the graph, so that slopes can be differentiated with respect to the points.
+    """
+    leaves: dict[Slot, Tensor] = {}
+
+    def read(image: int, unknown: int, key: tuple[int, ...]) -> Tensor:
+        slot = (image, unknown, key)
+        if slot not in leaves:
+            leaves[slot] = rows[image][site.space.row[key]][:, unknown].detach().clone().requires_grad_()
+        return leaves[slot]
+
+    fields = []
+    for image, context in enumerate(site.contexts):
+        fields += fields_of(problem, context, lambda i, image=image: lambda key: read(image, i, key))
+    values = residual_values(problem, site.name, site.condition, fields, {})
+    slopes = []
+    for value in values:
+        found = [None] * len(leaves)
+        if value.requires_grad:
+            found = torch.autograd.grad(
+                value.sum(), list(leaves.values()), allow_unused=True, retain_graph=True, create_graph=differentiable
+            )
+        slopes.append({slot: g for slot, g in zip(leaves, found, strict=True) if g is not None})
+    return [v if differentiable else v.detach() for v in values], slopes
+
+
+def zeros(problem: Problem, site: Site) -> list[Rows]:
+    """Components of the function that is zero."""
+    x = site.points.x
+    return [[x.new_zeros(len(x), len(problem.unknowns)) for _ in site.space.keys] for _ in site.contexts]
+
+
+def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bool:
+    """Whether no residual's slopes depend on the unknowns: they are compared at two random functions."""
+    generator = torch.Generator().manual_seed(0)
+    for name, condition in problem.trained.items():
+        site = site_of(problem, name, condition, condition.region.sample("uniform", points, generator))
+        seen: list[list[Slopes]] = []
+        for _ in range(2):
+            rows = [[torch.randn(z.shape, generator=generator, dtype=z.dtype) for z in image]
+                    for image in zeros(problem, site)]  # fmt: skip
+            seen.append(linearised(problem, site, rows)[1])
+        for first, second in zip(*seen, strict=True):
+            largest = max((float(s.abs().max()) for s in first.values()), default=1.0)
+            for slot, slope in first.items():
+                if (
+                    not float((slope - second[slot]).abs().max()) <= tolerance * largest
+                ):  # also where it is not a number
+                    return False
+    return True
+
+
+def check_solvable(problem: Problem, most: int = 3) -> None:
+    """Refuses what no classical solver here can do.
+
+    Raises:
+        InputError: unknown coefficients, or too many coordinates for a tensor grid.
+    """
+    if problem.parameters:
+        raise InputError(
+            f"Classical solvers here solve for the unknowns alone, and this is an inverse problem with the parameters "
+            f"{', '.join(problem.parameters)}. Put their values into the residual and leave `parameters` out."
+        )
+    if len(problem.domain.names) > most:
+        raise InputError(
+            f"A grid in {len(problem.domain.names)} coordinates is too large; classical solvers here take up to {most}"
+            ". Choose a problem of fewer dimensions, for example problem.dim=2."
+        )

@@ -1,0 +1,178 @@
+"""The classical rows of a table: every solver on a ladder of sizes, for comparison at equal error and at equal time."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from math import isfinite, log2, nan
+from pathlib import Path
+from typing import Any
+
+from kanpde.classical.collocation import METHOD, collocate
+from kanpde.classical.elements import finite_elements
+from kanpde.classical.solution import ClassicalSolution
+from kanpde.errors import InputError
+from kanpde.problem import Problem
+from kanpde.solution import Components
+
+Row = dict[str, Any]
+COLUMNS = ("method", "degree", "unknowns", "seconds", "l2", "h1", "max", "note")
+DEGREES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128)
+CELLS = {1: tuple(2**k for k in range(1, 13)), 2: tuple(2**k for k in range(1, 9)), 3: (2, 3, 4, 6, 8, 12, 16, 24)}
+LIMIT = 30.0  # seconds that one solve may take
+MEMORY = 4e9  # bytes that one solve may take
+REPEATS = 5  # of a solve that takes less than BRIEF seconds; the least counts, the others were interrupted
+BRIEF = 0.2
+ROUNDING = 1e-9  # below it, errors that no longer fall are rounding
+
+Solver = Callable[[Problem, int], ClassicalSolution]
+Measure = Callable[[Components], dict[str, dict[str, float]]]
+
+
+def solvers() -> dict[str, tuple[Solver, int]]:
+    """Per method the solver, which takes a problem and a size, and the degree of its elements (0: the size is it)."""
+    return {
+        METHOD: (collocate, 0),
+        "scikit-fem P2": (lambda problem, cells: finite_elements(problem, 2, cells), 2),
+        "scikit-fem P4": (lambda problem, cells: finite_elements(problem, 4, cells), 4),
+    }
+
+
+def classical_rows(
+    problem: Problem, target_error: float | None = None, seconds: float | None = None, measure: Measure | None = None
+) -> list[Row]:
+    """A row for every solver and size, with errors on the test points that networks are measured on.
+
+    A solver's sizes end when the target is reached and the seconds are used (what is None is not asked for), when
+    errors are rounding, or when the next size would take more than 30 s or 4 GB; its last row says which.
+
+    Args:
+        problem: what is to be solved.
+        target_error: relative L2 error of the first unknown to reach.
+        seconds: of one solve to fill.
+        measure: errors per unknown of a solution's components; against ``exact`` by default.
+
+    Returns:
+        Rows with `COLUMNS`; of a solver that cannot do the problem one, with the reason in ``note`` and no figures.
+
+    Raises:
+        InputError: there is neither ``exact`` nor ``measure``.
+    """
+    if problem.exact is None and measure is None:
+        raise InputError(
+            "Without `exact` there is nothing to measure errors against. Write "
+            "classical_rows(problem, measure=reference(problem).distances)."
+        )
+    rows: list[Row] = []
+    for method, (solve, order) in solvers().items():
+        try:
+            rows += _ladder(problem, method, solve, order, target_error, seconds, measure)
+        except InputError as error:
+            rows.append(
+                {"method": method, "degree": order or "", **dict.fromkeys(COLUMNS[2:-1], nan), "note": str(error)}
+            )
+    return rows
+
+
+def at_equal_error(rows: Sequence[Row], target: float) -> list[Row]:
+    """Per method the quickest row whose L2 error is at most ``target``; methods that did not reach it are left out."""
+    return _best([row for row in rows if row["l2"] <= target], "seconds")
+
+
+def at_equal_time(rows: Sequence[Row], seconds: float) -> list[Row]:
+    """Per method the row of least L2 error that took at most ``seconds``; methods without one are left out."""
+    return _best([row for row in rows if row["seconds"] <= seconds], "l2")
+
+
+def _best(rows: Sequence[Row], by: str) -> list[Row]:
+    methods = dict.fromkeys(row["method"] for row in rows)
+    return [
+        min((row for row in rows if row["method"] == m and isfinite(row[by])), key=lambda r: r[by]) for m in methods
+    ]
+
+
+# ladders ------------------------------------------------------------------------------------------------------------
+def _ladder(
+    problem: Problem, method: str, solve: Solver, order: int, target: float | None, seconds: float | None,
+    measure: Measure | None,
+) -> Iterator[Row]:  # fmt: skip
+    """Rows of growing size; a generator, so that an InputError of the first solve leaves no rows."""
+    dim = len(problem.domain.names)
+    sizes = CELLS.get(dim, (2,)) if order else DEGREES
+    solve(problem, sizes[0])  # what is imported and compiled the first time does not count
+    found: list[Row] = []
+    for k, size in enumerate(sizes):
+        row = _row(problem, method, solve, size, measure)
+        found.append(row)
+        following = sizes[k + 1] if k + 1 < len(sizes) else None
+        reason = _end(found, target, seconds) or _too_large(row, size, following, dim, order)
+        if reason:
+            row["note"] += f"; {reason}"
+        yield row
+        if reason:
+            return
+
+
+def _row(problem: Problem, method: str, solve: Solver, size: int, measure: Measure | None) -> Row:
+    solution = solve(problem, size)
+    times = [solution.seconds]
+    if times[0] < BRIEF:
+        times += [solve(problem, size).seconds for _ in range(REPEATS - 1)]
+    errors = measure(solution.components) if measure else solution.errors()
+    first = errors[problem.unknowns[0]]
+    return {
+        "method": method, "degree": solution.degree, "unknowns": solution.unknowns, "seconds": min(times),
+        **{kind: first[kind] for kind in ("l2", "h1", "max")}, "note": solution.note,
+    }  # fmt: skip
+
+
+def _end(rows: Sequence[Row], target: float | None, seconds: float | None) -> str:
+    """Why no more sizes are needed."""
+    last = rows[-1]
+    reached = target is None or last["l2"] <= target
+    used = seconds is None or last["seconds"] > seconds
+    if reached and used and not (target is None and seconds is None):
+        return " and ".join(
+            ["target reached"] * (target is not None) + ["the seconds are used"] * (seconds is not None)
+        )
+    best = min((row["l2"] for row in rows[:-2]), default=nan)
+    if best < ROUNDING and min(row["l2"] for row in rows[-2:]) > 0.5 * best:
+        return "errors are rounding, more unknowns do not help"
+    return ""
+
+
+def _too_large(row: Row, size: int, following: int | None, dim: int, order: int) -> str:
+    """Why the next size is not tried."""
+    if following is None:
+        return "the largest size"
+    growth = (following / size) ** dim
+    unknowns = row["unknowns"] * growth
+    if order:
+        power, memory = (1.5, 12 * 10 * unknowns * log2(unknowns)) if dim < 3 else (2.0, 12 * 60 * unknowns ** (4 / 3))
+    elif "least squares" in row["note"]:
+        power, memory = 3.0, 8 * 8 * unknowns**2
+    else:
+        power, memory = 1.5, 8 * 40 * unknowns
+    if row["seconds"] * growth**power > LIMIT:
+        return f"the next size would take more than {LIMIT:g} s"
+    return f"the next size would take more than {MEMORY / 1e9:g} GB" if memory > MEMORY else ""
+
+
+# files --------------------------------------------------------------------------------------------------------------
+def write_rows(rows: Sequence[Row], path: str | Path) -> None:
+    """Writes classical.csv."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer: csv.DictWriter[str] = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(
+            {k: "" if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()} for row in rows
+        )
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Reads classical.csv as it was written: numbers as numbers, figures that there are not as NaN."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows: list[Row] = list(csv.DictReader(file))
+    for row in rows:
+        row["degree"] = int(row["degree"]) if row["degree"] else ""
+        for key in COLUMNS[2:-1]:
+            row[key] = (int if key == "unknowns" else float)(row[key]) if row[key] else nan
+    return rows
