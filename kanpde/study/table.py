@@ -16,6 +16,7 @@ from kanpde.errors import InputError
 from kanpde.folders import CONFIG, FAILED, LOG, RESULT
 from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, log_scale, number, positive, slope_text, tick_at
 from kanpde.store import read_record
+from kanpde.study.runs import essence
 
 Row = dict[str, Any]
 NAMES = ("folder", "status", "problem", "model", "seed")
@@ -92,25 +93,19 @@ def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) 
     record: Mapping[str, Any] = {}
     if (path / FAILED).is_file():
         message = (path / FAILED).read_text(encoding="utf-8", errors="replace").strip()
-        row.update(status="failed", reason=_essence(message))
+        row.update(status="failed", reason=essence(message))
     elif not (path / RESULT).is_file():
         row.update(status="unfinished", reason="")
     else:
         try:
             record = read_record(path)
         except InputError as error:
-            row.update(status="unreadable", reason=_essence(str(error)))
+            row.update(status="unreadable", reason=essence(str(error)))
     row.update({key: record[key] for key in (*FIGURES, "levels") if key in record})
     row.update({key: options.get(key) or record.get(key, "") for key in ("problem", "model")})
     row["seed"] = record.get("seed", options["seed"])
     row.update({key: options.get(key, "") for key in swept})
     return row
-
-
-def _essence(message: str) -> str:
-    """A message in one line; of a traceback the last line, which names the error."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"
 
 
 # picture ------------------------------------------------------------------------------------------------------------
