@@ -105,8 +105,12 @@ def _write_table(root: h5py.Group, name: str, rows: Sequence[Mapping[str, Any]])
 
 
 # reading -------------------------------------------------------------------------------------------------------------
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, network: bool = True) -> dict[str, Any]:
     """Everything that `write_record` wrote, with the tables as lists of rows and the network's tensors as "state".
+
+    Args:
+        path: of the result file.
+        network: read the tensors too; without them a thousand runs are read in seconds.
 
     Raises:
         InputError: there is no such file, or it is damaged.
@@ -114,6 +118,7 @@ def read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f'"{path.parent}" holds no solution: there is no file {path.name} in it. Give the folder of '
                          "one run, as printed at its end.")  # fmt: skip
+    groups = ("weights", "grids") if network else ()
     try:
         with h5py.File(path, "r") as file:
             root: Any = file["kanpde"]
@@ -123,7 +128,7 @@ def read_file(path: Path) -> dict[str, Any]:
                 "unknowns": tuple(_texts(root["unknowns"])),
                 "has_ansatz": bool(root.attrs["has_ansatz"]),
                 **{name: _rows(root[name]) for name in _TABLES},
-                "state": {key: np.asarray(root[group][key]) for group in ("weights", "grids") for key in root[group]},
+                "state": {key: np.asarray(root[group][key]) for group in groups for key in root[group]},
             }
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise _damaged(path, error) from None

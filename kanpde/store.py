@@ -192,7 +192,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     """What a table of many runs needs to know of one, without building its network."""
     import yaml
 
-    record = read_file(Path(folder) / RESULT)
+    record = read_file(Path(folder) / RESULT, network=False)
     settings = record["settings"]
     kept = [level for level in record["levels"] if not str(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
     last = (kept or [{}])[-1]

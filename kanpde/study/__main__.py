@@ -3,17 +3,24 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kanpde.errors import InputError
 from kanpde.study import summarise
+from kanpde.study.report import write_report
+from kanpde.study.runs import STUDY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command ``python -m kanpde.study``; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m kanpde.study", description="A table and a plot over stored runs.")
-    parser.add_argument("folder", help="of a sweep, or any folder with runs below it")
+    parser.add_argument("folder", help="of a study, which gets its report again; of a sweep; or any with runs below it")
     try:
-        summarise(parser.parse_args(arguments).folder)
+        folder = Path(parser.parse_args(arguments).folder)
+        if (folder / STUDY).is_file():
+            print(f"Report: {write_report(folder)}")
+        else:
+            summarise(folder)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

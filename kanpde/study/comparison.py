@@ -26,10 +26,9 @@ from kanpde.study.arms import Arm, Compose, make_arms
 from kanpde.study.ledger import Ledger, Run, conduct
 from kanpde.study.process import FAILING
 from kanpde.study.report import write_report
-from kanpde.study.runs import read_study
+from kanpde.study.runs import CLASSICAL, STUDY, read_study
 from kanpde.terminal import print_table
 
-PLAN, CLASSICAL = "study.yaml", "classical.csv"
 SPARING = ("plots=false",)  # of every run, unless typed otherwise
 
 
@@ -108,7 +107,7 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
 def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], typed: Sequence[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / PLAN
+        path = folder / STUDY
         known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
         what = " ".join([problem, *(o for o in typed if o.startswith("problem."))])
         content = {
