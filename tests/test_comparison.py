@@ -9,7 +9,7 @@ from kanpde import InputError
 from kanpde.__main__ import _compose, main
 from kanpde.study.arms import make_arms
 
-KAN_AND_MLP = {"kan": [], "mlp": ["model=mlp"]}
+KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
 
 def arms_of(chosen, *typed, match="params"):
@@ -17,7 +17,7 @@ def arms_of(chosen, *typed, match="params"):
 
 
 def test_arms_have_the_parameters_of_the_first_one_on_its_finest_grid():
-    (kan, mlp, deep), jobs = arms_of({**KAN_AND_MLP, "deep": ["model=mlp", "model.hidden=[9,9,9]"]}, "model.hidden=[8]")
+    (kan, mlp, deep), jobs = arms_of({**KAN_AND_MLP, "deep": "model=mlp model.hidden=[9,9,9]"}, "model.hidden=[8]")
     assert kan.parameters == (16 + 9 + 1) * 3 * 8 and kan.hidden == (8,)
     width = mlp.hidden[0]
     assert mlp.hidden == (width, width) and mlp.parameters == 3 * width + (width + 1) * width + width + 1
@@ -28,18 +28,18 @@ def test_arms_have_the_parameters_of_the_first_one_on_its_finest_grid():
 
 
 def test_what_was_typed_for_a_model_is_not_for_arms_with_another():
-    kan, mlp = arms_of(KAN_AND_MLP, "model.degree=5", "+model.grid=3", "weights.boundary=9")[0]
-    assert {"model.degree=5", "+model.grid=3", "weights.boundary=9"} <= set(kan.overrides)
+    kan, mlp = arms_of(KAN_AND_MLP, "model.degree=5", "++model.grid=3", "weights.boundary=9")[0]
+    assert {"model.degree=5", "++model.grid=3", "weights.boundary=9"} <= set(kan.overrides)
     assert not any("degree" in o or "grid" in o for o in mlp.overrides) and "weights.boundary=9" in mlp.overrides
 
 
 def test_flops_of_an_mlp_are_the_formula():
     typed = ["sampling.interior=1000", "sampling.boundary=400", "schedule=adam"]
-    (arm,) = [a for a in arms_of({"a": ["model=mlp", "model.hidden=[5]"], "b": []}, *typed)[0] if a.name == "a"]
+    (arm,) = [a for a in arms_of({"a": "model=mlp model.hidden=[5]", "b": ""}, *typed)[0] if a.name == "a"]
     jet = 3 * 5 + 6 * 1  # products of a feature and a weight
     pde, boundary = 4, 1  # value, two slopes and the Laplacian; the value
     assert arm.flops == 6 * jet * (1000 * pde + 400 * boundary)
-    with_lm = arms_of({"a": ["model=mlp", "model.hidden=[5]"], "b": []}, *typed[:2])[0][0]
+    with_lm = arms_of({"a": "model=mlp model.hidden=[5]", "b": ""}, *typed[:2])[0][0]
     assert with_lm.flops == arm.flops + 1400 * 21**2 + 21**3 / 3
 
 
@@ -59,10 +59,10 @@ def test_equal_times_go_on_with_the_last_phase():
 @pytest.mark.parametrize(
     ("chosen", "typed", "match", "message"),
     [
-        ({"kan": []}, [], "params", "two arms at least"),
+        ({"kan": ""}, [], "params", "two arms at least"),
         (KAN_AND_MLP, [], "time", "time_limit=60"),
-        ({"a": [], "b": ["model=mpl"]}, [], "params", 'Did you mean "mlp"'),
-        ({"a": [], "b": ["model.degree=0"]}, [], "params", "degree"),
+        ({"a": "", "b": "model=mpl"}, [], "params", 'Did you mean "mlp"'),
+        ({"a": "", "b": "model.degree=0"}, [], "params", "degree"),
     ],
 )
 def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
@@ -89,8 +89,8 @@ def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, 
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["model.hidden=[2]", "model.degree=3", "schedule=adam", "schedule.phases.0.steps=3",
-             "schedule.phases.1.steps=2", "output.cells=4", "device=cpu"]  # fmt: skip
-    command = ["+study=kan_vs_mlp", "study.arms={kan:[],mlp:[model=mlp]}", *small, "study.seeds=1"]
+             "output.cells=4", "device=cpu"]  # fmt: skip
+    command = ["+study=kan_vs_mlp", "~study.arms.mlp-sine", *small, "study.seeds=1"]
     assert main(command) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     said = capfd.readouterr().out

@@ -1,5 +1,6 @@
 """The arms of a comparison: what each one changes, and sizes that make them equal in what is to be equal."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,13 +39,13 @@ class Arm:
 
 
 def make_arms(
-    chosen: Mapping[str, Sequence[str]], typed: Sequence[str], match: str, compose: Compose
+    chosen: Mapping[str, str], typed: Sequence[str], match: str, compose: Compose
 ) -> tuple[list[Arm], list[Job]]:
     """The arms with the sizes that match the first one's, and what each of them would run.
 
     Args:
-        chosen: by name, the options that an arm adds to those that were typed. An arm that chooses another model leaves
-            out what was typed for the model.
+        chosen: by name, the options that an arm adds to those that were typed, with spaces between them as on the
+            command line. An arm that chooses another model leaves out what was typed for the model.
         typed: options for all arms.
         match: "params", equal numbers of parameters on the finest grid; "flops", equal operations a step; "time", as
             "params", and every run goes on with its last phase until its time limit. An arm that says
@@ -56,11 +57,12 @@ def make_arms(
     """
     if len(chosen) < 2:
         raise InputError(f"A comparison needs two arms at least, got {len(chosen)}. Write "
-                         "'study.arms={kan:[],mlp:[model=mlp]}'.")  # fmt: skip
+                         "'study.arms.mlp=\"model=mlp\"'.")  # fmt: skip
     arms: list[Arm] = []
     jobs: list[Job] = []
     measure: Callable[[Job], float] = step_flops if match == "flops" else _parameters
-    for name, own in chosen.items():
+    for name, text in chosen.items():
+        own = shlex.split(text)
         overrides = [*_without_model(typed, own), *own]
         job = prepare(compose(overrides))
         if arms and not any(o.startswith("model.hidden=") for o in own):
@@ -97,7 +99,7 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
     hidden = getattr(job.model, "hidden", None)
     if not hidden or not all(isinstance(width, int) for width in hidden):
         raise InputError(f"{name}: {job.model} has no widths that can be matched. Say them: "
-                         f"study.arms.{name}=[...,'model.hidden=[8]'].")  # fmt: skip
+                         f"'study.arms.{name}=\"... model.hidden=[8]\"'.")  # fmt: skip
 
     def size(width: int) -> float:
         return measure(replace(job, model=replace(job.model, hidden=(width,) * len(hidden))))

@@ -37,7 +37,8 @@ class Plan:
     """The group ``study``, as in conf/study/kan_vs_mlp.yaml.
 
     Args:
-        arms: by name, the options that each one adds to those that were typed; the others are compared with the first.
+        arms: by name, the options that each one adds to those that were typed, such as "model=mlp model.scale=2"; the
+            others are compared with the first.
         match: what they have in common: params, flops (of a step) or time.
         seeds: how many, from 0 on, or which.
         workers: runs at a time.
@@ -45,7 +46,7 @@ class Plan:
         classical: solve by finite elements and by collocation too.
     """
 
-    arms: Mapping[str, Sequence[str]]
+    arms: Mapping[str, str]
     match: Literal["params", "flops", "time"] = "params"
     seeds: int | Sequence[int] = 10
     workers: int = 1
