@@ -202,10 +202,12 @@ def _sweep(flags: list[str], overrides: list[str]) -> int:
         discard(folder)
         return code
     from kanpde.study import summarise
+    from kanpde.study.process import RUNNING, status
     from kanpde.study.sweep import report_tuning
 
     print()
-    unfinished = sum(row["status"] == "unfinished" for row in summarise(folder))
+    left = [folder / row["folder"] for row in summarise(folder) if row["status"] == "unfinished"]
+    unfinished = sum(status(each).state != RUNNING for each in left)  # others may be at work in the same folder
     failed = sorted(folder.rglob(FAILED))
     if failed:
         print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
