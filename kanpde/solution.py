@@ -70,6 +70,18 @@ class Solution:
         parts = [objective.residuals(site).detach().view(site.residuals, -1) for site in objective.sites]
         return list((torch.cat(parts, dim=1) * len(x) ** 0.5).unbind(0))
 
+    @property
+    def components(self) -> Components:
+        """Values and derivatives of the network's outputs at points, without gradients."""
+        engine = ENGINES[self.settings.get("derivatives", "jets")]
+
+        def at(x: Tensor, space: JetSpace) -> Rows:
+            like = next(self.model.parameters())
+            with torch.no_grad():
+                return [row.detach().to(x) for row in engine(self.model, x.to(like), space)]
+
+        return at
+
     def _evaluate(self, coords: Sequence, transform: Callable[[Field], Field]):
         return evaluate(self.problem, coords, next(self.model.parameters()), self.fields, transform)
 

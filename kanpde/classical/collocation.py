@@ -11,6 +11,7 @@ iteration (Gauss-Newton here), damped. Linear problems that separate are solved 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, pi
 from time import perf_counter
 from typing import Any
 
@@ -66,13 +67,19 @@ Part = tuple[Site, list[Tensor], list[Slopes]]  # a condition's points, residual
 
 @dataclass
 class LeastSquares:
-    """The rows of all conditions for tensor products of a degree."""
+    """The rows of all conditions for tensor products of a degree.
+
+    ``oversampling`` is the number of points along each coordinate, per function.
+    """
 
     problem: Problem
     tensors: Tensors
+    oversampling: float = 1.0
 
     def __post_init__(self):
-        count = self.tensors.degree + 1
+        # Gauss points lie π/2 times as far apart in the middle as equidistant ones, which waves of a period need
+        least = pi / 2 if self.problem.domain.periodic else 1.0
+        count = ceil(max(self.oversampling, least) * (self.tensors.degree + 1))
         self.sites: list[Site] = []
         for name, condition in self.problem.trained.items():
             region = condition.region

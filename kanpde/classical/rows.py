@@ -8,10 +8,10 @@ from typing import Any
 
 from kanpde.classical.collocation import METHOD, collocate
 from kanpde.classical.elements import finite_elements
+from kanpde.classical.reference import MARGIN, Reference
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.errors import InputError
 from kanpde.problem import Problem
-from kanpde.solution import Components
 
 Row = dict[str, Any]
 COLUMNS = ("method", "degree", "unknowns", "seconds", "l2", "h1", "max", "note")
@@ -23,8 +23,9 @@ REPEATS = 5  # of a solve that takes less than BRIEF seconds; the least counts, 
 BRIEF = 0.2
 ROUNDING = 1e-9  # below it, errors that no longer fall are rounding
 
+DOUBTFUL = "not reliable, the reference is not ten times as accurate"
+
 Solver = Callable[[Problem, int], ClassicalSolution]
-Measure = Callable[[Components], dict[str, dict[str, float]]]
 
 
 def solvers() -> dict[str, tuple[Solver, int]]:
@@ -37,7 +38,10 @@ def solvers() -> dict[str, tuple[Solver, int]]:
 
 
 def classical_rows(
-    problem: Problem, target_error: float | None = None, seconds: float | None = None, measure: Measure | None = None
+    problem: Problem,
+    target_error: float | None = None,
+    seconds: float | None = None,
+    reference: Reference | None = None,
 ) -> list[Row]:
     """A row for every solver and size, with errors on the test points that networks are measured on.
 
@@ -48,27 +52,26 @@ def classical_rows(
         problem: what is to be solved.
         target_error: relative L2 error of the first unknown to reach.
         seconds: of one solve to fill.
-        measure: errors per unknown of a solution's components; against ``exact`` by default.
+        reference: what errors are measured against where there is no ``exact``.
 
     Returns:
         Rows with `COLUMNS`; of a solver that cannot do the problem one, with the reason in ``note`` and no figures.
 
     Raises:
-        InputError: there is neither ``exact`` nor ``measure``.
+        InputError: there is neither ``exact`` nor ``reference``.
     """
-    if problem.exact is None and measure is None:
+    if problem.exact is None and reference is None:
         raise InputError(
             "Without `exact` there is nothing to measure errors against. Write "
-            "classical_rows(problem, measure=reference(problem).distances)."
+            "classical_rows(problem, reference=reference(problem))."
         )
     rows: list[Row] = []
     for method, (solve, order) in solvers().items():
         try:
-            rows += _ladder(problem, method, solve, order, target_error, seconds, measure)
-        except InputError as error:
-            rows.append(
-                {"method": method, "degree": order or "", **dict.fromkeys(COLUMNS[2:-1], nan), "note": str(error)}
-            )
+            rows += _ladder(problem, method, solve, order, target_error, seconds, reference)
+        except (InputError, MemoryError) as error:
+            note = str(error) or "out of memory"
+            rows.append({"method": method, "degree": order or "", **dict.fromkeys(COLUMNS[2:-1], nan), "note": note})
     return rows
 
 
@@ -92,15 +95,15 @@ def _best(rows: Sequence[Row], by: str) -> list[Row]:
 # ladders ------------------------------------------------------------------------------------------------------------
 def _ladder(
     problem: Problem, method: str, solve: Solver, order: int, target: float | None, seconds: float | None,
-    measure: Measure | None,
+    reference: Reference | None,
 ) -> Iterator[Row]:  # fmt: skip
-    """Rows of growing size; a generator, so that an InputError of the first solve leaves no rows."""
+    """Rows of growing size, one at a time, so that those before a failure are kept."""
     dim = len(problem.domain.names)
     sizes = CELLS.get(dim, (2,)) if order else DEGREES
     solve(problem, sizes[0])  # what is imported and compiled the first time does not count
     found: list[Row] = []
     for k, size in enumerate(sizes):
-        row = _row(problem, method, solve, size, measure)
+        row = _row(problem, method, solve, size, reference)
         found.append(row)
         following = sizes[k + 1] if k + 1 < len(sizes) else None
         reason = _end(found, target, seconds) or _too_large(row, size, following, dim, order)
@@ -111,16 +114,21 @@ def _ladder(
             return
 
 
-def _row(problem: Problem, method: str, solve: Solver, size: int, measure: Measure | None) -> Row:
+def _row(problem: Problem, method: str, solve: Solver, size: int, reference: Reference | None) -> Row:
     solution = solve(problem, size)
     times = [solution.seconds]
     if times[0] < BRIEF:
         times += [solve(problem, size).seconds for _ in range(REPEATS - 1)]
-    errors = measure(solution.components) if measure else solution.errors()
-    first = errors[problem.unknowns[0]]
+    name, note = problem.unknowns[0], solution.note
+    if problem.exact is None and reference is not None:
+        first = reference.distances(solution.components)[name]
+        if not MARGIN * reference.own[name]["l2"] <= first["l2"]:
+            note += f"; {DOUBTFUL}, whose own error is {reference.own[name]['l2']:.1e}"
+    else:
+        first = solution.errors()[name]
     return {
         "method": method, "degree": solution.degree, "unknowns": solution.unknowns, "seconds": min(times),
-        **{kind: first[kind] for kind in ("l2", "h1", "max")}, "note": solution.note,
+        **{kind: first[kind] for kind in ("l2", "h1", "max")}, "note": note,
     }  # fmt: skip
 
 
@@ -134,6 +142,8 @@ def _end(rows: Sequence[Row], target: float | None, seconds: float | None) -> st
             ["target reached"] * (target is not None) + ["the seconds are used"] * (seconds is not None)
         )
     best = min((row["l2"] for row in rows[:-2]), default=nan)
+    if DOUBTFUL in last["note"]:
+        return "smaller errors cannot be told from the reference's own"
     if best < ROUNDING and min(row["l2"] for row in rows[-2:]) > 0.5 * best:
         return "errors are rounding, more unknowns do not help"
     return ""
