@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
+from kanpde.classical.reference import reference
 from kanpde.classical.rows import classical_rows, write_rows
 from kanpde.configure import build, split_name
 from kanpde.errors import InputError
@@ -25,6 +26,7 @@ from kanpde.record import origin
 from kanpde.study.arms import Arm, Compose, make_arms
 from kanpde.study.ledger import Ledger, Run, conduct
 from kanpde.study.process import FAILING
+from kanpde.study.references import judge_runs
 from kanpde.study.report import write_report
 from kanpde.study.runs import CLASSICAL, STUDY, read_study
 from kanpde.terminal import print_table
@@ -43,7 +45,8 @@ class Plan:
         seeds: how many, from 0 on, or which.
         workers: runs at a time.
         retry_failed: do failed runs once more.
-        classical: solve by finite elements and by collocation too.
+        classical: solve by finite elements and by collocation too, for rows of their own, for errors where no exact
+            solution is known, and for estimates of errors.
     """
 
     arms: Mapping[str, str]
@@ -99,7 +102,9 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
     _say_arms(arms, plan.match)
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
+    problems = {arm.name: job.problem for arm, job in zip(arms, jobs, strict=True)}
     if plan.classical:
+        judge_runs(folder, problems, say)
         _solve_classically(folder, jobs[0].problem, say)
     say(f"Report: {short(write_report(folder))}")
     return int(any(status.state == FAILING for status in statuses.values()))
@@ -161,12 +166,17 @@ def _say_arms(arms: Sequence[Arm], match: str) -> None:
 
 def _solve_classically(folder: Path, problem: Problem, say: Callable[[str], None]) -> None:
     """Classical solvers to the error and for the time of the best arm; once, as long as the file is there."""
-    if (folder / CLASSICAL).is_file() or problem.exact is None:
+    if (folder / CLASSICAL).is_file():
         return
     study = read_study(folder)
     found = {arm: [e for e in errors.values() if isfinite(e)] for arm, errors in study.final_errors().items()}
     error = min((median(errors) for errors in found.values() if errors), default=inf)
     seconds = [run.seconds for run in study.runs if isfinite(run.seconds)]
     say("Classical solvers on the same problem")
-    write_rows(classical_rows(problem, error if isfinite(error) else None, median(seconds) if seconds else 10.0),
-               folder / CLASSICAL)  # fmt: skip
+    try:
+        measure = None if problem.exact else reference(problem).distances
+    except InputError as problem_says:
+        say(f"No classical solver: {problem_says}")
+        return
+    target = error if isfinite(error) else None
+    write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, measure), folder / CLASSICAL)

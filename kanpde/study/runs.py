@@ -18,6 +18,7 @@ from kanpde.folders import FAILED, LOG, RESULT, essence
 from kanpde.plots import number
 from kanpde.record import read_file
 from kanpde.study.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
+from kanpde.study.references import read_references
 from kanpde.training import DIVERGED, OVERFITTED
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
@@ -60,11 +61,12 @@ class Outcome:
 
 @dataclass
 class Study:
-    """What study.yaml says, the runs arm by arm in the order of their seeds, and the rows of the classical solvers."""
+    """What study.yaml says, the runs arm by arm in the order of their seeds, and the rows of the other files."""
 
     plan: Row
     runs: list[Outcome]
     classical: list[Row]
+    references: list[Row] = field(default_factory=list)
 
     @property
     def arms(self) -> dict[str, Row]:
@@ -96,12 +98,15 @@ def read_study(folder: Path) -> Study:
     """
     plan = _plan(folder)
     ledger = {row.get("run", ""): row for row in _csv(folder / LEDGER)}
-    runs = []
+    references = {row["run"]: row for row in read_references(folder)}
+    runs: list[Outcome] = []
     for arm in plan["arms"]:
         for seed in plan["seeds"]:
             name = f"{arm}/{seed}"
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
-    return Study(plan, runs, _csv(folder / CLASSICAL))
+            if not runs[-1].errors and name in references:
+                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in ("l2", "h1", "max")}
+    return Study(plan, runs, _csv(folder / CLASSICAL), list(references.values()))
 
 
 def _plan(folder: Path) -> Row:
