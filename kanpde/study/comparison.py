@@ -174,9 +174,9 @@ def _solve_classically(folder: Path, problem: Problem, say: Callable[[str], None
     seconds = [run.seconds for run in study.runs if isfinite(run.seconds)]
     say("Classical solvers on the same problem")
     try:
-        measure = None if problem.exact else reference(problem).distances
+        known = None if problem.exact else reference(problem)
     except InputError as problem_says:
         say(f"No classical solver: {problem_says}")
         return
     target = error if isfinite(error) else None
-    write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, measure), folder / CLASSICAL)
+    write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, known), folder / CLASSICAL)
