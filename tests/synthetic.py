@@ -1,6 +1,6 @@
 """Studies on disk whose runs were not solved: real result files with invented numbers, written in milliseconds."""
 
-from math import inf, isfinite, nan
+from math import isfinite
 
 import h5py
 import numpy as np
@@ -36,15 +36,16 @@ def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.
     ]  # fmt: skip
     history = [
         {"step": s + 1, "start": 1 if s < 3 else 0, "phase": min(len(sizes) * s // steps, len(sizes) - 1), "grid": 4.0,
-         "parameters": sizes[0], "loss": float(max(error**2, 10.0 ** (-s / 2))), "error": float(max(error, 10.0 ** (-s / 4))),
-         "seconds": 0.1 * (s + 1)} for s in range(steps)
+         "parameters": sizes[0], "loss": max(error**2, 10.0 ** (-s / 2)), "error": max(error, 10.0 ** (-s / 4)),
+         "seconds": 0.1 * (s + 1)}
+        for s in range(steps)
     ]  # fmt: skip
     problem, model = _network(kind)
     arguments = {k: v for k, v in vars(MODELS[kind]).items() if isinstance(v, (int, float, str, list, tuple))}
-    solution = Solution(problem, model, history, levels, "steps done", {"u": {"l2": error, "h1": 5 * error, "max": 2 * error}}, {},
-                        {"seed": seed, "device": "cpu", "dtype": "float64", "threads": 1, "derivatives": "jets",
-                         "rule": "gauss", "seconds": 0.1 * steps, "model": {"name": type(MODELS[kind]).__name__, **arguments},
-                         **settings})  # fmt: skip
+    used = {"seed": seed, "device": "cpu", "dtype": "float64", "threads": 1, "derivatives": "jets", "rule": "gauss",
+            "seconds": 0.1 * steps, "model": {"name": type(MODELS[kind]).__name__, **arguments}}  # fmt: skip
+    errors = {"u": {"l2": error, "h1": 5 * error, "max": 2 * error}}
+    solution = Solution(problem, model, history, levels, "steps done", errors, {}, {**used, **settings})
     with h5py.File(folder / RESULT, "w", libver=("v110", "v110")) as file:
         write_record(file.create_group("kanpde"), solution, "problem: {name: poisson}\n")
 
@@ -64,9 +65,20 @@ def write_study(folder, errors, classical=(), ledger=(), **plan):
     arms = {arm: {"overrides": [f"model={arm}"], "hidden": [2], "parameters": 400} for arm in errors}
     arms = {arm: {**about, **plan.pop(arm, {})} for arm, about in arms.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    text = {"name": "kan_vs_mlp", "title": "KAN against MLP", "problem": "poisson", "match": "parameters", "seeds": seeds,
-            "command": "python -m kanpde +study=kan_vs_mlp problem=poisson", "arms": arms, "budget": "small",
-            "machine": {"processor": "of a test"}, "versions": {"kanpde": "0"}, "commit": None, **plan}  # fmt: skip
+    text = {
+        "name": "kan_vs_mlp",
+        "title": "KAN against MLP",
+        "problem": "poisson",
+        "command": "python -m kanpde +study=kan_vs_mlp problem=poisson",
+        "match": "parameters",
+        "seeds": seeds,
+        "arms": arms,
+        "budget": "small",
+        "machine": {"processor": "of a test"},
+        "versions": {"kanpde": "0"},
+        "commit": None,
+        **plan,
+    }
     (folder / "study.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
     for arm, values in errors.items():
         for seed, error in enumerate(values):
@@ -84,6 +96,3 @@ def write_study(folder, errors, classical=(), ledger=(), **plan):
 def spread(middle, n=10, seed=0, std=0.3):
     """Errors of n seeds around one."""
     return list(middle * 10 ** np.random.default_rng(seed).normal(0, std, n))
-
-
-__all__ = ["inf", "nan", "spread", "write_run", "write_study"]

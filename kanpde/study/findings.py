@@ -44,7 +44,8 @@ def _sentence(verdict: Verdict, summaries: Mapping[str, Summary], problem: str) 
         medians = f"medians {short(summaries[winner].median)} and {short(summaries[loser].median)}"
         pair = pair if winner == first else _turned(pair)
         if not isfinite(pair.factor):
-            return f"{winner} wins against {loser} on {problem}: at least half of the {loser} runs failed ({seeds}; {medians})."
+            half = f"at least half of the {loser} runs failed"
+            return f"{winner} wins against {loser} on {problem}: {half} ({seeds}; {medians})."
         return (f"{winner} wins against {loser} on {problem}: its errors are {times(pair.factor)} times smaller "
                 f"(95 % interval {times(pair.low)} to {times(pair.high)}; {seeds}; {medians}).")  # fmt: skip
     ratio = f"the errors of {other} are {times(pair.factor)} times those of {first}"
@@ -52,9 +53,7 @@ def _sentence(verdict: Verdict, summaries: Mapping[str, Summary], problem: str) 
         ratio = f"at least half of the {other if pair.factor else first} runs failed"
     start = f"No winner between {first} and {other} on {problem}: "
     if pair.seeds < LEAST_SEEDS:
-        return (
-            f"{start}{ratio}, but it takes at least {LEAST_SEEDS} seeds to tell, and {pair.seeds} ended in both arms."
-        )
+        return f"{start}{ratio}, but to tell takes {LEAST_SEEDS} seeds at least, and {pair.seeds} ended in both arms."
     interval = f"95 % interval {times(pair.low)} to {times(pair.high)}; {seeds}"
     if pair.excludes_tie:
         return f"{start}{ratio} ({interval}), which is not enough where several arms are compared."

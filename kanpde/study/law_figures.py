@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kanpde.plots import tick_at
-from kanpde.study.figures import NAMES, Picture, blank, draw_loss, looks, some
+from kanpde.study.figures import NAMES, Picture, blank, draw_loss, log_axes, looks, some
 from kanpde.study.laws import Points, collect, costs, families, grids, several_sizes, theory
 from kanpde.study.runs import Study
 from kanpde.study.scaling import Law, law_text
@@ -65,7 +65,8 @@ def _draw_laws(axes: Axes, study: Study, collected: dict[str, Points], size: str
             ends, errors = law.line()
             axes.plot(ends, errors**power, linestyle="--", linewidth=1.6, color=look["color"])
             _draw_theory(axes, law, grids(runs[family], size), theory(runs[family], kind), power)
-    axes.set(xscale="log", yscale="log", xlabel=SIZES[size])
+    axes.set_xlabel(SIZES[size])
+    log_axes(axes, "x", "y")
     sizes = np.concatenate([found.sizes for found in collected.values()])
     tick_at(axes, sizes)
     axes.margins(x=0.08)
@@ -101,7 +102,8 @@ def _step_cost(study: Study) -> Picture:
         medians = [np.median(seconds[sizes == value]) for value in distinct]
         axes.plot(distinct, medians, marker=look["marker"], markersize=8, color=look["color"], label=family,
                   linestyle=look["linestyle"], markeredgecolor="black", markeredgewidth=0.6)  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="seconds a step")
+    axes.set(xlabel="parameters", ylabel="seconds a step")
+    log_axes(axes, "x", "y")
     tick_at(axes, np.concatenate([found.sizes for found in costs(study).values()]))
     axes.grid(alpha=0.3, which="both")
     figure.legend(loc="outside upper center", ncols=4)
@@ -124,7 +126,8 @@ def _paper(study: Study) -> Picture:
         for arm in style:
             for run in some([run for run in study.of(arm) if len(run.curve.get("step", ()))]):
                 draw_loss(axes, run, style[arm], key, power)
-        axes.set(yscale="log", xlabel="step of the kept start", ylabel=label)
+        axes.set(xlabel="step of the kept start", ylabel=label)
+        log_axes(axes, "y")
         axes.grid(alpha=0.3)
     for axes, kind in zip(panels[1], ("l2", "h1"), strict=True):
         _draw_laws(axes, study, collect(study, "parameters", kind), "parameters", kind, power=2)
