@@ -1,13 +1,21 @@
 """Comparisons: arms of equal size, and the whole way from the command to the report."""
 
 import csv
+from dataclasses import replace
 
 import pytest
+import torch
 import yaml
+from conftest import load_problem
 
-from kanpde import InputError
+from kanpde import KAN, LM, InputError, Phase, load, solve
 from kanpde.__main__ import _compose, main
+from kanpde.output import Output
+from kanpde.solution import Errors
+from kanpde.store import save
 from kanpde.study.arms import make_arms
+from kanpde.study.references import judge_runs, read_references
+from kanpde.study.tuning import tuned_options
 
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
@@ -107,3 +115,55 @@ def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, m
     files = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
     assert main(command) == 0
     assert files == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+
+
+# tuning and references -----------------------------------------------------------------------------------------------
+def write_trials(folder, losses, limit=60):
+    folder.mkdir()
+    rows = [f"{i},finished,{loss},1.0,steps done,problem=poisson model=mlp model.scale={i} 'model.hidden=[{i + 1}]' "
+            f"time_limit={limit}" for i, loss in enumerate(losses)]  # fmt: skip
+    text = "\n".join(["run,state,log10_fresh_loss,seconds,reason,options", *rows])
+    (folder / "trials.csv").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_tuned_arms_take_the_best_trial_and_equal_budgets_are_demanded(tmp_path):
+    a, b = write_trials(tmp_path / "a", [-1.0, -5.0, "inf"]), write_trials(tmp_path / "b", [-2.0, -1.0, -3.0])
+    found = tuned_options({"kan": a, "mlp": b}, KAN_AND_MLP, "params")
+    assert found["kan"] == {"trials": 3, "seconds a trial": "60", "options": ["model.scale=1"], "folder": a}
+    by_time = tuned_options({"kan": a, "mlp": b}, KAN_AND_MLP, "time")
+    assert by_time["mlp"]["options"] == ["model.scale=2", "model.hidden=[3]"]
+    assert tuned_options({}, KAN_AND_MLP, "params") == {}
+    with pytest.raises(InputError, match="all arms"):
+        tuned_options({"mlp": b}, KAN_AND_MLP, "params")
+    for other in (write_trials(tmp_path / "c", [-1.0]), write_trials(tmp_path / "d", [-1.0, -2.0, -3.0], limit=30)):
+        with pytest.raises(InputError, match="must be equal"):
+            tuned_options({"kan": other, "mlp": b}, KAN_AND_MLP, "params")
+    with pytest.raises(InputError, match="Tune first"):
+        tuned_options({"kan": str(tmp_path), "mlp": b}, KAN_AND_MLP, "params")
+    with pytest.raises(InputError, match="No trial"):
+        tuned_options({"kan": write_trials(tmp_path / "e", ["inf"] * 3), "mlp": b}, KAN_AND_MLP, "params")
+
+
+def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
+    """The reference's errors are those against the exact solution that the study is not told of."""
+    known = load_problem("poisson")(solution="mixed")
+    unknown = replace(known, exact=None)
+    lines = []
+    for seed in range(4):
+        folder = tmp_path / "runs" / "kan" / str(seed)
+        folder.mkdir(parents=True)
+        solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
+        save(solution, folder, Output(cells=4))
+    judge_runs(tmp_path, {"kan": unknown}, lines.append)
+    rows = read_references(tmp_path)
+    assert [row["run"] for row in rows] == [f"kan/{seed}" for seed in range(4)] and len(lines) == 1
+    for row, path in zip(rows, sorted((tmp_path / "runs" / "kan").iterdir()), strict=True):
+        exact = Errors(known, torch.device("cpu"), torch.float64).all(load(path, known).model, "jets")["u"]
+        assert row["reliable"] == "True"
+        for kind in ("l2", "h1", "max"):
+            assert float(row[kind]) == pytest.approx(exact[kind], rel=0.05)
+    assert [bool(row["estimate"]) for row in rows] == [True] * 3 + [False], "estimates are for the first few"
+    before = (tmp_path / "reference.csv").stat().st_mtime_ns
+    judge_runs(tmp_path, {"kan": unknown}, lines.append)
+    assert (tmp_path / "reference.csv").stat().st_mtime_ns == before and len(lines) == 1, "nothing is done twice"

@@ -7,7 +7,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from math import inf, isfinite
 from pathlib import Path
@@ -29,6 +29,7 @@ from kanpde.study.process import FAILING
 from kanpde.study.references import judge_runs
 from kanpde.study.report import write_report
 from kanpde.study.runs import CLASSICAL, STUDY, read_study
+from kanpde.study.tuning import tuned_options
 from kanpde.terminal import print_table
 
 SPARING = ("plots=false",)  # of every run, unless typed otherwise
@@ -45,6 +46,8 @@ class Plan:
         seeds: how many, from 0 on, or which.
         workers: runs at a time.
         retry_failed: do failed runs once more.
+        tuned: by arm, the folder of a sweep with +study=tune, whose best options of the model the arm takes; budgets
+            must be equal.
         classical: solve by finite elements and by collocation too, for rows of their own, for errors where no exact
             solution is known, and for estimates of errors.
     """
@@ -54,6 +57,7 @@ class Plan:
     seeds: int | Sequence[int] = 10
     workers: int = 1
     retry_failed: bool = False
+    tuned: Mapping[str, str] = field(default_factory=dict)
     classical: bool = True
 
     def __post_init__(self):
@@ -93,12 +97,15 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
         if option.partition("=")[0] in ("seed", "hydra.run.dir"):
             raise InputError(f"A study chooses seeds and folders itself, got {option}. Write study.seeds=10.")
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
-    arms, jobs = make_arms(plan.arms, common, plan.match, compose)
+    tuning = tuned_options(plan.tuned, plan.arms, plan.match)
+    chosen = {arm: shlex.join([*shlex.split(own), *tuning.get(arm, {}).get("options", ())])
+              for arm, own in plan.arms.items()}  # fmt: skip
+    arms, jobs = make_arms(chosen, common, plan.match, compose)
     problem = jobs[0].file.name
     key = [plan.match, [(arm.name, arm.overrides) for arm in arms]]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
     folder = Path("outputs", "studies", f"{name}-{problem}-{digest}")
-    _write_plan(folder, name, problem, plan, arms, typed)
+    _write_plan(folder, name, problem, plan, arms, typed, tuning)
     _say_arms(arms, plan.match)
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
@@ -110,7 +117,8 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
     return int(any(status.state == FAILING for status in statuses.values()))
 
 
-def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], typed: Sequence[str]) -> None:
+def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], typed: Sequence[str],
+                tuning: Mapping[str, Any]) -> None:  # fmt: skip
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STUDY
@@ -124,6 +132,7 @@ def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequenc
             "match": plan.match,
             "seeds": sorted({*plan.numbers, *known.get("seeds", ())}),
             "arms": {arm.name: {k: _plain(v) for k, v in asdict(arm).items() if k != "name"} for arm in arms},
+            "tuning": tuning,
             "classical": plan.classical,
             **origin(),
             "commit": _commit(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isfinite, isinf
 from pathlib import Path
@@ -75,6 +76,8 @@ def _parts(study: Study, summaries: Mapping[str, Summary], found: list[Verdict],
         parts += [Heading("Comparison"), _comparisons(found)]
     if study.classical:
         parts += [Heading("Classical solvers on the same problem"), _classical(study)]
+    if study.references:
+        parts += [Heading("How the errors are known"), *_references(study)]
     if laws := _laws(study):
         parts += [Heading("Scaling laws"), laws]
     if drawn:
@@ -102,7 +105,7 @@ def _arm_row(study: Study, arm: str, summary: Summary) -> Row:
     planned = study.arms[arm]
     parameters = finished[0].parameters if finished else planned.get("parameters")
     return {"arm": arm, "network": _network(planned, finished), "parameters": parameters, "flops": planned.get("flops"),
-            "step_seconds": planned.get("step_seconds"), "runs": summary.runs, "failed": summary.failed,
+            "runs": summary.runs, "failed": summary.failed,
             "median": summary.median, "lower_quartile": summary.lower, "upper_quartile": summary.upper,
             "best": summary.best, "worst": summary.worst, "seconds": typical_seconds(study, arm)}  # fmt: skip
 
@@ -132,9 +135,23 @@ def _comparison_row(verdict: Verdict) -> Row:
 def _classical(study: Study) -> Table:
     header = ["method", "degree", "unknowns", "seconds", "relative L2", "relative H1", "relative max", "note"]
     rows = [[str(row.get("method") or ""), str(row.get("degree") or ""), _number(row.get("unknowns")),
-             duration(row.get("seconds")), *(short(row.get(key)) for key in ("l2", "h1", "max")),
+             duration(row["seconds"]) if row.get("seconds") else "",
+             *(short(row.get(key)) for key in ("l2", "h1", "max")),
              str(row.get("note") or "")] for row in study.classical]  # fmt: skip
     return Table(header, rows)
+
+
+def _references(study: Study) -> list[Part]:
+    """What errors were measured against, and estimates from residuals beside them."""
+    rows = study.references
+    texts = Counter(str(row["text"]) for row in rows if row["text"])
+    parts: list[Part] = [Paragraph(f"Errors of {n} runs: {text}.") for text, n in texts.items()]
+    header = ["run", "relative L2", "estimate from residuals", "effectivity"]
+    table = [[row["run"], short(row["l2"]), short(row["estimate"]), times(as_number(row["effectivity"]))]
+             for row in rows if isfinite(as_number(row["estimate"]))]  # fmt: skip
+    note = ("The estimate solves the linearised error equation for the run's residuals by collocation, without the "
+            "exact solution; the effectivity is the estimate over the error, 1 at best.")  # fmt: skip
+    return [*parts, Table(header, table, note)] if table else parts
 
 
 def _laws(study: Study) -> Table | None:
@@ -167,14 +184,14 @@ def _run_row(run: Outcome) -> Row:
 
 def _settings(study: Study) -> list[Part]:
     plan = study.plan
-    arms = [[arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops")),
-             duration(about["step_seconds"]) if about.get("step_seconds") else ""]
+    arms = [[arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops"))]
             for arm, about in study.arms.items()]  # fmt: skip
-    parts: list[Part] = [Heading("Settings"), Table(["arm", "options", "operations a point and step", "a step"], arms)]
+    parts: list[Part] = [Heading("Settings"), Table(["arm", "options", "operations a step"], arms)]
     tuning = plan.get("tuning") or {}
     if tuning:
-        rows = [[str(arm), *(_text(about.get(key)) for key in ("trials", "options"))] for arm, about in tuning.items()]
-        parts += [Heading("Tuning"), Table(["arm", "trials", "options"], rows)]
+        header = ["trials", "seconds a trial", "options", "folder"]
+        rows = [[str(arm), *(_text(about.get(key)) for key in header)] for arm, about in tuning.items()]
+        parts += [Heading("Tuning"), Table(["arm", *header], rows)]
     entries = [("problem", plan.get("problem")), ("arms matched by", plan.get("match")), ("seeds", plan.get("seeds")),
                ("budget", plan.get("budget")), ("started", plan.get("started")),
                ("commit", plan.get("commit") or "not known"), ("machine", plan.get("machine")),
