@@ -210,9 +210,9 @@ def test_what_cannot_be_solved_is_refused():
 
 # finite elements ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("make", [lambda: packaged("poisson"), lambda: reaction(0.0), mixed_conditions])
-@pytest.mark.parametrize(("order", "cells"), [(2, (8, 16, 32)), (4, (4, 8, 16))])
+@pytest.mark.parametrize(("order", "cells"), [(2, (8, 16, 24)), (4, (4, 6, 10))])
 def test_orders_of_finite_elements(make, order, cells):
-    """p + 1 in L2 and p in H1, by regression; the coefficient is variable in two of the three."""
+    """p + 1 in L2 and p in H1, by regression; the coefficient is variable in two of the three problems."""
     found = [finite_elements(make(), order, n).errors()["u"] for n in cells]
     for kind, expected in (("l2", order + 1), ("h1", order)):
         slope = np.polyfit(np.log(cells), np.log([e[kind] for e in found]), 1)[0]
@@ -270,14 +270,15 @@ def test_finite_elements_refuse(name):
 
 
 # rows ---------------------------------------------------------------------------------------------------------------
-def test_rows_answer_at_equal_error_and_at_equal_time(tmp_path):
-    rows = classical_rows(packaged("heat"), target_error=1e-4, seconds=0.02)
+def test_rows_answer_at_equal_error_and_at_equal_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows_module, "REPEATS", 2)
+    rows = classical_rows(packaged("heat"), target_error=1e-3, seconds=0.01)
     assert {row["method"] for row in rows} == {"Chebyshev collocation", "scikit-fem P2", "scikit-fem P4"}
-    for row in at_equal_error(rows, 1e-4):
-        assert row["l2"] <= 1e-4
+    for row in at_equal_error(rows, 1e-3):
+        assert row["l2"] <= 1e-3
         quicker = [r for r in rows if r["method"] == row["method"] and r["seconds"] < row["seconds"]]
-        assert all(r["l2"] > 1e-4 for r in quicker)
-    assert len(at_equal_error(rows, 1e-4)) == 3
+        assert all(r["l2"] > 1e-3 for r in quicker)
+    assert len(at_equal_error(rows, 1e-3)) == 3
     limit = 1.5 * min(row["seconds"] for row in rows if row["method"] == "scikit-fem P4")
     assert all(row["seconds"] <= limit for row in at_equal_time(rows, limit)) and at_equal_time(rows, limit)
     path = tmp_path / "classical.csv"
@@ -303,6 +304,7 @@ def test_rows_without_an_exact_solution(monkeypatch):
     blind = replace(packaged("heat"), exact=None)
     with pytest.raises(InputError, match="reference"):
         classical_rows(blind, target_error=1e-3)
+    monkeypatch.setattr(rows_module, "REPEATS", 1)
     monkeypatch.setattr(rows_module, "solvers", lambda: {"Chebyshev collocation": (collocate, 0)})
     found = classical_rows(blind, target_error=1e-12, reference=reference(blind, 1e-3, method="fem"))
     known = classical_rows(packaged("heat"), target_error=1e-12)
@@ -327,7 +329,12 @@ def test_a_reference_bounds_its_own_error(make, method):
     assert found.order == pytest.approx(5, abs=1) if method == "fem" else found.order > 100
 
 
-@pytest.mark.parametrize(("name", "kind"), [("poisson", "mlp"), ("heat", "kan"), ("helmholtz", "kan")])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("poisson", "mlp"), *(pytest.param(n, "kan", marks=SLOW) for n in ("heat", "helmholtz"))]
+)
 def test_errors_of_runs_without_an_exact_solution(name, kind):
     """Against the reference the errors are the true ones to a tenth; the estimate is within a factor of two."""
     model = KAN(hidden=[4], degree=5) if kind == "kan" else MLP(hidden=[8, 8])

@@ -41,7 +41,7 @@ def collocate(problem: Problem, degree: int) -> ClassicalSolution:
         degree: n, at least 2.
 
     Raises:
-        InputError: the problem has unknown coefficients or too many coordinates, or Newton's iteration fails.
+        InputError: the problem has unknown coefficients or too many coordinates, or Newton's iteration does not end.
     """
     check_solvable(problem)
     if degree < 2:
