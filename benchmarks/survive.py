@@ -32,7 +32,7 @@ SMALL = ("problem=poisson", "model=mlp", "model.hidden=[2]", "schedule.phases=[{
 BAD = "model.width=3"  # there is no such option
 REAL = """
 import sys
-from kanpde.__main__ import main
+from kanpde.command import main
 code = main(sys.argv[2:])
 if code == 0: open(sys.argv[1], "a").write(sys.argv[-1] + "\\n")
 sys.exit(code)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 import kanpde.run
 import kanpde.terminal
-from kanpde.__main__ import main
+from kanpde.command import main
 from kanpde.folders import claim, discard, new_folder
 from kanpde.phases import Progress
 from kanpde.terminal import Display, report

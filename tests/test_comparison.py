@@ -9,7 +9,8 @@ import yaml
 from conftest import load_problem
 
 from kanpde import KAN, LM, InputError, Phase, load, solve
-from kanpde.__main__ import _compose, main
+from kanpde.command import main
+from kanpde.command.composing import compose
 from kanpde.output import Output
 from kanpde.solution import Errors
 from kanpde.store import save
@@ -21,7 +22,7 @@ KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
 
 def arms_of(chosen, *typed, match="params"):
-    return make_arms(chosen, ["problem=poisson", *typed], match, _compose)
+    return make_arms(chosen, ["problem=poisson", *typed], match, compose)
 
 
 def test_arms_have_the_parameters_of_the_first_one_on_its_finest_grid():
@@ -60,7 +61,7 @@ def test_equal_flops_are_equal_flops():
 def test_equal_times_go_on_with_the_last_phase():
     arms, _ = arms_of(KAN_AND_MLP, "time_limit=20", match="time")
     for arm in arms:
-        phases = _compose(list(arm.overrides))["schedule"]["phases"]
+        phases = compose(list(arm.overrides))["schedule"]["phases"]
         assert phases[-1]["steps"] > 10**5 and phases[-1]["window"] == 0 and phases[-2]["steps"] == 120
 
 

@@ -11,7 +11,7 @@ from conftest import ROOT
 
 import kanpde
 from kanpde import KAN, LM, Phase, Sampling
-from kanpde.__main__ import main
+from kanpde.command import main
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FEW = ["schedule.phases.0.steps=12", "time_limit=4", "plots=false", "output.cells=8", "threads=1"]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from kanpde.__main__ import main
+from kanpde.command import main
 from kanpde.folders import FAILED, JOURNAL, LOG, RESULT
 from kanpde.study.process import hold, status
 
@@ -120,7 +120,7 @@ def test_options_of_sweeps_are_for_sweeps_and_not_part_of_a_run(folder, capsys):
 )
 def test_what_is_not_installed_is_named(folder, capsys, monkeypatch, option, plugin, extra):
     real = find_spec
-    monkeypatch.setattr("kanpde.__main__.find_spec", lambda name: None if name.endswith(plugin) else real(name))
+    monkeypatch.setattr("kanpde.command.sweeping.find_spec", lambda name: None if name.endswith(plugin) else real(name))
     assert main([*SWEEP, "seed=0,1", option]) == 2
     assert (
         f"{option} needs packages that are not installed. Write: pip install 'kanpde[{extra}]'"

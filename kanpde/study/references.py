@@ -99,7 +99,7 @@ def _estimated(solution: Solution, error: float) -> Row:
 
 def _write(folder: Path, rows: list[Row]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="")
+    writer = csv.DictWriter(text, list(COLUMNS), restval="")
     writer.writeheader()
     writer.writerows(rows)
     replace_text(folder / REFERENCE, text.getvalue())

@@ -1,0 +1,32 @@
+"""Comparisons: +study=... on the command line."""
+
+import re
+from functools import partial
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from kanpde.command.composing import compose
+from kanpde.errors import InputError
+
+
+def comparisons(overrides: list[str]) -> list[list[str]]:
+    """For +study=..., the options of a comparison for every problem; none where no comparison is asked for."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if not any(o.key_or_group == "study" and o.value() != "tune" for o in parsed):
+        return []
+    several = [o for o in parsed if o.is_sweep_override()]
+    if other := [o for o in several if o.key_or_group != "problem"]:
+        raise InputError(f"{other[0].input_line} asks for several runs, and a study has its own. Write it as arms: "
+                         "'study.arms.b=\"model.degree=7\"'.")  # fmt: skip
+    plain = [str(o.input_line) for o in parsed if o not in several]
+    problems = [f"problem={value}" for o in several for value in o.sweep_string_iterator()]
+    return [[*plain, problem] for problem in problems] or [plain]
+
+
+def run_comparison(overrides: list[str]) -> int:
+    """One comparison."""
+    config = compose(overrides)
+    from kanpde.study.comparison import compare
+
+    own = [o for o in overrides if not re.match(r"[+~]*study\b", o)]
+    return compare(config["study"], own, compose, partial(print, flush=True))

@@ -1,0 +1,175 @@
+"""Several runs: -m on the command line."""
+
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib.util import find_spec
+from math import prod
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from kanpde.command.composing import SWEEP_OPTIONS, as_text, take_out, through_hydra
+from kanpde.command.running import SPACE, attempt, options_typed
+from kanpde.errors import InputError
+from kanpde.folders import FAILED, LOG, discard, new_folder
+
+EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
+    "joblib": ("hydra_joblib_launcher", "joblib"),
+    "ray": ("hydra_ray_launcher", "ray"),
+    **dict.fromkeys(("slurm", "submitit_slurm", "submitit_local"), ("hydra_submitit_launcher", "slurm")),
+    **dict.fromkeys(("optuna", "tune"), ("hydra_optuna_sweeper", "tune")),
+}
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What every run of a sweep knows of it; it is sent to the processes of launchers."""
+
+    total: int
+    swept: frozenset[str]
+    flags: tuple[str, ...]
+
+
+def run_sweep(flags: list[str], overrides: list[str]) -> int:
+    """Every combination; one that fails leaves a message in its folder and the others go on."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    _need_extras(parsed)
+    total = prod(len(list(o.sweep_string_iterator())) for o in parsed if o.is_discrete_sweep())
+    chosen = [Path(str(o.value())) for o in parsed if o.key_or_group == "hydra.sweep.dir"]
+    now = datetime.now()
+    folder = chosen[-1] if chosen else new_folder(Path("outputs", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S}-sweep"))
+    swept = frozenset(o.key_or_group for o in parsed if o.is_sweep_override())
+    sweep = _Sweep(total, swept, tuple(f for f in flags if f not in ("-m", "--multirun")))
+    code = 0
+    try:
+        where = [*_search_space(parsed), f"hydra.sweep.dir={folder}"]
+        if chosen and any(folder.rglob(LOG)):
+            _refuse_other_runs(flags, parsed)
+        through_hydra(lambda config: _one_of_many(config, sweep), [*flags, *overrides, *where])
+    except KeyboardInterrupt:
+        code = 130
+    except _Refused as error:
+        raise error.args[0] from error
+    except Exception as error:
+        if isinstance(error, (InputError, HydraException)) or not any(folder.rglob(LOG)):
+            discard(folder)
+            raise
+        code = 1  # a launcher's own trouble, such as a worker that was killed; what there is, is kept
+        print(f"\nThe sweep broke off: {type(error).__name__}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+    if not any(folder.rglob(LOG)):  # ended before the first run began
+        discard(folder)
+        return code
+    from kanpde.study import summarise
+    from kanpde.study.process import RUNNING, status
+    from kanpde.study.sweep import report_tuning
+
+    print()
+    left = [folder / row["folder"] for row in summarise(folder) if row["status"] == "unfinished"]
+    unfinished = sum(status(each).state != RUNNING for each in left)  # others may be at work in the same folder
+    failed = sorted(folder.rglob(FAILED))
+    if failed:
+        print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
+    if code == 1:
+        print("With isolate=true each run is a process of its own, whose end does no harm to the others.")
+    if code or unfinished:
+        print(f"{unfinished} unfinished; the same command does what is missing with hydra.sweep.dir={folder}")
+    if best := report_tuning(folder):
+        print(best)
+    print(f"Results: {folder}")
+    return code or int(bool(failed or unfinished))
+
+
+def _need_extras(parsed: list[Override]) -> None:
+    for o in parsed:
+        plugin, extra = EXTRAS.get(str(o.value()), ("", ""))
+        if plugin and o.key_or_group in ("hydra/launcher", "hydra/sweeper", "study"):
+            try:
+                found = find_spec(f"hydra_plugins.{plugin}")
+            except ModuleNotFoundError:
+                found = None
+            if found is None:
+                raise InputError(f"{o.input_line} needs packages that are not installed. "
+                                 f"Write: pip install 'kanpde[{extra}]'")  # fmt: skip
+
+
+def _search_space(parsed: list[Override]) -> list[str]:
+    """For +study=tune, the options of the model that is tuned; Hydra cannot choose one file by another choice."""
+    if not any(o.key_or_group == "study" and o.value() == "tune" for o in parsed):
+        return []
+    chosen = [o for o in parsed if o.key_or_group == "model"]
+    if any(o.is_sweep_override() for o in chosen):
+        raise InputError(f"{chosen[-1].input_line} asks to tune several models. Tune one at a time: model=kan.")
+    return [f"{SPACE}{chosen[-1].value() if chosen else 'kan'}"]
+
+
+def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
+    """Compares all that would be run with what is there, before the first run begins."""
+    from kanpde.study.sweep import refuse_another
+
+    if any(o.key_or_group in ("hydra/sweeper", "study") for o in parsed):
+        return  # its runs are not known before; each is compared when it is its turn
+    errors: list[InputError] = []
+    folders: list[Path] = []
+
+    def compare(config: DictConfig) -> None:
+        folders.append(Path(HydraConfig.get().runtime.output_dir))
+        try:
+            take_out(config)
+            refuse_another(folders[-1], as_text(config))
+        except InputError as error:
+            errors.append(error)
+
+    here = [o.input_line for o in parsed if not re.match(r"hydra[./]launcher\b", o.key_or_group)]
+    through_hydra(compare, [*flags, *filter(None, here)])
+    if errors:
+        for each in folders:
+            with suppress(OSError):  # Hydra made those that were not there
+                each.rmdir()
+        raise errors[0]
+
+
+def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
+    """A run of a sweep, in the process of the command or in one of a launcher's."""
+    from kanpde.study.sweep import carry_out, fresh_loss
+
+    job = HydraConfig.get()
+    is_tuned = "optuna" in str(job.sweeper.get("_target_"))
+    total = job.sweeper.n_trials if is_tuned else sweep.total
+    swept = {*sweep.swept, *(job.sweeper.params or ())} if is_tuned else sweep.swept
+    choice = [o for o in options_typed() if o.partition("=")[0].lstrip("+") in swept]
+    title = f"Run {job.job.num + 1} of {total}: {' '.join(choice)}"
+    try:
+        carry_out(_task(config, sweep, title), partial(attempt, config))
+    except InputError as error:
+        raise _Refused(error) from error
+    return fresh_loss(Path(job.runtime.output_dir)) if is_tuned else None
+
+
+def _task(config: DictConfig, sweep: _Sweep, title: str):
+    from kanpde.study.sweep import Task
+
+    job = HydraConfig.get()
+    isolate, retry_failed = take_out(config)
+    of_hydra = [str(o) for o in job.overrides.hydra if str(o).startswith("hydra.searchpath")]
+    typed = [o for o in options_typed() if o.partition("=")[0] not in SWEEP_OPTIONS]
+    return Task(
+        folder=Path(job.runtime.output_dir),
+        title=title,
+        config=as_text(config),
+        overrides=(*sweep.flags, *typed, *of_hydra),
+        isolate=isolate,
+        retry_failed=retry_failed,
+        alone="BasicLauncher" in str(job.launcher.get("_target_")),
+    )
+
+
+class _Refused(BaseException):
+    """Ends a sweep whose folder has other runs; Hydra would go on with the next run after an Exception."""
