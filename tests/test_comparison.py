@@ -1,12 +1,13 @@
 """Comparisons: arms of equal size, and the whole way from the command to the report."""
 
 import csv
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 import yaml
-from conftest import load_problem
+from conftest import ROOT, load_problem
 
 from kanpde import KAN, LM, InputError, Phase, load, solve
 from kanpde.command import main
@@ -95,27 +96,45 @@ def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, 
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+SMALL = ["model.hidden=[2]", "model.degree=3", "schedule=adam", "schedule.phases.0.steps=3", "output.cells=4",
+         "device=cpu", "+study=kan_vs_mlp", "~study.arms.mlp-sine", "study.seeds=1"]  # fmt: skip
+
+
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = ["model.hidden=[2]", "model.degree=3", "schedule=adam", "schedule.phases.0.steps=3",
-             "output.cells=4", "device=cpu"]  # fmt: skip
-    command = ["+study=kan_vs_mlp", "~study.arms.mlp-sine", *small, "study.seeds=1"]
-    assert main(command) == 0
+    assert main([*SMALL, "study.classical=false"]) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     said = capfd.readouterr().out
     assert "Matched by params" in said and "report.html" in said
     with open(folder / "ledger.csv", encoding="utf-8") as file:
-        assert [(row["run"], row["state"]) for row in csv.DictReader(file)] == [
-            ("kan/0", "finished"),
-            ("mlp/0", "finished"),
-        ]
+        states = {row["run"]: row["state"] for row in csv.DictReader(file)}
+    assert states == {"kan/0": "finished", "mlp/0": "finished"}
     plan = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
     assert plan["seeds"] == [0] and plan["arms"]["mlp"]["parameters"] > 0
-    for name in ("report.html", "report.md", "arms.csv", "runs.csv", "comparison.csv", "classical.csv"):
+    for name in ("report.html", "report.md", "arms.csv", "runs.csv", "comparison.csv"):
         assert (folder / name).stat().st_size > 0
     files = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert main(command) == 0
+    assert main([*SMALL, "study.classical=false"]) == 0
     assert files == {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_problem_of_the_users_without_exact_solution_gets_errors_and_classical_rows(tmp_path, monkeypatch):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    source = re.search(r"```python\n(from torch import exp, sin\n.*?)```", readme, re.DOTALL).group(1)
+    (tmp_path / "reaction.py").write_text(re.sub(r"\n +exact=exact,.*", "", source))
+    (tmp_path / "conf" / "problem").mkdir(parents=True)
+    (tmp_path / "conf" / "problem" / "reaction.yaml").write_text("name: reaction\nstrength: 2.0\n")
+    monkeypatch.chdir(tmp_path)
+    assert main([*SMALL, "problem=reaction", "study.seeds=2"]) == 0
+    (folder,) = (tmp_path / "outputs" / "studies").iterdir()
+    assert all(row["reliable"] == "True" for row in read_references(folder))
+    with open(folder / "classical.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert min(float(row["l2"]) for row in rows if row["method"] == "Chebyshev collocation") < 1e-3
+    assert any("not linear" in row["note"] for row in rows), "what finite elements cannot do here"
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "How the errors are known" in text and "Chebyshev collocation" in text
 
 
 # tuning and references -----------------------------------------------------------------------------------------------

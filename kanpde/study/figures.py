@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MARKERS, LINES = "osD^vPX", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
 NAMES = {"l2": "relative L2 error", "h1": "relative H1 error", "max": "relative max error", "loss": "√loss"}
-MANY = 30  # runs of an arm that are drawn one by one; of more, every so many-th
+MANY = 12  # runs of an arm that are drawn one by one; of more, every so many-th
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def curves(study: Study) -> Picture:
     style = looks(study.arms)
     figure, axes = blank()
     for arm in study.arms:
-        runs = [run for run in study.of(arm) if len(run.curve.get("step", ()))]
+        runs = [run for run in study.of(arm) if len(run.curve.get("loss", ()))]
         for run in some(runs):
             draw_loss(axes, run, style[arm])
         if runs:

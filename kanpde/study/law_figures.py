@@ -118,13 +118,13 @@ def _paper(study: Study) -> Picture:
     """The four panels of figure 3.3 of Liu et al. 2024, with what a run records in place of H1 over the steps."""
     figure, panels = blank(2, 2, width=9, height=7.6)
     looked: dict[str, Any] = looks(study.arms)
-    style = {arm: look for arm, look in looked.items() if any(len(r.curve.get("step", ())) for r in study.of(arm))}
+    style = {arm: look for arm, look in looked.items() if any(len(r.curve.get("loss", ())) for r in study.of(arm))}
     for axes, key, power, label in (
         (panels[0, 0], "loss", 1, "training loss |r|²"),
         (panels[0, 1], "error", 2, "(relative L2 error)²"),
     ):
         for arm in style:
-            for run in some([run for run in study.of(arm) if len(run.curve.get("step", ()))]):
+            for run in some([run for run in study.of(arm) if len(run.curve.get("loss", ()))]):
                 draw_loss(axes, run, style[arm], key, power)
         axes.set(xlabel="step of the kept start", ylabel=label)
         log_axes(axes, "y")

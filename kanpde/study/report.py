@@ -178,7 +178,7 @@ def _unfinished(study: Study) -> list[Part]:
 def _run_row(run: Outcome) -> Row:
     return {"arm": run.arm, "seed": run.seed, "state": run.state, "parameters": run.parameters,
             **{kind: run.errors.get(kind) for kind in ("l2", "h1", "max")}, "loss": run.loss, "seconds": run.seconds,
-            "steps": len(run.curve.get("step", ())), "reason": run.reason, "attempts": run.attempts,
+            "steps": len(run.curve.get("loss", ())), "reason": run.reason, "attempts": run.attempts,
             "command": run.command}  # fmt: skip
 
 

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from kanpde.errors import InputError
 from kanpde.folders import FAILED, LOG, RESULT, essence
 from kanpde.plots import number
-from kanpde.record import read_file
+from kanpde.record import read_columns
 from kanpde.study.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 from kanpde.study.references import read_references
 from kanpde.training import DIVERGED, OVERFITTED
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
-CURVE = ("step", "phase", "start", "seconds", "loss", "error")  # columns of a history that are kept
+CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
+LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason")
+KINDS = ("l2", "h1", "max")
 Row = dict[str, Any]
 
 
@@ -51,7 +53,7 @@ class Outcome:
     @property
     def kept(self) -> list[Row]:
         """The levels that were not taken back."""
-        return [level for level in self.levels if not str(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+        return [level for level in self.levels if not _text(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
 
     def error(self, kind: str) -> float:
         """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
@@ -105,7 +107,7 @@ def read_study(folder: Path) -> Study:
             name = f"{arm}/{seed}"
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
             if not runs[-1].errors and name in references:
-                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in ("l2", "h1", "max")}
+                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in KINDS}
     return Study(plan, runs, _csv(folder / CLASSICAL), list(references.values()))
 
 
@@ -154,19 +156,21 @@ def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
 def _fill(run: Outcome, folder: Path) -> None:
     """Takes what a report needs from the result file."""
     try:
-        record = read_file(folder / RESULT, network=False)
+        record = read_columns(folder / RESULT, {"history": CURVE, "levels": LEVEL, "errors": KINDS})
     except InputError as error:
         run.state, run.reason = FAILING, str(error)
         return
-    run.state, run.reason, run.settings, run.levels = FINISHED, record["reason"], record["settings"], record["levels"]
-    run.errors = {kind: number(value) for kind, value in (record["errors"] or [{}])[0].items() if kind != "unknown"}
-    if run.reason.startswith(INTERRUPTED):
-        run.state = INTERRUPTED
+    run.state = INTERRUPTED if record["reason"].startswith(INTERRUPTED) else FINISHED
+    run.reason, run.settings = record["reason"], record["settings"]
+    levels = {key: values.tolist() for key, values in record["levels"].items()}
+    run.levels = [dict(zip(levels, row, strict=True)) for row in zip(*levels.values(), strict=True)]
+    run.errors = {kind: float(values[0]) for kind, values in record["errors"].items() if len(values)}
     last = (run.kept or [{}])[-1]
     run.loss, run.parameters = number(last.get("loss")), number(last.get("parameters"))
     run.seconds = number(run.settings.get("seconds"))
-    rows = record["history"]
-    run.curve = {key: np.array([number(row.get(key)) for row in rows], dtype=np.float32) for key in CURVE}
+    history = record["history"]
+    length = len(history.get("loss", ()))
+    run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
     error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
 
