@@ -175,6 +175,10 @@ def _fill(run: Outcome, folder: Path) -> None:
     error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
 
 
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def as_number(value: Any) -> float:
     """A cell of a table as a float, nan where it holds none."""
     try:
