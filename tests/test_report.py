@@ -260,10 +260,11 @@ def test_arms_of_one_family_are_one_law(tmp_path, undrawn):
 
 @pytest.mark.slow
 def test_a_thousand_runs_are_read_in_seconds(tmp_path):
-    from time import perf_counter
+    """Seconds of the processor: other processes must not fail it."""
+    from time import process_time
 
     arms = {f"kan{k}": spread(1e-9, 100, seed=k) for k in range(10)}
     folder = write_study(tmp_path, arms)
-    began = perf_counter()
+    began = process_time()
     write_report(folder)
-    assert perf_counter() - began < 20
+    assert process_time() - began < 20

@@ -112,9 +112,10 @@ def _html_table(table: Table) -> str:
 
 
 def _is_numeric(table: Table, column: int) -> bool:
-    """Every cell begins like a number, or is empty."""
+    """Every cell begins like a number or is empty, and there is a number."""
     cells = [row[column] for row in table.rows if row[column]]
-    return bool(cells) and all(cell[0].isdigit() or cell[0] in "∞<>≥–" or cell == "failed" for cell in cells)
+    known = any(cell[0].isdigit() for cell in cells)
+    return known and all(cell[0].isdigit() or cell[0] in "∞<>≥–" or cell == "failed" for cell in cells)
 
 
 def markdown(title: str, parts: Sequence[Part]) -> str:

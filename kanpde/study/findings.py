@@ -54,10 +54,10 @@ def _sentence(verdict: Verdict, summaries: Mapping[str, Summary], problem: str) 
     start = f"No winner between {first} and {other} on {problem}: "
     if pair.seeds < LEAST_SEEDS:
         return f"{start}{ratio}, but to tell takes {LEAST_SEEDS} seeds at least, and {pair.seeds} ended in both arms."
-    interval = f"95 % interval {times(pair.low)} to {times(pair.high)}; {seeds}"
+    interval = f"95 % interval, {times(pair.low)} to {times(pair.high)},"
     if pair.excludes_tie:
-        return f"{start}{ratio} ({interval}), which is not enough where several arms are compared."
-    return f"{start}{ratio}, but the {interval.replace(';', ', which includes a tie;')}."
+        return f"{start}{ratio}; the {interval} excludes a tie, but not where several arms are compared ({seeds})."
+    return f"{start}{ratio}, but the {interval} includes a tie ({seeds})."
 
 
 def _turned(pair: Comparison) -> Comparison:

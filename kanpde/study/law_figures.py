@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 SIZES = {"parameters": "parameters", "grid": "cells of each input's grid"}
 RULE = (
-    "Small: single runs; large: medians over the seeds; dashed: the fitted law, with the 95 % interval of its slope "
-    "over the seeds. Open symbols are on a plateau, where the error no longer falls, and are left out of the fit. "
-    "Dotted grey: order degree + 1 (in H1: degree) in the width of the cells, which a KAN of splines has if the "
-    "solution is such a network and training finds the best one."
+    "Small: single runs; large: medians over the runs that finished; dashed: the fitted law, with the 95 % interval "
+    "of its slope over the seeds. Open symbols are on a plateau, where the error no longer falls, and are left out of"
+    " the fit. Dotted grey: order degree + 1 (in H1: degree) in the width of the cells, which a KAN of splines has if"
+    " the solution is such a network and training finds the best one."
 )
 
 
