@@ -19,6 +19,7 @@ from kanpde.store import load
 
 REFERENCE = "reference.csv"
 COLUMNS = ("run", "l2", "h1", "max", "reliable", "text", "estimate", "settled", "effectivity")
+EXACT = "exact solution"
 ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
 Row = dict[str, Any]
 
@@ -57,7 +58,7 @@ def judge_runs(folder: Path, problems: Mapping[str, Problem], say: Callable[[str
 
 def _known(solution: Solution) -> Row:
     errors = next(iter(solution.errors.values()))
-    return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": True, "text": "exact solution"}
+    return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": True, "text": EXACT}
 
 
 def _against_reference(solution: Solution, problem: Problem, found: dict[int, Reference | str]) -> Row:

@@ -24,6 +24,7 @@ from kanpde.study.findings import (
 )
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.laws import collect
+from kanpde.study.references import EXACT
 from kanpde.study.runs import FINISHED, Outcome, Row, Study, as_number, read_study
 from kanpde.study.scaling import law_text
 from kanpde.study.statistics import Summary, Verdict
@@ -144,7 +145,7 @@ def _classical(study: Study) -> Table:
 def _references(study: Study) -> list[Part]:
     """What errors were measured against, and estimates from residuals beside them."""
     rows = study.references
-    texts = Counter(str(row["text"]) for row in rows if row["text"])
+    texts = Counter(str(row["text"]) for row in rows if row["text"] not in ("", EXACT))
     parts: list[Part] = [Paragraph(f"Errors of {n} runs: {text}.") for text, n in texts.items()]
     header = ["run", "relative L2", "estimate from residuals", "effectivity"]
     table = [[row["run"], short(row["l2"]), short(row["estimate"]), times(as_number(row["effectivity"]))]
