@@ -7,9 +7,9 @@ rule, Faà di Bruno's formula and linearity, down to the leaves: coordinates, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ class Context:
     space: tuple[int, ...]
     x: Tensor  # (points, dim)
     normal: Tensor | None = None  # (points, dim)
+    known: dict[Any, Any] = field(default_factory=dict)  # what others have worked out for these points, by owner
 
     def position(self, name: str) -> int:
         if name not in self.names:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from kanpde.domains import Region
-from kanpde.errors import InputError
-from kanpde.field import Context, Field, constant
+from kanpde.errors import InputError, suggest
+from kanpde.field import Field, constant
 from kanpde.problem import Ansatz, Problem, Value
 
 MOST_AXES = 3  # with values other than 0: the interpolation has 3^axes terms
@@ -42,6 +41,8 @@ def hardened(problem: Problem) -> Problem:
         if condition.given is None or not faces:
             continue
         unknown, value = condition.given
+        if unknown is not None and unknown not in given:
+            raise InputError(f'"{name}" gives values of an unknown "{unknown}". {suggest(unknown, problem.unknowns)}')
         given[unknown or problem.unknowns[0]].update(dict.fromkeys(faces, value))
         satisfied.append(name)
     if not satisfied:
@@ -73,15 +74,15 @@ def _is_zero(value: Value) -> bool:
 
 def _built_in(faces: Faces, ranges: Sequence[tuple[float, float]]) -> Callable[[Coords, Field], Field]:
     """G + D N for one unknown; G and D are worked out once for the points that stay."""
-    known: WeakKeyDictionary[Context, tuple[Any, Any]] = WeakKeyDictionary()
+    own = object()
 
     def build(coords: Coords, n: Field) -> Field:
         if not faces:
             return n
-        context = n.context
-        if context not in known:
-            known[context] = _lift(faces, ranges, coords), _distance(faces, ranges, coords)
-        lift, distance = known[context]
+        known = n.context.known
+        if own not in known:
+            known[own] = _lift(faces, ranges, coords), _distance(faces, ranges, coords)
+        lift, distance = known[own]
         return distance * n + lift
 
     return build

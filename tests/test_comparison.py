@@ -43,13 +43,23 @@ def test_what_was_typed_for_a_model_is_not_for_arms_with_another():
     assert not any("degree" in o or "grid" in o for o in mlp.overrides) and "weights.boundary=9" in mlp.overrides
 
 
+def test_arms_are_what_their_names_say_whatever_was_typed():
+    kan, mlp = arms_of({"kan": "model=kan", "mlp": "model=mlp"}, "model=mlp", "model.scale=2.0")[0]
+    assert "model=kan" in kan.overrides and not any("scale" in o for o in kan.overrides)
+    assert "model.scale=2.0" in mlp.overrides
+    kan, _ = arms_of({"kan": "model=kan", "mlp": "model=mlp"}, "model.hidden=[3]")[0]
+    assert kan.hidden == (3,), "what was typed for the default model is for it"
+
+
 def test_flops_of_an_mlp_are_the_formula():
     typed = ["sampling.interior=1000", "sampling.boundary=400", "schedule=adam"]
-    (arm,) = [a for a in arms_of({"a": "model=mlp model.hidden=[5]", "b": ""}, *typed)[0] if a.name == "a"]
+    (arm,) = [
+        a for a in arms_of({"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}, *typed)[0] if a.name == "a"
+    ]
     jet = 3 * 5 + 6 * 1  # products of a feature and a weight
     pde, boundary = 4, 1  # value, two slopes and the Laplacian; the value
     assert arm.flops == 6 * jet * (1000 * pde + 400 * boundary)
-    with_lm = arms_of({"a": "model=mlp model.hidden=[5]", "b": ""}, *typed[:2])[0][0]
+    with_lm = arms_of({"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}, *typed[:2])[0][0]
     assert with_lm.flops == arm.flops + 1400 * 21**2 + 21**3 / 3
 
 
@@ -73,6 +83,15 @@ def test_equal_times_go_on_with_the_last_phase():
         (KAN_AND_MLP, [], "time", "time_limit=60"),
         ({"a": "", "b": "model=mpl"}, [], "params", 'Did you mean "mlp"'),
         ({"a": "", "b": "model.degree=0"}, [], "params", "degree"),
+        ({"a": "", "b": "problem=heat"}, [], "params", "another problem"),
+        ({"a": "", "b": "problem.k=2"}, [], "params", "another problem"),
+        ({"a": "", "b": "model=mlp 'x"}, [], "params", "cannot be read"),
+        (
+            {"a": "model.hidden=[1] model.grid=1 model.degree=3", "b": "model=mlp model.fourier=64"},
+            [],
+            "params",
+            "as large",
+        ),
     ],
 )
 def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
@@ -87,6 +106,8 @@ def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
         (["study.seeds=0"], "study.seeds=10"),
         (["study.match=size"], "params"),
         (["study.arm={}"], "arms"),
+        (["isolate=true"], "processes itself"),
+        (["retry_failed=true"], "study.retry_failed"),
         (["model=kan,mlp"], "study.arms"),
     ],
 )
@@ -110,6 +131,7 @@ def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, m
         states = {row["run"]: row["state"] for row in csv.DictReader(file)}
     assert states == {"kan/0": "finished", "mlp/0": "finished"}
     plan = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    assert "~study.arms.mlp-sine" in plan["command"] and "study.seeds=1" in plan["command"]
     assert plan["seeds"] == [0] and plan["arms"]["mlp"]["parameters"] > 0
     for name in ("report.html", "report.md", "arms.csv", "runs.csv", "comparison.csv"):
         assert (folder / name).stat().st_size > 0
@@ -175,7 +197,7 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
         folder.mkdir(parents=True)
         solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
         save(solution, folder, Output(cells=4))
-    judge_runs(tmp_path, {"kan": unknown}, lines.append)
+    judge_runs(tmp_path, unknown, ["kan"], lines.append)
     rows = read_references(tmp_path)
     assert [row["run"] for row in rows] == [f"kan/{seed}" for seed in range(4)] and len(lines) == 1
     for row, path in zip(rows, sorted((tmp_path / "runs" / "kan").iterdir()), strict=True):
@@ -185,5 +207,5 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
             assert float(row[kind]) == pytest.approx(exact[kind], rel=0.05)
     assert [bool(row["estimate"]) for row in rows] == [True] * 3 + [False], "estimates are for the first few"
     before = (tmp_path / "reference.csv").stat().st_mtime_ns
-    judge_runs(tmp_path, {"kan": unknown}, lines.append)
-    assert (tmp_path / "reference.csv").stat().st_mtime_ns == before and len(lines) == 1, "nothing is done twice"
+    judge_runs(tmp_path, unknown, ["kan"], lines.append)
+    assert (tmp_path / "reference.csv").stat().st_mtime_ns == before, "nothing is done twice"

@@ -12,6 +12,7 @@ from conftest import ROOT, load_problem, optimizer_factories
 
 import kanpde.models
 import kanpde.optimizers
+from kanpde.command.composing import SWEEP_OPTIONS
 from kanpde.configure import Schedule, build, check, factories, make_model, text
 from kanpde.errors import InputError
 from kanpde.output import Output
@@ -69,6 +70,7 @@ def test_the_top_of_the_config_has_the_defaults_of_solve():
     config = read(CONF / "config.yaml")
     groups = {key for entry in config.pop("defaults") if isinstance(entry, dict) for key in entry}
     del config["hydra"]
+    assert [config.pop(name) for name in SWEEP_OPTIONS] == [False, False], "they are of sweeps, and never reach `solve`"
     assert {*config, *groups} - {f"override hydra/{k}_logging" for k in ("job", "hydra")} == set(OPTIONS)
     assert build(Output, config["output"], "output") == Output()
     mine = {k: v for k, v in config.items() if k not in (*GROUPS, "plots", "weights")}

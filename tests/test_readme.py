@@ -60,7 +60,7 @@ def test_from_python(monkeypatch, capsys):
     assert "steps done" in capsys.readouterr().out
 
 
-COMMANDS = re.findall(r"^python -m kanpde (?!-)(.*)$", README, re.MULTILINE)
+COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

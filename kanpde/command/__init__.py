@@ -47,7 +47,7 @@ def _command(arguments: list[str]) -> int:
     known = parser.parse_intermixed_args(arguments)
     flags = [a for a in arguments if a not in known.overrides]  # Hydra takes them before or after all options only
     compared = comparisons(known.overrides)
-    if compared and not known.cfg:
+    if compared and not any((known.cfg, known.help, known.hydra_help, known.info)):
         return max(run_comparison(overrides) for overrides in compared)
     if known.multirun or "hydra.mode=MULTIRUN" in known.overrides:
         return run_sweep(flags, known.overrides)

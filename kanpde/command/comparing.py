@@ -1,6 +1,7 @@
 """Comparisons: +study=... on the command line."""
 
 import re
+import shlex
 from functools import partial
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,4 +30,5 @@ def run_comparison(overrides: list[str]) -> int:
     from kanpde.study.comparison import compare
 
     own = [o for o in overrides if not re.match(r"[+~]*study\b", o)]
-    return compare(config["study"], own, compose, partial(print, flush=True))
+    command = f"python -m kanpde {shlex.join(overrides)}"
+    return compare(config["study"], own, compose, partial(print, flush=True), command)

@@ -24,6 +24,7 @@ from kanpde.folders import FAILED, LOG, discard, new_folder
 EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "ray": ("hydra_ray_launcher", "ray"),
+    "ray_cluster": ("hydra_ray_launcher", "ray"),
     **dict.fromkeys(("slurm", "submitit_slurm", "submitit_local"), ("hydra_submitit_launcher", "slurm")),
     **dict.fromkeys(("optuna", "tune"), ("hydra_optuna_sweeper", "tune")),
 }

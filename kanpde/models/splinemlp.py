@@ -8,7 +8,7 @@ import torch
 
 from kanpde.errors import InputError
 from kanpde.models.kan import KAN, KANNetwork
-from kanpde.models.layer import Inputs
+from kanpde.models.layer import Inputs, check_hidden
 from kanpde.models.mlp import MLPLayer
 
 
@@ -41,6 +41,7 @@ class SplineMLP:
     def __post_init__(self):
         if len(self.hidden) != 1:
             raise InputError(f"A splinemlp has one hidden layer, got {list(self.hidden)}. Write hidden=[16].")
+        check_hidden(self.hidden)
         self._activations()
 
     def _activations(self) -> KAN:

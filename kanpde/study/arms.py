@@ -14,7 +14,9 @@ from kanpde.objective import site_of
 from kanpde.phases import Phase
 from kanpde.run import Job, prepare
 
-WIDEST = 400
+WIDEST = 4096
+DEFAULT_MODEL = "kan"  # what conf/config.yaml chooses
+TOLERANCE = 0.2  # of what is matched; beyond it arms are not equal
 MATCHES = ("params", "flops", "time")
 Compose = Callable[[Sequence[str]], Mapping[str, Any]]  # options as typed -> config
 
@@ -39,18 +41,23 @@ class Arm:
 
 
 def make_arms(
-    chosen: Mapping[str, str], typed: Sequence[str], match: str, compose: Compose
+    chosen: Mapping[str, str],
+    typed: Sequence[str],
+    match: str,
+    compose: Compose,
+    tuned: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[Arm], list[Job]]:
     """The arms with the sizes that match the first one's, and what each of them would run.
 
     Args:
         chosen: by name, the options that an arm adds to those that were typed, with spaces between them as on the
-            command line. An arm that chooses another model leaves out what was typed for the model.
+            command line. What was typed for a model is for the arms that have this model.
         typed: options for all arms.
         match: "params", equal numbers of parameters on the finest grid; "flops", equal operations a step; "time", as
             "params", and every run goes on with its last phase until its time limit. An arm that says
             ``model.hidden=...`` by itself keeps it.
         compose: makes a config of options.
+        tuned: by arm, options that come before its own.
 
     Raises:
         InputError: an arm cannot be made, or cannot be matched.
@@ -62,10 +69,16 @@ def make_arms(
     jobs: list[Job] = []
     measure: Callable[[Job], float] = step_flops if match == "flops" else _parameters
     for name, text in chosen.items():
-        own = shlex.split(text)
-        overrides = [*_without_model(typed, own), *own]
+        try:
+            own = [*(tuned or {}).get(name, ()), *shlex.split(text)]
+        except ValueError as error:
+            raise InputError(f"The options of {name} cannot be read ({error}): {text}") from None
+        overrides = [*_for_model(typed, own), *own]
         job = prepare(compose(overrides))
-        if arms and not any(o.startswith("model.hidden=") for o in own):
+        if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
+            raise InputError(f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a "
+                             "study for each.")  # fmt: skip
+        if jobs and not any(o.lstrip("+").startswith("model.hidden=") for o in own):
             hidden = _matched(name, job, measure(jobs[0]), measure)
             overrides.append(f"model.hidden={_listed(hidden)}")
             job = replace(job, model=replace(job.model, hidden=hidden))
@@ -76,10 +89,17 @@ def make_arms(
     return arms, jobs
 
 
-def _without_model(typed: Sequence[str], own: Sequence[str]) -> list[str]:
-    if not any(o.startswith("model=") for o in own):
-        return list(typed)
+def _for_model(typed: Sequence[str], own: Sequence[str]) -> list[str]:
+    """What was typed, without what is for another model than the arm's own."""
+    models = [[o.partition("=")[2] for o in options if o.startswith("model=")] for options in (typed, own)]
+    of_typed, of_arm = (names[-1] if names else None for names in models)
+    if of_arm is None or of_arm == (of_typed or DEFAULT_MODEL):
+        return [o for o in typed if of_arm is None or not o.startswith("model=")]
     return [o for o in typed if not o.lstrip("+~").startswith(("model=", "model."))]
+
+
+def _problem_of(overrides: Sequence[str]) -> list[str]:
+    return sorted(o.lstrip("+") for o in overrides if o.lstrip("+").startswith(("problem=", "problem.")))
 
 
 def _listed(hidden: Sequence[Any]) -> str:
@@ -110,7 +130,12 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if size(middle) < wanted else (low, middle)
-    return (min((low, high), key=lambda width: abs(size(width) - wanted)),) * len(hidden)
+    width = min((low, high), key=lambda width: abs(size(width) - wanted))
+    if abs(size(width) / wanted - 1) > TOLERANCE:
+        raise InputError(f"{name} cannot be made as large as the first arm: the nearest width, {width}, has "
+                         f"{size(width) / wanted:.2f} times its size. Say the widths: "
+                         f"'study.arms.{name}=\"... model.hidden=[8]\"'.")  # fmt: skip
+    return (width,) * len(hidden)
 
 
 # sizes and costs -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,16 +15,17 @@ from typing import Any, Literal
 
 import yaml
 
-from kanpde.classical.reference import reference
+from kanpde.classical.reference import Reference
 from kanpde.classical.rows import classical_rows, write_rows
 from kanpde.configure import build, split_name
 from kanpde.errors import InputError
-from kanpde.folders import PACKAGE, replace_text, short, unwritable
+from kanpde.folders import PACKAGE, RESULT, replace_text, short, unwritable
 from kanpde.problem import Problem
 from kanpde.record import origin
+from kanpde.run import Job
 from kanpde.study.arms import Arm, Compose, make_arms
 from kanpde.study.ledger import Ledger, Run, conduct
-from kanpde.study.process import FAILING
+from kanpde.study.process import FINISHED
 from kanpde.study.references import judge_runs
 from kanpde.study.report import write_report
 from kanpde.study.runs import CLASSICAL, STUDY, read_study
@@ -73,7 +73,9 @@ class Plan:
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
 
-def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, say: Callable[[str], None]) -> int:
+def compare(
+    config: Mapping[str, Any], typed: Sequence[str], compose: Compose, say: Callable[[str], None], command: str = ""
+) -> int:
     """Does what is missing of a comparison, and writes its report.
 
     The folder's name follows from the arms, so that the same command finds its runs again; with more seeds only the new
@@ -84,9 +86,10 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
         typed: all other options, for every arm.
         compose: makes a config of options.
         say: gets lines of progress.
+        command: as it was typed, for the report.
 
     Returns:
-        0, or 1 if a run failed.
+        0, or 1 if a run failed or has not ended.
 
     Raises:
         InputError: the comparison cannot be made as it is described.
@@ -94,48 +97,52 @@ def compare(config: Mapping[str, Any], typed: Sequence[str], compose: Compose, s
     name, options = split_name(config, "study", "kan_vs_mlp")
     plan: Plan = build(Plan, options, "study")
     for option in typed:
-        if option.partition("=")[0] in ("seed", "hydra.run.dir"):
-            raise InputError(f"A study chooses seeds and folders itself, got {option}. Write study.seeds=10.")
+        key = option.lstrip("+").partition("=")[0]
+        if key in ("seed", "hydra.run.dir", "isolate", "retry_failed"):
+            raise InputError(f"A study sees to seeds, folders and processes itself, got {option}. Write "
+                             "study.seeds=10, or study.retry_failed=true.")  # fmt: skip
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
-    chosen = {arm: shlex.join([*shlex.split(own), *tuning.get(arm, {}).get("options", ())])
-              for arm, own in plan.arms.items()}  # fmt: skip
-    arms, jobs = make_arms(chosen, common, plan.match, compose)
+    found = {arm: about["options"] for arm, about in tuning.items()}
+    arms, jobs = make_arms(plan.arms, common, plan.match, compose, found)
     problem = jobs[0].file.name
-    key = [plan.match, [(arm.name, arm.overrides) for arm in arms]]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
-    folder = Path("outputs", "studies", f"{name}-{problem}-{digest}")
-    _write_plan(folder, name, problem, plan, arms, typed, tuning)
+    folder = Path("outputs", "studies", f"{name}-{problem}-{_digest(plan, arms, jobs, compose)}")
+    _write_plan(folder, name, problem, plan, arms, command, tuning)
     _say_arms(arms, plan.match)
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
-    problems = {arm.name: job.problem for arm, job in zip(arms, jobs, strict=True)}
     if plan.classical:
-        judge_runs(folder, problems, say)
-        _solve_classically(folder, jobs[0].problem, say)
+        known = judge_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
+        _solve_classically(folder, jobs[0].problem, known, say)
     say(f"Report: {short(write_report(folder))}")
-    return int(any(status.state == FAILING for status in statuses.values()))
+    return int(any(status.state != FINISHED for status in statuses.values()))
 
 
-def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], typed: Sequence[str],
+def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], compose: Compose) -> str:
+    """Of all that makes the runs but their seeds: whole configs, and the problem's file."""
+    configs = [{**compose(arm.overrides), "name": arm.name} for arm in arms]
+    source = jobs[0].file.path.read_text(encoding="utf-8")
+    return hashlib.sha256(json.dumps([plan.match, configs, source], sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], command: str,
                 tuning: Mapping[str, Any]) -> None:  # fmt: skip
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STUDY
         known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        what = " ".join([problem, *(o for o in typed if o.startswith("problem."))])
+        what = " ".join([problem, *(o for o in arms[0].overrides if o.startswith("problem."))])
         content = {
             "name": name,
             "title": f"{' against '.join(plan.arms)} on {what}",
             "problem": what,
-            "command": f"python -m kanpde +study={name} {shlex.join(typed)}".strip(),
+            "command": command,
             "match": plan.match,
             "seeds": sorted({*plan.numbers, *known.get("seeds", ())}),
             "arms": {arm.name: {k: _plain(v) for k, v in asdict(arm).items() if k != "name"} for arm in arms},
             "tuning": tuning,
             "classical": plan.classical,
-            **origin(),
-            "commit": _commit(),
+            **{key: known.get(key, value) for key, value in (*origin().items(), ("commit", _commit()))},
             "started": known.get("started", f"{datetime.now():%Y-%m-%d %H:%M:%S}"),
         }
         replace_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -173,19 +180,18 @@ def _say_arms(arms: Sequence[Arm], match: str) -> None:
     print(f"Matched by {match}; the rest of the options is the same.\n", flush=True)
 
 
-def _solve_classically(folder: Path, problem: Problem, say: Callable[[str], None]) -> None:
-    """Classical solvers to the error and for the time of the best arm; once, as long as the file is there."""
-    if (folder / CLASSICAL).is_file():
+def _solve_classically(folder: Path, problem: Problem, known: Reference | None, say: Callable[[str], None]) -> None:
+    """Classical solvers to the error and for the time of the best arm; again only after new runs."""
+    path = folder / CLASSICAL
+    newest = max((p.stat().st_mtime for p in folder.glob(f"runs/*/*/{RESULT}")), default=0.0)
+    if path.is_file() and path.stat().st_mtime >= newest:
         return
     study = read_study(folder)
     found = {arm: [e for e in errors.values() if isfinite(e)] for arm, errors in study.final_errors().items()}
     error = min((median(errors) for errors in found.values() if errors), default=inf)
     seconds = [run.seconds for run in study.runs if isfinite(run.seconds)]
     say("Classical solvers on the same problem")
-    try:
-        known = None if problem.exact else reference(problem)
-    except InputError as problem_says:
-        say(f"No classical solver: {problem_says}")
+    if problem.exact is None and known is None:
         return
     target = error if isfinite(error) else None
     write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, known), folder / CLASSICAL)

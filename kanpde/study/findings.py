@@ -79,7 +79,8 @@ def progress(study: Study) -> str:
 
 def classical_sentence(study: Study, summaries: Mapping[str, Summary]) -> str:
     """What classical solvers do at the error and in the time of the best arm."""
-    rows = [row for row in study.classical if as_number(row.get("l2")) > 0 and as_number(row.get("seconds")) > 0]
+    rows = [row for row in study.classical if as_number(row.get("l2")) > 0 and as_number(row.get("seconds")) > 0
+            and "not reliable" not in str(row.get("note"))]  # fmt: skip
     finite = {arm: s.median for arm, s in summaries.items() if isfinite(s.median)}
     if not rows or not finite or study.kind != "l2":
         return "No classical solver was run beside this study." if not study.classical else ""

@@ -4,56 +4,88 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from kanpde.classical.estimate import estimate_error
-from kanpde.classical.reference import Reference, reference, reference_error
+from kanpde.classical.reference import MARGIN, Reference, reference, reference_error
 from kanpde.errors import InputError
 from kanpde.folders import RESULT, replace_text
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.store import load
+from kanpde.study.process import FINISHED, status
 
 REFERENCE = "reference.csv"
-COLUMNS = ("run", "l2", "h1", "max", "reliable", "text", "estimate", "settled", "effectivity")
+COLUMNS = ("run", "l2", "h1", "max", "reliable", "text", "estimate", "settled", "effectivity", "stamp")
 EXACT = "exact solution"
+FINEST = 1e-12  # what a reference can be asked for
 ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
 Row = dict[str, Any]
 
 
-def judge_runs(folder: Path, problems: Mapping[str, Problem], say: Callable[[str], None]) -> None:
+def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
     """Measures and estimates the errors of all finished runs that are not yet in reference.csv.
 
-    Where the problem has no exact solution every run is compared with a reference (`kanpde.classical.reference`), which
-    is refined until it is ten times as accurate as the best run, or says that it is not. The first few runs of every
-    arm also get an estimate from their own residuals, and its effectivity (estimate / error) where the error is known.
+    Where the problem has no exact solution every run is compared with one reference (`kanpde.classical.reference`),
+    which is refined until it is ten times as accurate as the best run, or says that it is not. The first few runs of
+    every arm also get an estimate from their own residuals, and its effectivity (estimate / error).
 
     Args:
         folder: of the study.
-        problems: per arm.
+        problem: of all runs.
+        arms: their names.
         say: gets a line where this takes long.
+
+    Returns:
+        The reference, where one was needed and could be made.
     """
-    done = {row["run"]: row for row in read_references(folder)}
-    rows: dict[str, Row] = dict(done)
-    found: dict[int, Reference | str] = {}
-    for arm, problem in problems.items():
-        paths = sorted((folder / "runs" / arm).glob(f"*/{RESULT}"), key=lambda p: int(p.parent.name))
-        for number, path in enumerate(paths):
-            name = f"{arm}/{path.parent.name}"
-            if name in done or (problem.exact is not None and number >= ESTIMATED):
-                continue
-            if not found and not done:
-                say(
-                    "Estimating errors from the residuals" if problem.exact else "A reference to measure errors against"
-                )
+    paths = {(arm, int(path.parent.name)): path for arm in arms for path in (folder / "runs" / arm).glob(f"*/{RESULT}")
+             if status(path.parent).state == FINISHED}  # fmt: skip
+    stamps = {f"{arm}/{seed}": str(path.stat().st_mtime_ns) for (arm, seed), path in paths.items()}
+    rows = {row["run"]: row for row in read_references(folder) if row["stamp"] == stamps.get(row["run"])}
+    first = {arm: sorted(seed for name, seed in paths if name == arm)[:ESTIMATED] for arm in arms}
+    missing = {f"{arm}/{seed}": path for (arm, seed), path in sorted(paths.items())
+               if f"{arm}/{seed}" not in rows and (problem.exact is None or seed in first[arm])}  # fmt: skip
+    known = None
+    if problem.exact is None and paths:
+        say("A reference to measure errors against")
+        known = _reference(problem, list(missing.values()), say)
+    elif missing:
+        say("Estimates of errors from residuals")
+    for name, path in missing.items():
+        arm, _, seed = name.partition("/")
+        try:
             solution = load(path.parent, problem)
-            row = _against_reference(solution, problem, found) if problem.exact is None else _known(solution)
-            rows[name] = {"run": name, **row, **(_estimated(solution, row["l2"]) if number < ESTIMATED else {})}
-    if rows != done:
+        except InputError as error:
+            rows[name] = {"run": name, "text": str(error), "stamp": stamps[name]}
+            continue
+        row = _known(solution) if problem.exact else _compared(solution, known)
+        estimate = _estimated(solution, row["l2"]) if int(seed) in first[arm] else {}
+        rows[name] = {"run": name, **row, **estimate, "stamp": stamps[name]}
+    if missing:
         _write(folder, list(rows.values()))
+    return known
+
+
+def _reference(problem: Problem, paths: Sequence[Path], say: Callable[[str], None]) -> Reference | None:
+    """One that is ten times as accurate as the best of the runs, if that can be had."""
+    try:
+        found = reference(problem)
+        for path in paths:
+            errors = reference_error(load(path.parent, problem), found).errors
+            target = max(min(min(e.values()) for e in errors.values()) / MARGIN, FINEST)
+            if target < found.accuracy:
+                finer = reference(problem, target=target)
+                if not finer.accuracy < found.accuracy:
+                    break
+                found = finer
+        return found
+    except InputError as error:
+        say(f"There is no reference: {error}")
+        return None
 
 
 def _known(solution: Solution) -> Row:
@@ -61,31 +93,13 @@ def _known(solution: Solution) -> Row:
     return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": True, "text": EXACT}
 
 
-def _against_reference(solution: Solution, problem: Problem, found: dict[int, Reference | str]) -> Row:
-    """Distances from the arm's reference, which is made once and anew where it turns out to be too coarse."""
-    key = id(problem)
-    if key not in found:
-        try:
-            found[key] = reference(problem)
-        except InputError as error:
-            found[key] = str(error)
-    known = found[key]
-    if isinstance(known, str):
-        return {**dict.fromkeys(("l2", "h1", "max"), nan), "reliable": False, "text": known}
+def _compared(solution: Solution, known: Reference | None) -> Row:
+    if known is None:
+        return {**dict.fromkeys(("l2", "h1", "max"), nan), "reliable": False, "text": "there is no reference"}
     compared = reference_error(solution, known)
-    if not compared.reliable:
-        target = min(min(e.values()) for e in compared.errors.values()) / 10
-        if target < known.accuracy:
-            finer = reference(problem, target=max(target, 1e-12))
-            if finer.accuracy < known.accuracy:
-                found[key] = finer
-                compared = reference_error(solution, finer)
     errors = next(iter(compared.errors.values()))
-    return {
-        **{kind: errors[kind] for kind in ("l2", "h1", "max")},
-        "reliable": compared.reliable,
-        "text": compared.text,
-    }
+    text = compared.text.partition(":")[0]  # without the run's own numbers
+    return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": compared.reliable, "text": text}
 
 
 def _estimated(solution: Solution, error: float) -> Row:
@@ -100,7 +114,7 @@ def _estimated(solution: Solution, error: float) -> Row:
 
 def _write(folder: Path, rows: list[Row]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), restval="")
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
     writer.writerows(rows)
     replace_text(folder / REFERENCE, text.getvalue())
