@@ -59,7 +59,7 @@ def test_flops_of_an_mlp_are_the_formula():
     jet = 3 * 5 + 6 * 1  # products of a feature and a weight
     pde, boundary = 4, 1  # value, two slopes and the Laplacian; the value
     assert arm.flops == 6 * jet * (1000 * pde + 400 * boundary)
-    with_lm = arms_of({"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}, *typed[:2])[0][0]
+    with_lm = arms_of(sizes, *typed[:2])[0][0]
     assert with_lm.flops == arm.flops + 1400 * 21**2 + 21**3 / 3
 
 

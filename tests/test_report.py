@@ -14,6 +14,7 @@ from kanpde.study import write_report
 from kanpde.study.__main__ import main
 from kanpde.study.runs import read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
+from kanpde.study.statistics import verdicts
 
 CLASSICAL = [
     {"method": "collocation", "degree": 16, "unknowns": 225, "seconds": 0.0003, "l2": 3e-11, "h1": 1e-10, "max": 1e-10,
@@ -90,14 +91,16 @@ def test_all_formats_hold_the_same_numbers(study):
 
 
 def test_failed_runs_are_listed_and_change_the_numbers(tmp_path, undrawn):
-    """Without its six failed runs the MLP would win."""
-    kan, mlp = spread(1e-6), spread(1e-9, seed=1)
-    mlp[:6] = [inf] * 6
+    """Without its failed runs the MLP would win, and has runs enough left for it."""
+    kan, mlp = spread(1e-6, 20), spread(1e-9, 20, seed=1)
+    left = {"kan": dict(enumerate(kan[11:])), "mlp": dict(enumerate(mlp[11:]))}
+    assert verdicts(left)[0].winner == "mlp"
+    mlp[:11] = [inf] * 11
     write_report(write_study(tmp_path, {"kan": kan, "mlp": mlp}))
-    assert "mlp wins" not in lead(tmp_path) and "Failed: 6 of 10 mlp runs" in lead(tmp_path)
+    assert "mlp wins" not in lead(tmp_path) and "Failed: 11 of 20 mlp runs" in lead(tmp_path)
     assert rows(tmp_path / "arms.csv")[1]["median"] == "inf"
     text = (tmp_path / "report.md").read_text()
-    assert text.count("ValueError: <broken> on purpose") == 6 and "| mlp/5 | failed |" in text
+    assert text.count("ValueError: <broken> on purpose") == 11 and "| mlp/5 | failed |" in text
     assert "&lt;broken&gt;" in (tmp_path / "report.html").read_text()
 
 
