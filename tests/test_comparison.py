@@ -52,15 +52,14 @@ def test_arms_are_what_their_names_say_whatever_was_typed():
 
 
 def test_flops_of_an_mlp_are_the_formula():
-    typed = ["sampling.interior=1000", "sampling.boundary=400", "schedule=adam"]
-    (arm,) = [
-        a for a in arms_of({"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}, *typed)[0] if a.name == "a"
-    ]
+    typed = ["sampling.interior=1000", "sampling.boundary=400"]
+    sizes = {"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}
+    plain = arms_of(sizes, *typed, "schedule=adam")[0][0]
     jet = 3 * 5 + 6 * 1  # products of a feature and a weight
     pde, boundary = 4, 1  # value, two slopes and the Laplacian; the value
-    assert arm.flops == 6 * jet * (1000 * pde + 400 * boundary)
-    with_lm = arms_of(sizes, *typed[:2])[0][0]
-    assert with_lm.flops == arm.flops + 1400 * 21**2 + 21**3 / 3
+    assert plain.flops == 6 * jet * (1000 * pde + 400 * boundary)
+    with_lm = arms_of(sizes, *typed)[0][0]
+    assert with_lm.flops == plain.flops + 1400 * 21**2 + 21**3 / 3
 
 
 def test_equal_flops_are_equal_flops():
