@@ -12,7 +12,8 @@ import kanpde.study.report
 from kanpde import InputError
 from kanpde.study import write_report
 from kanpde.study.__main__ import main
-from kanpde.study.runs import read_study
+from kanpde.study.findings import progress
+from kanpde.study.runs import Outcome, Study, read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
 from kanpde.study.statistics import verdicts
 
@@ -271,3 +272,10 @@ def test_a_thousand_runs_are_read_in_seconds(tmp_path):
     began = process_time()
     write_report(folder)
     assert process_time() - began < 20
+
+
+def test_a_run_whose_error_was_never_measured_is_no_failed_run():
+    runs = [Outcome("a", 0, "finished", errors={"l2": 1e-3}), Outcome("a", 1, "finished"), Outcome("a", 2, "failed")]
+    one = Study({"arms": {"a": {}}}, runs, [])
+    assert one.final_errors() == {"a": {0: 1e-3, 2: inf}}
+    assert "errors of 1 runs have not been measured" in progress(one)

@@ -49,9 +49,11 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     folder = chosen[-1] if chosen else new_folder(Path("outputs", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S}-sweep"))
     swept = frozenset(o.key_or_group for o in parsed if o.is_sweep_override())
     sweep = _Sweep(total, swept, tuple(f for f in flags if f not in ("-m", "--multirun")))
+    from kanpde.study.process import quoted
+
     code = 0
     try:
-        where = [*_search_space(parsed), f"hydra.sweep.dir={folder}"]
+        where = [*_search_space(parsed), f"hydra.sweep.dir={quoted(folder)}"]
         if chosen and any(folder.rglob(LOG)):
             _refuse_other_runs(flags, parsed)
         through_hydra(lambda config: _one_of_many(config, sweep), [*flags, *overrides, *where])

@@ -19,7 +19,7 @@ from kanpde.classical.reference import Reference
 from kanpde.classical.rows import classical_rows, write_rows
 from kanpde.configure import build, split_name
 from kanpde.errors import InputError
-from kanpde.folders import PACKAGE, RESULT, replace_text, short, unwritable
+from kanpde.folders import PACKAGE, RESULT, packaged, replace_text, short, unwritable
 from kanpde.problem import Problem
 from kanpde.record import origin
 from kanpde.run import Job
@@ -155,9 +155,14 @@ def _plain(value: Any) -> Any:
 
 
 def _commit() -> str | None:
-    """Of the checkout that the package is in, with a plus for changes; None where there is none."""
+    """Of the checkout that the package is part of, with a plus for changes; None where there is none."""
     told = []
-    for command in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no", "--", ".")):
+    own = [str(packaged(name)) for name in ("conf", "problems")]
+    for command in (
+        ("ls-files", "--error-unmatch", "__init__.py"),  # fails for a copy that is installed below some checkout
+        ("rev-parse", "--short", "HEAD"),
+        ("status", "--porcelain", "--untracked-files=no", "--", ".", *own),
+    ):
         try:
             found = subprocess.run(["git", "-C", str(PACKAGE), *command], capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
@@ -165,7 +170,7 @@ def _commit() -> str | None:
         if found.returncode:
             return None
         told.append(found.stdout.strip())
-    return told[0] + "+" * bool(told[1])
+    return told[1] + "+" * bool(told[2])
 
 
 def _say_arms(arms: Sequence[Arm], match: str) -> None:

@@ -68,6 +68,10 @@ def _turned(pair: Comparison) -> Comparison:
 
 def progress(study: Study) -> str:
     """What has not ended, or nothing."""
+    unmeasured = sum(run.lacks(study.kind) for run in study.runs)
+    if unmeasured:
+        return (f"Preliminary: the errors of {unmeasured} runs have not been measured. The same command again does "
+                "that, with study.classical=true.")  # fmt: skip
     states = study.states()
     missing = {state: n for state, n in states.items() if state not in (FINISHED, FAILING)}
     if not missing:

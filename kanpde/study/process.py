@@ -135,7 +135,7 @@ class Attempt:
                  command: Sequence[str] = COMMAND):  # fmt: skip
         self.folder, self.journal, self.timeout = folder, journal, timeout
         clear(folder)
-        words = [*command, *overrides, f"hydra.run.dir={_quoted(folder)}"]
+        words = [*command, *overrides, f"hydra.run.dir={quoted(folder)}"]
         note_begin(journal, overrides, words)
         self.errors = TemporaryFile()  # noqa: SIM115 (until `_close`)
         environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}  # messages, not tracebacks
@@ -202,7 +202,7 @@ class Attempt:
         self.journal.close()
 
 
-def _quoted(folder: Path) -> str:
+def quoted(folder: Path) -> str:
     """For Hydra, to which commas, spaces and the like in a value mean something."""
     plain = str(folder)
     if re.fullmatch(r"[\w./:~-]+", plain):

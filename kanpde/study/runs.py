@@ -50,6 +50,10 @@ class Outcome:
     def is_final(self) -> bool:
         return self.state in (FINISHED, FAILING)
 
+    def lacks(self, kind: str) -> bool:
+        """Whether the run finished but its error was never measured, as without an exact solution or reference."""
+        return self.state == FINISHED and kind != "loss" and kind not in self.errors
+
     @property
     def kept(self) -> list[Row]:
         """The levels that were not taken back."""
@@ -86,7 +90,10 @@ class Study:
     def final_errors(self) -> dict[str, dict[Any, float]]:
         """By arm and seed, of all runs that ended; +inf for those that failed."""
         kind = self.kind
-        return {arm: {run.seed: run.error(kind) for run in self.of(arm) if run.is_final} for arm in self.arms}
+        return {
+            arm: {run.seed: run.error(kind) for run in self.of(arm) if run.is_final and not run.lacks(kind)}
+            for arm in self.arms
+        }
 
     def states(self) -> Counter[str]:
         return Counter(run.state for run in self.runs)
