@@ -208,3 +208,9 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
     before = (tmp_path / "reference.csv").stat().st_mtime_ns
     judge_runs(tmp_path, unknown, ["kan"], lines.append)
     assert (tmp_path / "reference.csv").stat().st_mtime_ns == before, "nothing is done twice"
+
+
+def test_operations_leave_out_what_is_built_in():
+    sizes = {"a": "model=mlp model.hidden=[5]", "b": "model.hidden=[1]"}
+    typed = ["sampling.interior=1000", "sampling.boundary=400", "schedule=adam"]
+    assert arms_of(sizes, *typed, "constraints=hard")[0][0].flops == 6 * 21 * 1000 * 4

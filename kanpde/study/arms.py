@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from kanpde.errors import InputError
+from kanpde.hard import hardened
 from kanpde.models.kan import KANNetwork
 from kanpde.models.layer import Network
 from kanpde.objective import site_of
@@ -165,13 +166,14 @@ def step_flops(job: Job) -> float:
     """
     network, grid = finest(job)
     parameters = _parameters(job)
+    problem = hardened(job.problem) if job.settings.get("constraints") == "hard" else job.problem
     phase = job.schedule.phases[-1]
     sampling = phase.sampling or job.sampling
     total = 0.0
-    for name, condition in job.problem.trained.items():
+    for name, condition in problem.trained.items():
         points = sampling.size(condition.region, parameters, grid)
         sample = condition.region.sample("sobol", 2)
-        components = len(site_of(job.problem, name, condition, sample).space.keys)
+        components = len(site_of(problem, name, condition, sample).space.keys)
         total += points * (6 * components * _active(network) + _of_system(phase, parameters))
     return total + (parameters**3 / 3 if _of_system(phase, parameters) else 0.0)
 

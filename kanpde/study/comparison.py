@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from kanpde.classical.reference import Reference
+from kanpde.classical.reference import Reference, reference
 from kanpde.classical.rows import classical_rows, write_rows
 from kanpde.configure import build, split_name
 from kanpde.errors import InputError
@@ -196,7 +196,9 @@ def _solve_classically(folder: Path, problem: Problem, known: Reference | None, 
     error = min((median(errors) for errors in found.values() if errors), default=inf)
     seconds = [run.seconds for run in study.runs if isfinite(run.seconds)]
     say("Classical solvers on the same problem")
-    if problem.exact is None and known is None:
-        return
+    try:
+        known = known or (None if problem.exact else reference(problem))
+    except InputError:
+        return  # `judge_runs` has said why
     target = error if isfinite(error) else None
     write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, known), folder / CLASSICAL)

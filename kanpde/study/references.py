@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kanpde.classical.estimate import estimate_error
-from kanpde.classical.reference import MARGIN, Reference, reference, reference_error
+from kanpde.classical.reference import KINDS, MARGIN, Reference, reference, reference_error
 from kanpde.errors import InputError
 from kanpde.folders import RESULT, replace_text
 from kanpde.problem import Problem
@@ -19,7 +19,7 @@ from kanpde.store import load
 from kanpde.study.process import FINISHED, status
 
 REFERENCE = "reference.csv"
-COLUMNS = ("run", "l2", "h1", "max", "reliable", "text", "estimate", "settled", "effectivity", "stamp")
+COLUMNS = ("run", *KINDS, "reliable", "text", "estimate", "settled", "effectivity", "stamp")
 EXACT = "exact solution"
 FINEST = 1e-12  # what a reference can be asked for
 ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
@@ -40,7 +40,7 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
         say: gets a line where this takes long.
 
     Returns:
-        The reference, where one was needed and could be made.
+        The reference, if one had to be made and could be.
     """
     paths = {(arm, int(path.parent.name)): path for arm in arms for path in (folder / "runs" / arm).glob(f"*/{RESULT}")
              if status(path.parent).state == FINISHED}  # fmt: skip
@@ -49,33 +49,31 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
     first = {arm: sorted(seed for name, seed in paths if name == arm)[:ESTIMATED] for arm in arms}
     missing = {f"{arm}/{seed}": path for (arm, seed), path in sorted(paths.items())
                if f"{arm}/{seed}" not in rows and (problem.exact is None or seed in first[arm])}  # fmt: skip
-    known = None
-    if problem.exact is None and paths:
-        say("A reference to measure errors against")
-        known = _reference(problem, list(missing.values()), say)
-    elif missing:
-        say("Estimates of errors from residuals")
+    if not missing:
+        return None
+    solutions: dict[str, Solution] = {}
     for name, path in missing.items():
-        arm, _, seed = name.partition("/")
         try:
-            solution = load(path.parent, problem)
+            solutions[name] = load(path.parent, problem)
         except InputError as error:
             rows[name] = {"run": name, "text": str(error), "stamp": stamps[name]}
-            continue
+    say("Estimates of errors from residuals" if problem.exact else "A reference to measure errors against")
+    known = None if problem.exact else _reference(problem, list(solutions.values()), say)
+    for name, solution in solutions.items():
+        arm, _, seed = name.partition("/")
         row = _known(solution) if problem.exact else _compared(solution, known)
         estimate = _estimated(solution, row["l2"]) if int(seed) in first[arm] else {}
         rows[name] = {"run": name, **row, **estimate, "stamp": stamps[name]}
-    if missing:
-        _write(folder, list(rows.values()))
+    _write(folder, list(rows.values()))
     return known
 
 
-def _reference(problem: Problem, paths: Sequence[Path], say: Callable[[str], None]) -> Reference | None:
+def _reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
     """One that is ten times as accurate as the best of the runs, if that can be had."""
     try:
         found = reference(problem)
-        for path in paths:
-            errors = reference_error(load(path.parent, problem), found).errors
+        for solution in solutions:
+            errors = reference_error(solution, found).errors
             target = max(min(min(e.values()) for e in errors.values()) / MARGIN, FINEST)
             if target < found.accuracy:
                 finer = reference(problem, target=target)
@@ -90,16 +88,16 @@ def _reference(problem: Problem, paths: Sequence[Path], say: Callable[[str], Non
 
 def _known(solution: Solution) -> Row:
     errors = next(iter(solution.errors.values()))
-    return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": True, "text": EXACT}
+    return {**{kind: errors[kind] for kind in KINDS}, "reliable": True, "text": EXACT}
 
 
 def _compared(solution: Solution, known: Reference | None) -> Row:
     if known is None:
-        return {**dict.fromkeys(("l2", "h1", "max"), nan), "reliable": False, "text": "there is no reference"}
+        return {**dict.fromkeys(KINDS, nan), "reliable": False, "text": "there is no reference"}
     compared = reference_error(solution, known)
     errors = next(iter(compared.errors.values()))
     text = compared.text.partition(":")[0]  # without the run's own numbers
-    return {**{kind: errors[kind] for kind in ("l2", "h1", "max")}, "reliable": compared.reliable, "text": text}
+    return {**{kind: errors[kind] for kind in KINDS}, "reliable": compared.reliable, "text": text}
 
 
 def _estimated(solution: Solution, error: float) -> Row:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.classical.reference import KINDS
 from kanpde.errors import InputError
 from kanpde.folders import FAILED, LOG, RESULT, essence
 from kanpde.plots import number
@@ -24,7 +25,6 @@ from kanpde.training import DIVERGED, OVERFITTED
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
 LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason")
-KINDS = ("l2", "h1", "max")
 Row = dict[str, Any]
 
 
