@@ -23,7 +23,7 @@ import torch
 
 from kanpde import KAN, LM, MLP, Phase, Problem, solve
 from kanpde.optimizers.varpro import VariableProjection
-from kanpde.phases import DEFAULT_STARTS, default_phases
+from kanpde.training.phases import DEFAULT_STARTS, default_phases
 
 WIDTHS = {
     "poisson": 6,

@@ -24,8 +24,14 @@ ADAM_STEPS, RATE = 300, 1e-3
 
 def network(seed: int) -> KAN:
     """The tutorial's network, its parameters in double precision."""
-    layer = {"D": 5, "flavor": "exact", "residual": None, "external_weights": False,
-             "init_scheme": {"type": "glorot_fine"}, "add_bias": True}  # fmt: skip
+    layer = {
+        "D": 5,
+        "flavor": "exact",
+        "residual": None,
+        "external_weights": False,
+        "init_scheme": {"type": "glorot_fine"},
+        "add_bias": True,
+    }
     model = KAN(layer_dims=[2, 6, 6, 1], layer_type="chebyshev", required_parameters=layer, seed=seed)
     state = nnx.state(model, nnx.Param)
     nnx.update(model, jax.tree.map(lambda p: p.astype(jnp.float64), state))

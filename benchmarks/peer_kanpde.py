@@ -12,7 +12,7 @@ from accuracy import load_problem  # noqa: E402
 from peer_clock import Clock, options  # noqa: E402
 
 import kanpde  # noqa: E402
-from kanpde.phases import Progress  # noqa: E402
+from kanpde.training.phases import Progress  # noqa: E402
 
 
 class Reached(Exception):

@@ -60,8 +60,15 @@ def main() -> None:
             model.save_act = True  # speed() turned it off, and refine() reads what it keeps
             model.get_act(inside)
             model = model.refine(cells).speed()
-        optimizer = LBFGS(model.parameters(), lr=1, history_size=10, line_search_fn="strong_wolfe",
-                          tolerance_grad=1e-32, tolerance_change=1e-32, tolerance_ys=1e-32)  # fmt: skip
+        optimizer = LBFGS(
+            model.parameters(),
+            lr=1,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=1e-32,
+            tolerance_change=1e-32,
+            tolerance_ys=1e-32,
+        )
         step = 0
         while not is_over and (step < STEPS or cells == GRIDS[-1]):
             if step % 5 == 0 and step < 20:

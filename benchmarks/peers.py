@@ -112,8 +112,9 @@ def run(name: str, python: str, seed: int, limit: float, target: float, weight: 
     with tempfile.TemporaryDirectory() as folder:  # some libraries write into the current one
         began = perf_counter()
         try:
-            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True,
-                                  timeout=3 * limit + 300)  # fmt: skip
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=3 * limit + 300
+            )
             lines, message = done.stdout.splitlines(), done.stderr
         except subprocess.TimeoutExpired:
             lines, message = [], "it did not end by itself"
@@ -162,9 +163,17 @@ def row(name: str, runs: Sequence[Run], own: Sequence[Run]) -> str:
     best = ", ".join("none" if r.result["best"] is None else f"{r.result['best']:.1e}" for r in runs)
     versions = ", ".join(f"{k} {v}" for k, v in runs[0].result["versions"].items())
     weight = PEERS[name].weight
-    cells = [name, versions, str(runs[0].result["parameters"]), "" if weight is None else f"{weight:g}",
-             cell(runs, process), ratio(runs, process, own_process), cell(runs, solve), ratio(runs, solve, own_solve),
-             best]  # fmt: skip
+    cells = [
+        name,
+        versions,
+        str(runs[0].result["parameters"]),
+        "" if weight is None else f"{weight:g}",
+        cell(runs, process),
+        ratio(runs, process, own_process),
+        cell(runs, solve),
+        ratio(runs, solve, own_solve),
+        best,
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -16,8 +16,8 @@ import reverse
 import torch
 
 from kanpde import KAN, MLP
-from kanpde.jet import LAPLACIAN, JetSpace
-from kanpde.models.layer import Network
+from kanpde.calculus.jet import LAPLACIAN, JetSpace
+from kanpde.models.network import Network
 
 RANGES = [(-1.0, 1.0), (-1.0, 1.0)]
 SPACE = JetSpace.spanned([LAPLACIAN], 2, (0, 1))

@@ -23,12 +23,22 @@ from statistics import median
 from tempfile import mkdtemp
 from time import monotonic, sleep
 
-from kanpde.folders import JOURNAL
-from kanpde.store import read_record
-from kanpde.study.ledger import Ledger, Run, conduct
+from kanpde.paths import JOURNAL
+from kanpde.runs.ledger import Ledger, Run, conduct
+from kanpde.storage.store import read_record
 
-SMALL = ("problem=poisson", "model=mlp", "model.hidden=[2]", "schedule.phases=[{steps:1}]", "schedule.starts=1",
-         "sampling.interior=16", "sampling.boundary=8", "output.cells=2", "plots=false", "device=cpu")  # fmt: skip
+SMALL = (
+    "problem=poisson",
+    "model=mlp",
+    "model.hidden=[2]",
+    "schedule.phases=[{steps:1}]",
+    "schedule.starts=1",
+    "sampling.interior=16",
+    "sampling.boundary=8",
+    "output.cells=2",
+    "plots=false",
+    "device=cpu",
+)
 BAD = "model.width=3"  # there is no such option
 REAL = """
 import sys
@@ -130,10 +140,12 @@ def survive(root: Path, runs: int, wanted: int, failing: int, workers: int, stan
     counts.append(ledger.counts())
     assert len(killer.killed) == wanted, f"only {len(killer.killed)} processes were killed"
     _check(ledger, first, second, killer.killed, bad, witness, before)
-    return (f"{runs} {'stand-in ' * stand_in}runs, {workers} at a time, {typical:.1f} s each; {wanted} killed, "
-            f"{failing} made to fail\nfirst command:  {_text(counts[0])}; {middle - began:.0f} s\n"
-            f"second command: {_text(counts[1])}; {monotonic() - middle:.0f} s\n"
-            f"begun {sum(each.attempts for each in second.values())} times in all; none to the end twice")  # fmt: skip
+    return (
+        f"{runs} {'stand-in ' * stand_in}runs, {workers} at a time, {typical:.1f} s each; {wanted} killed, "
+        f"{failing} made to fail\nfirst command:  {_text(counts[0])}; {middle - began:.0f} s\n"
+        f"second command: {_text(counts[1])}; {monotonic() - middle:.0f} s\n"
+        f"begun {sum(each.attempts for each in second.values())} times in all; none to the end twice"
+    )
 
 
 def _check(ledger: Ledger, first, second, killed, bad, witness, before) -> None:

@@ -1,9 +1,10 @@
 """kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
 
+from kanpde.calculus.field import Field, Vector
+from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
-from kanpde.field import Field, Vector, diff, divergence, gradient, laplacian
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
 from kanpde.optimizers.first_order import LBFGS, Adam
@@ -11,11 +12,12 @@ from kanpde.optimizers.lm import LM
 from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.varpro import VariableProjection
-from kanpde.phases import Phase, Sampling
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
-from kanpde.solve import solve
-from kanpde.store import Output, load, save
+from kanpde.storage.store import Output, load, save
+from kanpde.training.phases import Phase
+from kanpde.training.sampling import Sampling
+from kanpde.training.solve import solve
 from kanpde.version import __version__
 
 __all__ = [

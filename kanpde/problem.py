@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from kanpde.calculus.field import Field
+from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Region
 from kanpde.errors import InputError, suggest
-from kanpde.field import Field, diff, gradient
 
 Value = float | Callable[..., Any]
 
@@ -77,8 +78,9 @@ class Problem:
         if self.ansatz is not None:
             for name in self.ansatz.satisfies:
                 if name not in self.conditions:
-                    raise InputError(f'The ansatz satisfies an unknown condition "{name}". '
-                                     f"{suggest(name, self.conditions)}")  # fmt: skip
+                    raise InputError(
+                        f'The ansatz satisfies an unknown condition "{name}". {suggest(name, self.conditions)}'
+                    )
 
     @property
     def trained(self) -> dict[str, Condition]:

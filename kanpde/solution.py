@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.calculus.field import Context, Field, coordinate
+from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Points
 from kanpde.errors import InputError
-from kanpde.field import Context, Field, coordinate, diff, gradient
-from kanpde.jet import JetSpace, Key
-from kanpde.objective import ENGINES, Objective, Rows, fields_of
 from kanpde.problem import Problem
+from kanpde.residuals.engines import ENGINES, Rows
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import fields_of
 
 Components = Callable[[Tensor, JetSpace], Rows]  # what is known of a function: its components at points (points, dim)
 
@@ -90,8 +93,9 @@ def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[
     """The unknowns, transformed, at coordinates that are broadcast against each other; numpy unless a tensor came."""
     names = problem.domain.names
     if len(coords) != len(names):
-        raise InputError(f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); "
-                         f"got {len(coords)}.")  # fmt: skip
+        raise InputError(
+            f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); got {len(coords)}."
+        )
     tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
     shape = torch.broadcast_shapes(*[t.shape for t in tensors])
     x = torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1)
@@ -150,8 +154,9 @@ class Errors:
             exact = problem.exact(*coords)
             exact = exact if isinstance(exact, tuple) else (exact,)
             if len(exact) != len(problem.unknowns):
-                raise InputError(f"exact returned {len(exact)} values; expected one per unknown "
-                                 f"({', '.join(problem.unknowns)}).")  # fmt: skip
+                raise InputError(
+                    f"exact returned {len(exact)} values; expected one per unknown ({', '.join(problem.unknowns)})."
+                )
             self.exact = [e if isinstance(e, Field) else coords[0] * 0.0 + e for e in exact]
 
     def l2(self, model: nn.Module, derivatives: str) -> float:

@@ -14,8 +14,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from kanpde.phases import Progress
 from kanpde.solution import Solution
+from kanpde.training.phases import Progress
 
 SECONDS_BETWEEN_LINES = 2.0
 WORDS = ("run", "what", "ended", "arm")  # columns that may be folded
@@ -94,8 +94,9 @@ def report(solution: Solution, folder: Path) -> list[str]:
     for name, value in solution.coefficients.items():
         lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
     for unknown, errors in solution.errors.items():
-        lines.append(f"Relative error of {unknown}: L2 {errors['l2']:.2e}, H1 {errors['h1']:.2e}, "
-                     f"max {errors['max']:.2e}.")  # fmt: skip
+        lines.append(
+            f"Relative error of {unknown}: L2 {errors['l2']:.2e}, H1 {errors['h1']:.2e}, max {errors['max']:.2e}."
+        )
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
     parameters = sum(p.numel() for p in solution.model.parameters())

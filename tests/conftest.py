@@ -7,16 +7,16 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-SHAPED = ["kanpde.bases", "kanpde.models", "kanpde.domains", "kanpde.objective"]  # where shapes are annotated
+SHAPED = ["kanpde.bases", "kanpde.models", "kanpde.domains", "kanpde.residuals"]  # where shapes are annotated
 
 with install_import_hook(SHAPED, "typecheck.check"):
     import kanpde.bases
     import kanpde.models
     import kanpde.models.kan
     import kanpde.models.mlp
-    import kanpde.objective
     import kanpde.optimizers
-    import kanpde.solve
+    import kanpde.residuals.objective
+    import kanpde.training.solve
     from kanpde.factories import families
 
     BASES = families(kanpde.bases, kanpde.bases.Basis)  # imports all of them
@@ -38,11 +38,17 @@ def load_problem(name):
 
 PROBLEMS = sorted(p.stem for p in (ROOT / "problems").glob("*.py") if p.stem != "__init__")
 VARIANTS = {
-    "poisson": [{}, {"dim": 1}, {"dim": 3}, {"solution": "paper"}, {"solution": "cosines", "dim": 5},
-                {"solution": "mixed"}],
+    "poisson": [
+        {},
+        {"dim": 1},
+        {"dim": 3},
+        {"solution": "paper"},
+        {"solution": "cosines", "dim": 5},
+        {"solution": "mixed"},
+    ],
     "heat": [{}, {"dim": 2}, {"dim": 3, "diffusivity": 0.02}],
     "helmholtz": [{}, {"a1": 2.0, "a2": 3.0, "k": 5.0}],
-}  # fmt: skip
+}
 
 
 def problem_cases():

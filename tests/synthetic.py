@@ -8,11 +8,11 @@ import torch
 import yaml
 from conftest import load_problem
 
-from kanpde.folders import FAILED, RESULT
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
-from kanpde.record import write_record
+from kanpde.paths import FAILED, RESULT
 from kanpde.solution import Solution
+from kanpde.storage.record import write_record
 
 MODELS = {"kan": KAN([2], degree=3, grid=4), "mlp": MLP([8, 8])}
 _networks = {}
@@ -29,21 +29,48 @@ def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.
         return
     reached = [error * (sizes[-1] / size) ** order for size in sizes]
     levels = [
-        {"phase": k, "optimizer": "LM", "method": "", "grid": 4 * 2**k if kind == "kan" else None, "parameters": size,
-         "points": 1000, "steps": steps // len(sizes), "loss": e**2, "seconds": 0.01 * size, "reason": "steps done",
-         "l2": e, "h1": 5 * e, "max": 2 * e}
+        {
+            "phase": k,
+            "optimizer": "LM",
+            "method": "",
+            "grid": 4 * 2**k if kind == "kan" else None,
+            "parameters": size,
+            "points": 1000,
+            "steps": steps // len(sizes),
+            "loss": e**2,
+            "seconds": 0.01 * size,
+            "reason": "steps done",
+            "l2": e,
+            "h1": 5 * e,
+            "max": 2 * e,
+        }
         for k, (size, e) in enumerate(zip(sizes, reached, strict=True))
-    ]  # fmt: skip
+    ]
     history = [
-        {"step": s + 1, "start": 1 if s < 3 else 0, "phase": min(len(sizes) * s // steps, len(sizes) - 1), "grid": 4.0,
-         "parameters": sizes[0], "loss": max(error**2, 10.0 ** (-s / 2)), "error": max(error, 10.0 ** (-s / 4)),
-         "seconds": 0.1 * (s + 1)}
+        {
+            "step": s + 1,
+            "start": 1 if s < 3 else 0,
+            "phase": min(len(sizes) * s // steps, len(sizes) - 1),
+            "grid": 4.0,
+            "parameters": sizes[0],
+            "loss": max(error**2, 10.0 ** (-s / 2)),
+            "error": max(error, 10.0 ** (-s / 4)),
+            "seconds": 0.1 * (s + 1),
+        }
         for s in range(steps)
-    ]  # fmt: skip
+    ]
     problem, model = _network(kind)
     arguments = {k: v for k, v in vars(MODELS[kind]).items() if isinstance(v, (int, float, str, list, tuple))}
-    used = {"seed": seed, "device": "cpu", "dtype": "float64", "threads": 1, "derivatives": "jets", "rule": "gauss",
-            "seconds": 0.1 * steps, "model": {"name": type(MODELS[kind]).__name__, **arguments}}  # fmt: skip
+    used = {
+        "seed": seed,
+        "device": "cpu",
+        "dtype": "float64",
+        "threads": 1,
+        "derivatives": "jets",
+        "rule": "gauss",
+        "seconds": 0.1 * steps,
+        "model": {"name": type(MODELS[kind]).__name__, **arguments},
+    }
     errors = {"u": {"l2": error, "h1": 5 * error, "max": 2 * error}}
     solution = Solution(problem, model, history, levels, "steps done", errors, {}, {**used, **settings})
     with h5py.File(folder / RESULT, "w", libver=("v110", "v110")) as file:

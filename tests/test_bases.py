@@ -13,9 +13,9 @@ from conftest import BASES, load_problem
 import kanpde.bases
 from kanpde import KAN, InputError, Output, Phase, Sampling, load, save, solve
 from kanpde.bases.bspline import uniform_knots
-from kanpde.jet import LAPLACIAN, JetSpace
-from kanpde.network_plot import network_figure
-from kanpde.objective import autograd, jets
+from kanpde.calculus.jet import LAPLACIAN, JetSpace
+from kanpde.plots.network import network_figure
+from kanpde.residuals.engines import autograd, jets
 
 LOWER, UPPER = torch.tensor([-1.0, -0.5], dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
@@ -256,8 +256,13 @@ def test_deep_networks_start_tame(name):
 
 
 def test_a_run_comes_back_from_disk_and_is_drawn(name, tmp_path):
-    solution = solve(load_problem("poisson")(dim=1), KAN([2], name, degree=3, grid=2), device="cpu",
-                     phases=[Phase(steps=1, grid=3, move_knots=True)], sampling=Sampling("gauss", 30, 10))  # fmt: skip
+    solution = solve(
+        load_problem("poisson")(dim=1),
+        KAN([2], name, degree=3, grid=2),
+        device="cpu",
+        phases=[Phase(steps=1, grid=3, move_knots=True)],
+        sampling=Sampling("gauss", 30, 10),
+    )
     save(solution, tmp_path, Output(cells=4))
     copy, at = load(tmp_path), np.linspace(-1.2, 1.2, 30)
     np.testing.assert_array_equal(copy(at), solution(at))

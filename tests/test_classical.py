@@ -139,9 +139,10 @@ def hard():
     """Poisson's equation, whose boundary values an ansatz gives."""
     domain = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
     return replace(
-        load_problem("poisson")(), ansatz=Ansatz(lambda c, n: (1 - c[0] ** 2) * (1 - c[1] ** 2) * n, ("boundary",)),
+        load_problem("poisson")(),
+        ansatz=Ansatz(lambda c, n: (1 - c[0] ** 2) * (1 - c[1] ** 2) * n, ("boundary",)),
         domain=domain,
-    )  # fmt: skip
+    )
 
 
 def packaged(name, **arguments):
@@ -273,16 +274,23 @@ REFUSED = {
         "no condition on the face x = 1",
     ),
     "oblique": (
-        lambda: Problem(SQUARE, {"pde": Condition(SQUARE.interior, laplacian),
-                                 "a": Condition(SQUARE.boundary, lambda u: diff(u, "x") + diff(u, "y"))}),
+        lambda: Problem(
+            SQUARE,
+            {
+                "pde": Condition(SQUARE.interior, laplacian),
+                "a": Condition(SQUARE.boundary, lambda u: diff(u, "x") + diff(u, "y")),
+            },
+        ),
         "another derivative than the flux",
     ),
     "fourth order": (
-        lambda: Problem(SQUARE, {"pde": Condition(SQUARE.interior, lambda u: laplacian(laplacian(u))),
-                                 "a": dirichlet(SQUARE.boundary)}),
+        lambda: Problem(
+            SQUARE,
+            {"pde": Condition(SQUARE.interior, lambda u: laplacian(laplacian(u))), "a": dirichlet(SQUARE.boundary)},
+        ),
         "derivatives up to second order",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -361,8 +369,13 @@ SLOW = pytest.mark.slow
 def test_errors_of_runs_without_an_exact_solution(name, kind):
     """Against the reference the errors are the true ones to a tenth; the estimate is within a factor of two."""
     model = KAN(hidden=[4], degree=5) if kind == "kan" else MLP(hidden=[8, 8])
-    run = solve(packaged(name), model, [Phase(LM(), 12, grid=4 if kind == "kan" else None)],
-                sampling=Sampling(interior=400), seed=0)  # fmt: skip
+    run = solve(
+        packaged(name),
+        model,
+        [Phase(LM(), 12, grid=4 if kind == "kan" else None)],
+        sampling=Sampling(interior=400),
+        seed=0,
+    )
     blind = replace(run.problem, exact=None)
     compared = reference_error(run, reference(blind, 0.05 * min(run.errors["u"].values())))
     assert compared.reliable and "10 times smaller" in compared.text

@@ -16,15 +16,15 @@ import yaml
 from conftest import ROOT
 from rich.console import Console
 
-import kanpde.run
+import kanpde.configure.job
 import kanpde.terminal
 from kanpde.command import main
-from kanpde.folders import claim, discard, new_folder
-from kanpde.phases import Progress
+from kanpde.storage.folders import claim, discard, new_folder
 from kanpde.terminal import Display, report
+from kanpde.training.phases import Progress
 
-SOLVE = sys.modules["kanpde.solve"]  # kanpde.solve is the function
-TRAINING = sys.modules["kanpde.training"]
+SOLVE = sys.modules["kanpde.training.solve"]  # kanpde.solve is the function
+TRAINING = sys.modules["kanpde.training.course"]
 QUICK = [
     "schedule.phases=[{steps:2}]",
     "schedule.starts=1",
@@ -132,9 +132,12 @@ def test_ctrl_c_keeps_what_was_reached(folder):
     steps = ["schedule.phases=[{steps:1000000,optimizer:{name:adam}}]"]
     command = [sys.executable, "-m", "kanpde", *QUICK, *steps]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell's children ignore it
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("phase 1/1"):
@@ -154,7 +157,7 @@ def test_help_lists_all_choices_and_options(capsys):
     assert exit.value.code == 0
     for group in (p for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name != "hydra"):
         assert f"{group.name}: {', '.join(sorted(p.stem for p in group.glob('*.yaml')))}" in text
-    for option in kanpde.run.OPTIONS:
+    for option in kanpde.configure.job.OPTIONS:
         assert f"{option}=" in text or f"{option}." in text
     assert len(text.splitlines()) < 40 and max(map(len, text.splitlines())) < 120
 
@@ -314,6 +317,13 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 def test_found_coefficients_are_reported():
     model = SimpleNamespace(parameters=lambda: [])
     problem = SimpleNamespace(parameters={"k": 1.0})
-    solution = SimpleNamespace(reason="converged", coefficients={"k": 2.5}, errors={}, history=[], model=model,
-                               problem=problem, settings={"seconds": 3.0})  # fmt: skip
+    solution = SimpleNamespace(
+        reason="converged",
+        coefficients={"k": 2.5},
+        errors={},
+        history=[],
+        model=model,
+        problem=problem,
+        settings={"seconds": 3.0},
+    )
     assert "Found k = 2.5 (started at 1)." in report(solution, Path("there"))

@@ -12,11 +12,11 @@ from conftest import ROOT, load_problem
 from kanpde import KAN, LM, InputError, Phase, load, solve
 from kanpde.command import main
 from kanpde.command.composing import compose
-from kanpde.output import Output
 from kanpde.solution import Errors
-from kanpde.store import save
+from kanpde.storage.output import Output
+from kanpde.storage.store import save
 from kanpde.study.arms import make_arms
-from kanpde.study.references import judge_runs, read_references
+from kanpde.study.measured_errors import judge_runs, read_references
 from kanpde.study.tuning import tuned_options
 
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
@@ -116,8 +116,17 @@ def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, 
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-SMALL = ["model.hidden=[2]", "model.degree=3", "schedule=adam", "schedule.phases.0.steps=3", "output.cells=4",
-         "device=cpu", "+study=kan_vs_mlp", "~study.arms.mlp-sine", "study.seeds=1"]  # fmt: skip
+SMALL = [
+    "model.hidden=[2]",
+    "model.degree=3",
+    "schedule=adam",
+    "schedule.phases.0.steps=3",
+    "output.cells=4",
+    "device=cpu",
+    "+study=kan_vs_mlp",
+    "~study.arms.mlp-sine",
+    "study.seeds=1",
+]
 
 
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
@@ -161,8 +170,11 @@ def test_a_problem_of_the_users_without_exact_solution_gets_errors_and_classical
 # tuning and references -----------------------------------------------------------------------------------------------
 def write_trials(folder, losses, limit=60):
     folder.mkdir()
-    rows = [f"{i},finished,{loss},1.0,steps done,problem=poisson model=mlp model.scale={i} 'model.hidden=[{i + 1}]' "
-            f"time_limit={limit}" for i, loss in enumerate(losses)]  # fmt: skip
+    rows = [
+        f"{i},finished,{loss},1.0,steps done,problem=poisson model=mlp model.scale={i} 'model.hidden=[{i + 1}]' "
+        f"time_limit={limit}"
+        for i, loss in enumerate(losses)
+    ]
     text = "\n".join(["run,state,log10_fresh_loss,seconds,reason,options", *rows])
     (folder / "trials.csv").write_text(text, encoding="utf-8")
     return str(folder)

@@ -13,13 +13,14 @@ from conftest import ROOT, load_problem, optimizer_factories
 import kanpde.models
 import kanpde.optimizers
 from kanpde.command.composing import SWEEP_OPTIONS
-from kanpde.configure import Schedule, build, check, factories, make_model, text
+from kanpde.configure.job import GROUPS, OPTIONS
+from kanpde.configure.problem_file import find_problem
+from kanpde.configure.signatures import Schedule, build, check, factories, make_model, text
 from kanpde.errors import InputError
-from kanpde.output import Output
-from kanpde.phases import Phase, Sampling
-from kanpde.problem_file import find_problem
-from kanpde.run import GROUPS, OPTIONS
-from kanpde.solve import solve
+from kanpde.storage.output import Output
+from kanpde.training.phases import Phase
+from kanpde.training.sampling import Sampling
+from kanpde.training.solve import solve
 
 CONF = ROOT / "conf"
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kanpde.damped import cholesky_system, column_scale, dual_system, gram, qr_system
+from kanpde.optimizers.damped import cholesky_system, column_scale, dual_system, gram, qr_system
 
 
 def problem(rows, size, seed=0):

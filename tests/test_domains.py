@@ -63,11 +63,14 @@ def test_periodic_coordinates_have_no_boundary():
         Box(x=(0.0, 1.0), periodic=["x"]).boundary  # noqa: B018
 
 
-@pytest.mark.parametrize(("box", "kind", "size"), [
-    (Box(x=(0.0, 2.0), t=(0.0, 1.0)), "line", 2.0),
-    (Box(x=(0.0, 2.0), y=(-1.0, 1.0)), "quad", 4.0),
-    (Box(x=(0.0, 2.0), y=(-1.0, 1.0), z=(0.0, 0.5)), "hexahedron", 2.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("box", "kind", "size"),
+    [
+        (Box(x=(0.0, 2.0), t=(0.0, 1.0)), "line", 2.0),
+        (Box(x=(0.0, 2.0), y=(-1.0, 1.0)), "quad", 4.0),
+        (Box(x=(0.0, 2.0), y=(-1.0, 1.0), z=(0.0, 0.5)), "hexahedron", 2.0),
+    ],
+)
 def test_mesh_fills_the_box(box, kind, size):
     mesh = box.mesh(4)
     block = mesh.cells[0]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kanpde import InputError, Vector, diff, divergence, gradient, laplacian
-from kanpde.field import Context, coordinate, unknown
-from kanpde.jet import LAPLACIAN
+from kanpde.calculus.field import Context, coordinate, unknown
+from kanpde.calculus.jet import LAPLACIAN
 
 
 def context(names=("x", "y"), n=25):

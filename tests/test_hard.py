@@ -21,12 +21,14 @@ from kanpde import (
     neumann,
     solve,
 )
-from kanpde.field import Context, diff
-from kanpde.hard import hardened
-from kanpde.jet import JetSpace
-from kanpde.objective import fields_of, jets
-from kanpde.output import Output
-from kanpde.store import load, save
+from kanpde.calculus.field import Context
+from kanpde.calculus.jet import JetSpace
+from kanpde.calculus.operators import diff
+from kanpde.hard_constraints import hardened
+from kanpde.residuals.engines import jets
+from kanpde.residuals.site import fields_of
+from kanpde.storage.output import Output
+from kanpde.storage.store import load, save
 
 SPACE_TIME = Box(x=(0.0, 2.0), t=(0.0, 1.5))
 CUBE = Box(x=(-1.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0))
@@ -133,8 +135,13 @@ def test_only_values_on_the_faces_enter():
 def test_trained_by_the_same_recipe_and_more_accurate_than_soft_ones():
     errors = {}
     for constraints in ("soft", "hard"):
-        solution = solve(load_problem("poisson")(), KAN([3], degree=7, grid=4), [Phase(LM(), steps=40)], seed=1,
-                         constraints=constraints)  # fmt: skip
+        solution = solve(
+            load_problem("poisson")(),
+            KAN([3], degree=7, grid=4),
+            [Phase(LM(), steps=40)],
+            seed=1,
+            constraints=constraints,
+        )
         errors[constraints] = solution.errors["u"]["l2"]
         assert solution.settings["constraints"] == constraints
     assert list(solution.settings["weights"]) == ["pde"]

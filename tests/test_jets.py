@@ -5,11 +5,11 @@ import torch
 from conftest import all_keys
 
 from kanpde import KAN, MLP
-from kanpde.functions import TABLES, by_autograd, power
-from kanpde.jet import LAPLACIAN, JetSpace, bell_terms
+from kanpde.calculus.functions import TABLES, by_autograd, power
+from kanpde.calculus.jet import LAPLACIAN, JetSpace, bell_terms
 from kanpde.models.mlp import ACTIVATIONS
 from kanpde.models.splinemlp import SplineMLP
-from kanpde.objective import autograd, jets
+from kanpde.residuals.engines import autograd, jets
 
 RANGES = [(-1.0, 1.0), (0.0, 2.0)]
 MODELS = {

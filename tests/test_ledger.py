@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from kanpde import InputError
-from kanpde.folders import CONFIG, FAILED, JOURNAL, LOG, RESULT
-from kanpde.study.ledger import Ledger, Run, conduct
-from kanpde.study.process import hold, status
+from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.runs.ledger import Ledger, Run, conduct
+from kanpde.runs.process import hold, status
 
 # in place of `python -m kanpde`: the first option says how it goes
 FAKE = """

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from kanpde import KAN, LM, Box, Condition, InputError, Problem, dirichlet, laplacian
-from kanpde.objective import PIECE, Objective
 from kanpde.optimizers.varpro import VariableProjection, departure_from_linearity, solve_last_layer
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import PIECE
 
 
 class System:

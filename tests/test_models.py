@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kanpde import KAN, MLP, InputError
-from kanpde.jet import LAPLACIAN, JetSpace
+from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.splinemlp import SplineMLP
 
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]

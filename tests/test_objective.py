@@ -23,8 +23,8 @@ from kanpde import (
     robin,
 )
 from kanpde.models.splinemlp import SplineMLP
-from kanpde.objective import Objective
-from kanpde.weights import automatic_weights
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.weights import automatic_weights
 
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 1.0))
 TIME = Box(x=(0.0, 1.0), t=(0.0, 0.5))
@@ -72,7 +72,7 @@ PROBLEMS = {
     "torus": Problem(
         Box(x=(-1.0, 1.0), y=(0.0, 1.0), periodic=["x"]), {"pde": Condition(BOX.interior, lambda u: laplacian(u) - u)}
     ),
-}  # fmt: skip
+}
 MODELS = {
     "kan": KAN([3], degree=4, grid=3),
     "kan-deep": KAN([2, 3], degree=3, grid=2),
@@ -87,9 +87,11 @@ MODELS = {
 def objective(problem, model, derivatives="jets"):
     problem = PROBLEMS[problem]
     network = MODELS[model](
-        problem.domain.ranges, len(problem.unknowns), periodic=problem.domain.periodic,
+        problem.domain.ranges,
+        len(problem.unknowns),
+        periodic=problem.domain.periodic,
         generator=torch.Generator().manual_seed(4),
-    )  # fmt: skip
+    )
     points = {name: c.region.sample("gauss", 16) for name, c in problem.conditions.items()}
     start = list(problem.parameters.values())
     coefficients = nn.Parameter(torch.tensor(start, dtype=torch.float64)) if start else None

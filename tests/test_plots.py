@@ -3,21 +3,21 @@
 import ast
 from dataclasses import replace
 from math import isnan, nan, pi
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_problem
+from conftest import ROOT, load_problem
 from matplotlib.collections import LineCollection
 from matplotlib.image import imread
 from scipy.stats import linregress
 
-import kanpde.plots
+import kanpde.plots.run
 from kanpde import KAN, LM, MLP, Adam, Box, Condition, Phase, Problem, Sampling, diff, dirichlet, initial, solve
-from kanpde.network_plot import MOST_NODES, network_figure
-from kanpde.plots import fitted_slope, history_figure, level_errors, save_plots, scaling_figure
-from kanpde.solution_plot import PIXELS, solution_figure
+from kanpde.plots.axes import fitted_slope
+from kanpde.plots.network import MOST_NODES, network_figure
+from kanpde.plots.run import history_figure, level_errors, save_plots, scaling_figure
+from kanpde.plots.solution import PIXELS, solution_figure
 
 SMALL = KAN([2], degree=4, grid=2)
 
@@ -71,17 +71,19 @@ CASES = {
     "system": lambda: quick(system()),
     "inverse": lambda: quick(inverse()),
     "one phase of an mlp": lambda: quick(load_problem("poisson")(), MLP([4]), [Phase(LM(), steps=1)]),
-    "any module": lambda: quick(load_problem("poisson")(dim=1), torch.nn.Linear(1, 1), [Phase(Adam(), steps=1)],
-                                derivatives="autograd"),
-    "ten dimensions": lambda: quick(load_problem("poisson")(dim=10, solution="cosines"), phases=[Phase(LM(), steps=1)],
-                                    dtype="float32"),
-}  # fmt: skip
+    "any module": lambda: quick(
+        load_problem("poisson")(dim=1), torch.nn.Linear(1, 1), [Phase(Adam(), steps=1)], derivatives="autograd"
+    ),
+    "ten dimensions": lambda: quick(
+        load_problem("poisson")(dim=10, solution="cosines"), phases=[Phase(LM(), steps=1)], dtype="float32"
+    ),
+}
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", CASES)
 def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(kanpde.plots, "DPI", 50)
+    monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     solution = CASES[name]()
     paths = save_plots(solution, tmp_path / "new")
     networks = [] if name in ("one phase of an mlp", "any module") else ["network.png"]
@@ -92,7 +94,7 @@ def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("error")
 def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
-    monkeypatch.setattr(kanpde.plots, "DPI", 50)
+    monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     none = replace(poisson, history=[], levels=[], reason="interrupted")
     assert len(save_plots(none, tmp_path)) == 4
     broken = [{**row, "loss": nan, "error": nan, "grid": nan} for row in poisson.history]
@@ -100,9 +102,9 @@ def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 4
 
 
-@pytest.mark.parametrize("name", ["plots", "solution_plot", "network_plot", "study/table"])
+@pytest.mark.parametrize("name", ["plots/run", "plots/solution", "plots/network", "plots/axes", "study/table"])
 def test_matplotlib_is_loaded_only_to_draw_and_pyplot_never(name):
-    text = (Path(kanpde.plots.__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    text = (ROOT / "kanpde" / f"{name}.py").read_text(encoding="utf-8")
     at_import = [ast.unparse(n) for n in ast.parse(text).body if isinstance(n, (ast.Import, ast.ImportFrom))]
     assert not any("matplotlib" in line or "rich" in line for line in at_import)
     assert "pyplot" not in text
@@ -121,8 +123,11 @@ def test_images_have_the_values_at_the_middles_of_the_pixels(poisson):
     source = -2 * pi**2 * np.sin(pi * x) * np.sin(pi * y)
     expected = poisson.diff("x", "x")(x, y) + poisson.diff("y", "y")(x, y) - source
     np.testing.assert_allclose(residual.get_array(), expected, atol=1e-9)
-    assert found.get_clim() == exact.get_clim() == (min(i.get_array().min() for i in (found, exact)),
-                                                    max(i.get_array().max() for i in (found, exact)))  # fmt: skip
+    assert (
+        found.get_clim()
+        == exact.get_clim()
+        == (min(i.get_array().min() for i in (found, exact)), max(i.get_array().max() for i in (found, exact)))
+    )
     for image in (error, residual):
         assert -image.get_clim()[0] == image.get_clim()[1] == np.abs(image.get_array()).max()
     assert f"{poisson.errors['u']['l2']:.2e}" in figure.get_suptitle()
@@ -165,8 +170,18 @@ def test_a_slice_is_chosen_where_an_odd_solution_does_not_vanish_and_is_named():
 
 def test_a_row_for_every_unknown_and_equation():
     shown = titles(solution_figure(quick(system())))
-    assert shown == ["solution u", "exact u", "error u", "residual 1 of pde", "solution v", "exact v", "error v",
-                     "residual 2 of pde", "residual 3 of pde", "residual of law"]  # fmt: skip
+    assert shown == [
+        "solution u",
+        "exact u",
+        "error u",
+        "residual 1 of pde",
+        "solution v",
+        "exact v",
+        "error v",
+        "residual 2 of pde",
+        "residual 3 of pde",
+        "residual of law",
+    ]
 
 
 def test_no_panels_for_an_unknown_exact_solution_and_coefficients_are_told():
@@ -185,8 +200,9 @@ def test_history_has_phases_apart_and_only_measured_errors():
     loss, error = history_figure(solution).axes
     phases = [line for line in loss.get_lines() if len(line.get_xdata()) != 2 or line.get_linestyle() != "--"]
     assert [list(line.get_xdata()) for line in phases] == [[1, 2, 3], [4, 5]]
-    np.testing.assert_array_equal(np.concatenate([line.get_ydata() for line in phases]),
-                                  [row["loss"] for row in solution.history])  # fmt: skip
+    np.testing.assert_array_equal(
+        np.concatenate([line.get_ydata() for line in phases]), [row["loss"] for row in solution.history]
+    )
     drawn = [line for line in error.get_lines() if line.get_linestyle() != "--"]
     assert [list(line.get_xdata()) for line in drawn] == [[1, 3], [5]]
     assert [t.get_text() for t in loss.texts] == ["LM, grid 2", "LM, grid 4"]

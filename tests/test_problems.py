@@ -7,7 +7,7 @@ import torch
 from conftest import PROBLEMS, load_problem, problem_cases
 
 from kanpde import Condition
-from kanpde.field import Context, coordinate, unknown
+from kanpde.calculus.field import Context, coordinate, unknown
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]
 
@@ -49,8 +49,10 @@ def test_exact_solution_satisfies_every_condition(name, arguments):
 def test_planted_mistakes_are_caught(name, arguments, factor):
     """A sign error or a factor in the solution is seen by some condition."""
     problem = load_problem(name)(**arguments)
-    found = [relative_residual(problem, label, condition, lambda *x: factor * problem.exact(*x))
-             for label, condition in problem.conditions.items()]  # fmt: skip
+    found = [
+        relative_residual(problem, label, condition, lambda *x: factor * problem.exact(*x))
+        for label, condition in problem.conditions.items()
+    ]
     assert max(found) > 1e-3
 
 

@@ -13,16 +13,32 @@ from kanpde import InputError
 from kanpde.study import write_report
 from kanpde.study.__main__ import main
 from kanpde.study.findings import progress
-from kanpde.study.runs import Outcome, Study, read_study
+from kanpde.study.outcomes import Outcome, Study, read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
 from kanpde.study.statistics import verdicts
 
 CLASSICAL = [
-    {"method": "collocation", "degree": 16, "unknowns": 225, "seconds": 0.0003, "l2": 3e-11, "h1": 1e-10, "max": 1e-10,
-     "note": ""},
-    {"method": "elements P2", "degree": 2, "unknowns": 66049, "seconds": 2.5, "l2": 2e-6, "h1": 1e-4, "max": 1e-5,
-     "note": "fine"},
-]  # fmt: skip
+    {
+        "method": "collocation",
+        "degree": 16,
+        "unknowns": 225,
+        "seconds": 0.0003,
+        "l2": 3e-11,
+        "h1": 1e-10,
+        "max": 1e-10,
+        "note": "",
+    },
+    {
+        "method": "elements P2",
+        "degree": 2,
+        "unknowns": 66049,
+        "seconds": 2.5,
+        "l2": 2e-6,
+        "h1": 1e-4,
+        "max": 1e-5,
+        "note": "fine",
+    },
+]
 
 
 def rows(path):

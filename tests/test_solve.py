@@ -92,8 +92,14 @@ def test_same_seed_gives_the_same_bits(name):
 def test_threads_hold_while_it_trains_only():
     before = torch.get_num_threads()
     seen = []
-    solution = solve(poisson(), KAN([2]), short(1), sampling=FEW, threads=2,
-                     observe=lambda progress: seen.append(torch.get_num_threads()))  # fmt: skip
+    solution = solve(
+        poisson(),
+        KAN([2]),
+        short(1),
+        sampling=FEW,
+        threads=2,
+        observe=lambda progress: seen.append(torch.get_num_threads()),
+    )
     assert seen == [2] and solution.settings["threads"] == 2 and torch.get_num_threads() == before
 
 

@@ -142,7 +142,9 @@ def test_the_first_arm_is_compared_with_the_others_on_common_seeds():
     arm = dict(enumerate(ERRORS))
     found = verdicts({"kan": arm, "mlp": {s: 1e3 * e for s, e in arm.items()}, "sine": {s: arm[s] for s in range(8)}})
     assert [(v.first, v.other, v.winner, v.comparison.seeds) for v in found] == [
-        ("kan", "mlp", "kan", 10), ("kan", "sine", None, 8)]  # fmt: skip
+        ("kan", "mlp", "kan", 10),
+        ("kan", "sine", None, 8),
+    ]
     assert found[0].adjusted_p == pytest.approx(2 * found[0].comparison.p_value)
     assert verdicts({"mlp": {s: 1e3 * e for s, e in arm.items()}, "kan": arm})[0].winner == "kan"
 

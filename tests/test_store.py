@@ -27,15 +27,16 @@ from kanpde import (
     laplacian,
     solve,
 )
-from kanpde.store import Output, load, prepare, read_record, save
+from kanpde.storage.store import Output, load, prepare, read_record, save
 
 SMALL = KAN([2], degree=4, grid=2)
 COARSE = Output(cells=6, times=3)
 
 
 def quick(problem, model=SMALL, phases=None, **options):
-    return solve(problem, model, phases or [Phase(LM(), steps=2)], sampling=Sampling("gauss", 150, 60), device="cpu",
-                 **options)  # fmt: skip
+    return solve(
+        problem, model, phases or [Phase(LM(), steps=2)], sampling=Sampling("gauss", 150, 60), device="cpu", **options
+    )
 
 
 def system():
@@ -60,17 +61,24 @@ def system():
 def around():
     """Periodic in x, without an exact solution, with a trained coefficient."""
     domain = Box(x=(-1.0, 2.0), y=(0.0, 1.0), periodic=["x"])
-    return Problem(domain, {"pde": Condition(domain.interior, lambda u, p: laplacian(u) - p["k"] * u),
-                            "ends": dirichlet(domain.boundary, lambda x, y: torch.sin(2 * pi * x / 3))},
-                   parameters={"k": 0.5})  # fmt: skip
+    return Problem(
+        domain,
+        {
+            "pde": Condition(domain.interior, lambda u, p: laplacian(u) - p["k"] * u),
+            "ends": dirichlet(domain.boundary, lambda x, y: torch.sin(2 * pi * x / 3)),
+        },
+        parameters={"k": 0.5},
+    )
 
 
 def hard():
     """Boundary values through an ansatz."""
     domain = Box(x=(0.0, 1.0))
-    return Problem(domain, {"pde": Condition(domain.interior, lambda u: laplacian(u) + 1.0),
-                            "ends": dirichlet(domain.boundary)},
-                   ansatz=Ansatz(lambda c, n: c[0] * (1 - c[0]) * n, satisfies=("ends",)))  # fmt: skip
+    return Problem(
+        domain,
+        {"pde": Condition(domain.interior, lambda u: laplacian(u) + 1.0), "ends": dirichlet(domain.boundary)},
+        ansatz=Ansatz(lambda c, n: c[0] * (1 - c[0]) * n, satisfies=("ends",)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +153,18 @@ def test_several_unknowns_components_and_vectors_have_their_own_fields(tmp_path)
     solution = quick(system())
     with h5py.File(save(solution, tmp_path, replace(COARSE, vectors={"flow": ("v", "u")}))) as file:
         data = {name: values[:] for name, values in file["VTKHDF/PointData"].items()}
-    assert set(data) == {"u", "v", "exact_u", "exact_v", "error_u", "error_v", "flow", "residual_flow_1",
-                         "residual_flow_2", "residual_sum"}  # fmt: skip
+    assert set(data) == {
+        "u",
+        "v",
+        "exact_u",
+        "exact_v",
+        "error_u",
+        "error_v",
+        "flow",
+        "residual_flow_1",
+        "residual_flow_2",
+        "residual_sum",
+    }
     assert data["flow"].shape == (3 * 49, 3)
     np.testing.assert_array_equal(data["flow"], np.stack([data["v"], data["u"], 0 * data["u"]], axis=1))
     np.testing.assert_array_equal(data["error_v"], data["v"] - data["exact_v"])
@@ -337,7 +355,7 @@ def test_a_failure_leaves_what_was_there(call, heat, tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"kanpde.store.os.{call}", fail)
+    monkeypatch.setattr(f"kanpde.storage.store.os.{call}", fail)
     with pytest.raises(InputError, match="No space left"):
         save(heat, tmp_path, replace(COARSE, cells=4))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

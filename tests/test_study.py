@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 import kanpde.study.table
 from kanpde import KAN, LM, InputError, Phase, Sampling, solve
-from kanpde.folders import CONFIG, FAILED, JOURNAL, LOG, RESULT
-from kanpde.store import Output, save
+from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.storage.store import Output, save
 from kanpde.study import summarise
 from kanpde.study.__main__ import main
 
@@ -25,8 +25,19 @@ def record(errors, seed=0, **changes):
     """What the store tells of a run whose levels reached ``errors``."""
     rows = levels(errors)
     last = rows[-1] if rows else {"parameters": 0, "grid": None, "loss": nan, "l2": nan}
-    return {"problem": "poisson", "model": "KAN", "seed": seed, **last, "h1": 2 * last["l2"], "max": 3 * last["l2"],
-            "seconds": 1.5, "steps": 30, "reason": "steps done", "levels": rows, **changes}  # fmt: skip
+    return {
+        "problem": "poisson",
+        "model": "KAN",
+        "seed": seed,
+        **last,
+        "h1": 2 * last["l2"],
+        "max": 3 * last["l2"],
+        "seconds": 1.5,
+        "steps": 30,
+        "reason": "steps done",
+        "levels": rows,
+        **changes,
+    }
 
 
 @pytest.fixture
@@ -82,13 +93,38 @@ def test_one_row_a_run_in_the_order_of_their_numbers(sweep):
     summarise(folder)
     rows = table(folder)
     assert [row["folder"] for row in rows] == ["0", "9", "10"]
-    assert list(rows[0]) == ["folder", "status", "problem", "model", "seed", "parameters", "grid", "loss", "l2", "h1",
-                             "max", "seconds", "steps", "reason"]  # fmt: skip
+    assert list(rows[0]) == [
+        "folder",
+        "status",
+        "problem",
+        "model",
+        "seed",
+        "parameters",
+        "grid",
+        "loss",
+        "l2",
+        "h1",
+        "max",
+        "seconds",
+        "steps",
+        "reason",
+    ]
     assert rows[2] | {"folder": ""} == {
-        "folder": "", "status": "done", "problem": "poisson", "model": "KAN", "seed": "10", "parameters": "200",
-        "grid": "8", "loss": "0.0001", "l2": "0.01", "h1": "0.02", "max": "0.03", "seconds": "1.5", "steps": "30",
+        "folder": "",
+        "status": "done",
+        "problem": "poisson",
+        "model": "KAN",
+        "seed": "10",
+        "parameters": "200",
+        "grid": "8",
+        "loss": "0.0001",
+        "l2": "0.01",
+        "h1": "0.02",
+        "max": "0.03",
+        "seconds": "1.5",
+        "steps": "30",
         "reason": "steps done",
-    }  # fmt: skip
+    }
 
 
 def test_options_that_differ_are_columns_and_others_are_not(sweep):
@@ -207,8 +243,9 @@ def test_scaling_has_a_line_a_run_and_the_median_slope_a_group(sweep, drawn):
     (axes,) = drawn[0].axes
     curves = [line for line in axes.get_lines() if len(line.get_xdata())]
     assert len(curves) == 4 and len({line.get_color() for line in curves}) == 2
-    np.testing.assert_allclose(curves[2].get_ydata() if curves[2].get_ydata()[-1] > 2**-6 else curves[1].get_ydata(),
-                               [1.0, 2.0**-3])  # fmt: skip
+    np.testing.assert_allclose(
+        curves[2].get_ydata() if curves[2].get_ydata()[-1] > 2**-6 else curves[1].get_ydata(), [1.0, 2.0**-3]
+    )
     labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
     assert labels == ["helmholtz KAN", "poisson KAN\n  median slope -3.00"]
     assert (folder / "scaling.png").stat().st_size > 1000
@@ -233,8 +270,14 @@ def test_levels_without_any_number_are_drawn(sweep):
 # the command ---------------------------------------------------------------------------------------------------------
 def test_the_command_reads_stored_runs_again(tmp_path, capsys):
     for seed in (0, 1):
-        solution = solve(load_problem("poisson")(), KAN([2], degree=4, grid=2), [Phase(LM(), steps=2)],
-                         sampling=Sampling("gauss", 150, 60), device="cpu", seed=seed)  # fmt: skip
+        solution = solve(
+            load_problem("poisson")(),
+            KAN([2], degree=4, grid=2),
+            [Phase(LM(), steps=2)],
+            sampling=Sampling("gauss", 150, 60),
+            device="cpu",
+            seed=seed,
+        )
         save(solution, tmp_path / str(seed), Output(cells=4), "problem: {name: poisson}\nmodel: {name: kan}\n")
     assert main([str(tmp_path)]) == 0
     assert [row["l2"] for row in table(tmp_path)][1] == str(solution.errors["u"]["l2"])

@@ -13,11 +13,20 @@ import yaml
 from conftest import ROOT
 
 from kanpde.command import main
-from kanpde.folders import FAILED, JOURNAL, LOG, RESULT
-from kanpde.study.process import hold, status
+from kanpde.paths import FAILED, JOURNAL, LOG, RESULT
+from kanpde.runs.process import hold, status
 
-QUICK = ["model=mlp", "model.hidden=[2]", "schedule.phases=[{steps:1}]", "schedule.starts=1", "sampling.interior=16",
-         "sampling.boundary=8", "output.cells=2", "plots=false", "device=cpu"]  # fmt: skip
+QUICK = [
+    "model=mlp",
+    "model.hidden=[2]",
+    "schedule.phases=[{steps:1}]",
+    "schedule.starts=1",
+    "sampling.interior=16",
+    "sampling.boundary=8",
+    "output.cells=2",
+    "plots=false",
+    "device=cpu",
+]
 SWEEP = ["-m", *QUICK, "hydra.sweep.dir=sweep"]
 
 
@@ -56,7 +65,7 @@ def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folde
 
 
 def test_a_run_that_ctrl_c_cut_short_is_done_again(folder, monkeypatch, capsys):
-    training = sys.modules["kanpde.training"]
+    training = sys.modules["kanpde.training.course"]
     monkeypatch.setattr(training.Training, "_reason", lambda self: "interrupted")
     assert main([*SWEEP, "seed=0,1"]) == 130
     assert (folder / "0" / RESULT).is_file() and not (folder / "1").exists()
@@ -163,12 +172,18 @@ def test_the_benchmark_with_few_runs(tmp_path, monkeypatch):
 @pytest.mark.skipif(not has("hydra_joblib_launcher"), reason="needs hydra-joblib-launcher")
 def test_joblib_does_the_runs_in_other_processes(folder):
     command = [sys.executable, "-m", "kanpde", *SWEEP, "seed=range(3)", "threads=1,0", "hydra/launcher=joblib"]
-    done = subprocess.run([*command, "hydra.launcher.n_jobs=2"], env={**os.environ, "PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [*command, "hydra.launcher.n_jobs=2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and done.stderr == ""
     lines = sorted(line for line in done.stdout.splitlines() if line.startswith("Run "))
-    assert [line.split(" in ")[0] for line in lines[:2]] == ["Run 1 of 6: seed=0 threads=1: finished",
-                                                            "Run 2 of 6: seed=0 threads=0: failed"]  # fmt: skip
+    assert [line.split(" in ")[0] for line in lines[:2]] == [
+        "Run 1 of 6: seed=0 threads=1: finished",
+        "Run 2 of 6: seed=0 threads=0: failed",
+    ]
     assert len(lines) == 6 and "Ended:" not in done.stdout and "3 failed" in done.stdout
     assert (folder / "summary.csv").is_file()
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kanpde.bases import Basis
 from kanpde.bases.recurrence import orthogonal_polynomials, powers
-from kanpde.functions import sin
+from kanpde.calculus.functions import sin
 
 MARGIN = 1.5  # period over the length of the range
 

@@ -24,8 +24,8 @@ from kanpde.classical.separable import solve_separable
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.classical.spectral import Tensors
 from kanpde.errors import InputError
-from kanpde.objective import Site, site_of
 from kanpde.problem import Problem
+from kanpde.residuals.site import Site, site_of
 from kanpde.solution import Components
 
 METHOD = "Chebyshev collocation"

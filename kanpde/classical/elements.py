@@ -111,8 +111,10 @@ class Assembly:
                     raise InputError(f'Finite elements take conditions on whole faces, and "{name}" is elsewhere.')
                 face = (axis, domain.ranges[axis].index(value))
                 if face in self.faces:
-                    raise InputError(f'Finite elements take one condition on a face, and "{self.faces[face]}" and '
-                                     f'"{name}" are both on {_label(domain, face)}.')  # fmt: skip
+                    raise InputError(
+                        f'Finite elements take one condition on a face, and "{self.faces[face]}" and '
+                        f'"{name}" are both on {_label(domain, face)}.'
+                    )
                 self.faces[face] = name
         if len(self.inside) != 1:
             raise InputError(f"Finite elements need one equation inside, got {len(self.inside)} conditions.")

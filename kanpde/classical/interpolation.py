@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError
-from kanpde.jet import JetSpace
 
 
 @dataclass

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from kanpde.errors import InputError
-from kanpde.objective import Rows, Site, fields_of, residual_values, site_of
 from kanpde.problem import Problem
+from kanpde.residuals.engines import Rows
+from kanpde.residuals.site import Site, fields_of, residual_values, site_of
 
 Slot = tuple[int, int, tuple[int, ...]]  # image of the points (0: themselves), unknown, derivative
 Slopes = Mapping[Slot, Tensor]  # per slot, one value per point
@@ -63,8 +64,10 @@ def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bo
         site = site_of(problem, name, condition, condition.region.sample("uniform", points, generator))
         seen: list[list[Slopes]] = []
         for _ in range(2):
-            rows = [[torch.randn(z.shape, generator=generator, dtype=z.dtype) for z in image]
-                    for image in zeros(problem, site)]  # fmt: skip
+            rows = [
+                [torch.randn(z.shape, generator=generator, dtype=z.dtype) for z in image]
+                for image in zeros(problem, site)
+            ]
             seen.append(linearised(problem, site, rows)[1])
         for first, second in zip(*seen, strict=True):
             largest = max((float(s.abs().max()) for s in first.values()), default=1.0)

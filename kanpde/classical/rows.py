@@ -94,9 +94,14 @@ def _best(rows: Sequence[Row], by: str) -> list[Row]:
 
 # ladders ------------------------------------------------------------------------------------------------------------
 def _ladder(
-    problem: Problem, method: str, solve: Solver, order: int, target: float | None, seconds: float | None,
+    problem: Problem,
+    method: str,
+    solve: Solver,
+    order: int,
+    target: float | None,
+    seconds: float | None,
     reference: Reference | None,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Rows of growing size, one at a time, so that those before a failure are kept."""
     dim = len(problem.domain.names)
     sizes = CELLS.get(dim, (2,)) if order else DEGREES
@@ -127,9 +132,13 @@ def _row(problem: Problem, method: str, solve: Solver, size: int, reference: Ref
     else:
         first = solution.errors()[name]
     return {
-        "method": method, "degree": solution.degree, "unknowns": solution.unknowns, "seconds": min(times),
-        **{kind: first[kind] for kind in ("l2", "h1", "max")}, "note": note,
-    }  # fmt: skip
+        "method": method,
+        "degree": solution.degree,
+        "unknowns": solution.unknowns,
+        "seconds": min(times),
+        **{kind: first[kind] for kind in ("l2", "h1", "max")},
+        "note": note,
+    }
 
 
 def _end(rows: Sequence[Row], target: float | None, seconds: float | None) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kanpde.calculus.jet import LAPLACIAN
 from kanpde.classical.linear import linearised, zeros
 from kanpde.domains import Points
-from kanpde.jet import LAPLACIAN
-from kanpde.objective import site_of
 from kanpde.problem import Condition, Problem
+from kanpde.residuals.site import site_of
 
 MOST_CONDITION = 1e6  # of the eigenvectors: they may cost so many digits
 

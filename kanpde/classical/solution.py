@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanpde.field import diff
+from kanpde.calculus.operators import diff
 from kanpde.problem import Problem
 from kanpde.solution import Components, Errors, asked_of, evaluate
 

@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanpde.jet import LAPLACIAN, JetSpace, Key
+from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 
 CHUNK = 4096  # points evaluated at a time
 

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpde.calculus.jet import LAPLACIAN
 from kanpde.classical.linear import Slopes, linearised, zeros
 from kanpde.domains import Points
 from kanpde.errors import InputError
-from kanpde.jet import LAPLACIAN
-from kanpde.objective import site_of
 from kanpde.problem import Problem
+from kanpde.residuals.site import site_of
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The command line. Hydra makes the config; what becomes of it is in `kanpde.run`."""
+"""The command line. Hydra makes the config; what becomes of it is in `kanpde.runs.execute`."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kanpde.command.comparing import comparisons, run_comparison
 from kanpde.command.composing import FULL_ERROR, SEE_HELP, SWEEP_OPTIONS, in_words, take_out, through_hydra
-from kanpde.command.running import attempt
+from kanpde.command.single import attempt
 from kanpde.command.sweeping import run_sweep
 from kanpde.errors import InputError
-from kanpde.folders import claim, discard
+from kanpde.storage.folders import claim, discard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,8 +17,10 @@ def comparisons(overrides: list[str]) -> list[list[str]]:
         return []
     several = [o for o in parsed if o.is_sweep_override()]
     if other := [o for o in several if o.key_or_group != "problem"]:
-        raise InputError(f"{other[0].input_line} asks for several runs, and a study has its own. Write it as arms: "
-                         "'study.arms.b=\"model.degree=7\"'.")  # fmt: skip
+        raise InputError(
+            f"{other[0].input_line} asks for several runs, and a study has its own. Write it as arms: "
+            "'study.arms.b=\"model.degree=7\"'."
+        )
     plain = [str(o.input_line) for o in parsed if o not in several]
     problems = [f"problem={value}" for o in several for value in o.sweep_string_iterator()]
     return [[*plain, problem] for problem in problems] or [plain]

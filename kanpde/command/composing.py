@@ -21,7 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from kanpde.errors import InputError, suggest
-from kanpde.folders import packaged, unwritable
+from kanpde.paths import packaged
+from kanpde.storage.folders import unwritable
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 SEE_HELP = "`python -m kanpde --help` lists what there is."
@@ -131,8 +132,9 @@ class _Loader(ConfigLoaderImpl):
     def validate_sweep_overrides_legal(overrides: list[Override], run_mode: RunMode, from_shell: bool) -> None:
         several = [o.input_line for o in overrides if o.is_sweep_override()]
         if several and run_mode == RunMode.RUN:
-            raise InputError(f'"{several[0]}" asks for several runs. Write -m before it: '
-                             f"python -m kanpde -m {several[0]}")  # fmt: skip
+            raise InputError(
+                f'"{several[0]}" asks for several runs. Write -m before it: python -m kanpde -m {several[0]}'
+            )
         ConfigLoaderImpl.validate_sweep_overrides_legal(overrides, run_mode, from_shell)
 
 
@@ -152,7 +154,7 @@ def in_words(error: Exception) -> str:
             hint = f" {choice}.py is here, but not conf/problem/{choice}.yaml; it needs the line `name: {choice}`."
         return f'Unknown {group} "{choice}". {suggest(choice, error.options)}{hint}'
     if unknown := re.match(r"Could not override '(.+?)'", first):
-        from kanpde.run import OPTIONS
+        from kanpde.configure.job import OPTIONS
 
         own = Path("conf/config.yaml").is_file() and Path("conf").resolve() != packaged("conf").resolve()
         hint = " This folder has a conf/config.yaml, which is read instead of the packaged one." if own else ""

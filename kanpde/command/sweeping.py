@@ -17,9 +17,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from kanpde.command.composing import SWEEP_OPTIONS, as_text, take_out, through_hydra
-from kanpde.command.running import SPACE, attempt, options_typed
+from kanpde.command.single import SPACE, attempt, options_typed
 from kanpde.errors import InputError
-from kanpde.folders import FAILED, LOG, discard, new_folder
+from kanpde.paths import FAILED, LOG
+from kanpde.storage.folders import discard, new_folder
 
 EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
     "joblib": ("hydra_joblib_launcher", "joblib"),
@@ -49,7 +50,7 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     folder = chosen[-1] if chosen else new_folder(Path("outputs", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S}-sweep"))
     swept = frozenset(o.key_or_group for o in parsed if o.is_sweep_override())
     sweep = _Sweep(total, swept, tuple(f for f in flags if f not in ("-m", "--multirun")))
-    from kanpde.study.process import quoted
+    from kanpde.runs.process import quoted
 
     code = 0
     try:
@@ -70,9 +71,9 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     if not any(folder.rglob(LOG)):  # ended before the first run began
         discard(folder)
         return code
+    from kanpde.runs.process import RUNNING, status
+    from kanpde.runs.sweep import report_tuning
     from kanpde.study import summarise
-    from kanpde.study.process import RUNNING, status
-    from kanpde.study.sweep import report_tuning
 
     print()
     left = [folder / row["folder"] for row in summarise(folder) if row["status"] == "unfinished"]
@@ -99,8 +100,9 @@ def _need_extras(parsed: list[Override]) -> None:
             except ModuleNotFoundError:
                 found = None
             if found is None:
-                raise InputError(f"{o.input_line} needs packages that are not installed. "
-                                 f"Write: pip install 'kanpde[{extra}]'")  # fmt: skip
+                raise InputError(
+                    f"{o.input_line} needs packages that are not installed. Write: pip install 'kanpde[{extra}]'"
+                )
 
 
 def _search_space(parsed: list[Override]) -> list[str]:
@@ -115,7 +117,7 @@ def _search_space(parsed: list[Override]) -> list[str]:
 
 def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
     """Compares all that would be run with what is there, before the first run begins."""
-    from kanpde.study.sweep import refuse_another
+    from kanpde.runs.sweep import refuse_another
 
     if any(o.key_or_group in ("hydra/sweeper", "study") for o in parsed):
         return  # its runs are not known before; each is compared when it is its turn
@@ -141,7 +143,7 @@ def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
 
 def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
     """A run of a sweep, in the process of the command or in one of a launcher's."""
-    from kanpde.study.sweep import carry_out, fresh_loss
+    from kanpde.runs.sweep import carry_out, fresh_loss
 
     job = HydraConfig.get()
     is_tuned = "optuna" in str(job.sweeper.get("_target_"))
@@ -157,7 +159,7 @@ def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
 
 
 def _task(config: DictConfig, sweep: _Sweep, title: str):
-    from kanpde.study.sweep import Task
+    from kanpde.runs.sweep import Task
 
     job = HydraConfig.get()
     isolate, retry_failed = take_out(config)

@@ -89,8 +89,10 @@ class Box:
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
-            parts = [self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
-                     for s, f in zip(slabs, is_face, strict=True)]  # fmt: skip
+            parts = [
+                self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
+                for s, f in zip(slabs, is_face, strict=True)
+            ]
             areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
             weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
             normals = [p.normal for p in parts if p.normal is not None]

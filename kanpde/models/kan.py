@@ -14,12 +14,12 @@ from torch import Tensor, nn
 import kanpde.bases
 from kanpde.bases import Basis
 from kanpde.bases.bspline import BSpline
+from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
-from kanpde.jet import JetSpace
-from kanpde.models.edges import LocalFeatures, Place
-from kanpde.models.layer import Inputs, Layer, Network, Nodes, check_hidden
-from kanpde.models.piecewise import Features, Products, Sums
+from kanpde.models.network import Inputs, Layer, Network, Nodes, check_hidden
+from kanpde.models.spline_jets import Features, Products, Sums
+from kanpde.models.table_jets import LocalFeatures, Place
 
 LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
 
@@ -217,8 +217,9 @@ class KAN:
 
     def __post_init__(self):
         if not isinstance(self.mult_arity, int) or self.mult_arity < 2:
-            raise InputError(f"mult_arity must be a whole number of at least 2, got {self.mult_arity}. "
-                             "Write mult_arity=2.")  # fmt: skip
+            raise InputError(
+                f"mult_arity must be a whole number of at least 2, got {self.mult_arity}. Write mult_arity=2."
+            )
         check_hidden([n.inputs for n in self._nodes()])
         if self.basis not in (choices := families(kanpde.bases, Basis)):
             raise InputError(f'Unknown basis "{self.basis}". {suggest(str(self.basis), choices)}')
@@ -262,8 +263,10 @@ class KAN:
         for width in self.hidden:
             parts = (width, 0) if isinstance(width, int) else tuple(width)
             if len(parts) != 2 or any(not isinstance(n, int) or n < 0 for n in parts):
-                raise InputError(f"A hidden width is a number, or two of them for sums and products, got {width}. "
-                                 "Write hidden=[8] or hidden=[[4,2]].")  # fmt: skip
+                raise InputError(
+                    f"A hidden width is a number, or two of them for sums and products, got {width}. "
+                    "Write hidden=[8] or hidden=[[4,2]]."
+                )
             found.append(Nodes(*parts, self.mult_arity))
         return found
 

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kanpde.calculus.functions import TABLES
+from kanpde.calculus.jet import JetSpace, compose
 from kanpde.errors import InputError, suggest
-from kanpde.functions import TABLES
-from kanpde.jet import JetSpace, compose
-from kanpde.models.layer import Inputs, Layer, Network, check_hidden
+from kanpde.models.network import Inputs, Layer, Network, check_hidden
 
 ACTIVATIONS = {"tanh": torch.tanh, "sine": torch.sin, "silu": nn.functional.silu, "gelu": nn.functional.gelu}
 TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}

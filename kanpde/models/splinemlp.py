@@ -8,8 +8,8 @@ import torch
 
 from kanpde.errors import InputError
 from kanpde.models.kan import KAN, KANNetwork
-from kanpde.models.layer import Inputs, check_hidden
 from kanpde.models.mlp import MLPLayer
+from kanpde.models.network import Inputs, check_hidden
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A factory is called with an `Objective` and gives an object whose ``step()`` ret
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from kanpde.objective import Objective
+from kanpde.residuals.objective import Objective
 
 
 @dataclass(frozen=True)

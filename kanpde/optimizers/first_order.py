@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from kanpde.errors import InputError
-from kanpde.objective import Objective
 from kanpde.optimizers import Optimizer, Step
+from kanpde.residuals.objective import Objective
 
 
 @dataclass(frozen=True)

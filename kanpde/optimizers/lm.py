@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpde.damped import DampedSystem, cholesky_system, column_scale, dual_system, gram, qr_system
 from kanpde.errors import InputError, suggest
-from kanpde.objective import Objective
 from kanpde.optimizers import Step
+from kanpde.optimizers.damped import DampedSystem, cholesky_system, column_scale, dual_system, gram, qr_system
+from kanpde.residuals.objective import Objective
 
 ROUNDING = 1e3  # a residual this many times the precision below its start counts as nothing
 EXHAUSTED = 60  # rejected trials in one step, each with more damping, after which no step helps
@@ -36,8 +36,8 @@ class LM:
         floor: least D² relative to the largest (cells without points give zero columns).
         tolerance: converged when the predicted relative decrease of the loss is below it.
         acceleration: the correction is taken when |D ½a| is below this share of |Dδ|; 0 never takes it.
-        solver: "cholesky", "qr" or "dual" (see `kanpde.damped`); "auto" takes the dual form for more parameters than
-            residuals, else Cholesky, and QR where Cholesky breaks down.
+        solver: "cholesky", "qr" or "dual" (see `kanpde.optimizers.damped`); "auto" takes the dual form for more
+            parameters than residuals, else Cholesky, and QR where Cholesky breaks down.
         memory: GiB that J, or JᵀJ with its factor and a copy, may take. Where J does not fit, only JᵀJ is kept and J is
             worked on in pieces of points.
     """
@@ -53,11 +53,15 @@ class LM:
 
     def __post_init__(self):
         if not (self.damping > 0 and self.floor > 0 and self.tolerance >= 0):
-            raise InputError(f"LM needs damping > 0, floor > 0, tolerance >= 0, got {self.damping:g}, {self.floor:g}, "
-                             f"{self.tolerance:g}. Write damping=1e-3, floor=1e-12, tolerance=1e-10.")  # fmt: skip
+            raise InputError(
+                f"LM needs damping > 0, floor > 0, tolerance >= 0, got {self.damping:g}, {self.floor:g}, "
+                f"{self.tolerance:g}. Write damping=1e-3, floor=1e-12, tolerance=1e-10."
+            )
         if not (self.acceleration >= 0 and self.memory > 0):
-            raise InputError(f"LM needs acceleration >= 0 and memory > 0, got {self.acceleration:g} and "
-                             f"{self.memory:g}. Write acceleration=0.75, memory=4.")  # fmt: skip
+            raise InputError(
+                f"LM needs acceleration >= 0 and memory > 0, got {self.acceleration:g} and "
+                f"{self.memory:g}. Write acceleration=0.75, memory=4."
+            )
         if self.solver not in SOLVERS:
             raise InputError(f'Unknown solver "{self.solver}". {suggest(self.solver, SOLVERS)}')
 

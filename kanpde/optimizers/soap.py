@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import ClassVar
 
 from kanpde.errors import InputError
-from kanpde.objective import Objective
 from kanpde.optimizers import Optimizer
 from kanpde.optimizers.first_order import one_gradient_a_step
+from kanpde.residuals.objective import Objective
 
 
 @dataclass(frozen=True)

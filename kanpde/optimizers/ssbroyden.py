@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpde.errors import InputError
-from kanpde.objective import Objective
 from kanpde.optimizers import Step
+from kanpde.residuals.objective import Objective
 
 MOST_MEMORY = 8.0  # GiB
 VANISHED = 1e-14  # a gradient whose entries are all below it is zero
@@ -129,9 +129,15 @@ class _Line:
             alpha = line_search(
                 lambda a: self.at(float(a[0]))[0],
                 lambda a: np.array([float(self.at(float(a[0]))[1] @ self.direction)]),
-                np.zeros(1), np.ones(1), np.array([self.slope]), loss, previous,
-                c1=options.decrease, c2=options.curvature, maxiter=20,
-            )[0]  # fmt: skip
+                np.zeros(1),
+                np.ones(1),
+                np.array([self.slope]),
+                loss,
+                previous,
+                c1=options.decrease,
+                c2=options.curvature,
+                maxiter=20,
+            )[0]
         lowest = min(self.trials, key=lambda a: self.trials[a][0])
         alpha = lowest if alpha is None else float(alpha)
         if not self.trials[alpha][0] < loss:

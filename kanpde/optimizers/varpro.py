@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpde.damped import cholesky_system, column_scale, gram
 from kanpde.errors import InputError
-from kanpde.models.layer import Network
-from kanpde.objective import Objective
+from kanpde.models.network import Network
+from kanpde.optimizers.damped import cholesky_system, column_scale, gram
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
+from kanpde.residuals.objective import Objective
 
 FREEDOM = 0.25  # the last layer's columns are damped by eps to this power squared, the others by 1
 MOST_RIDGE = 1e-3  # relative, in the last layer's own least squares, whose columns are nearly dependent

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kanpde.errors import InputError
 from kanpde.study import summarise
+from kanpde.study.outcomes import STUDY
 from kanpde.study.report import write_report
-from kanpde.study.runs import STUDY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

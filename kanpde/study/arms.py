@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
+from kanpde.configure.job import Job, prepare
 from kanpde.errors import InputError
-from kanpde.hard import hardened
+from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KANNetwork
-from kanpde.models.layer import Network
-from kanpde.objective import site_of
-from kanpde.phases import Phase
-from kanpde.run import Job, prepare
+from kanpde.models.network import Network
+from kanpde.residuals.site import site_of
+from kanpde.training.phases import Phase
 
 WIDEST = 4096
 DEFAULT_MODEL = "kan"  # what conf/config.yaml chooses
@@ -64,8 +64,9 @@ def make_arms(
         InputError: an arm cannot be made, or cannot be matched.
     """
     if len(chosen) < 2:
-        raise InputError(f"A comparison needs two arms at least, got {len(chosen)}. Write "
-                         "'study.arms.mlp=\"model=mlp\"'.")  # fmt: skip
+        raise InputError(
+            f"A comparison needs two arms at least, got {len(chosen)}. Write 'study.arms.mlp=\"model=mlp\"'."
+        )
     arms: list[Arm] = []
     jobs: list[Job] = []
     measure: Callable[[Job], float] = step_flops if match == "flops" else _parameters
@@ -77,8 +78,9 @@ def make_arms(
         overrides = [*_for_model(typed, own), *own]
         job = prepare(compose(overrides))
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
-            raise InputError(f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a "
-                             "study for each.")  # fmt: skip
+            raise InputError(
+                f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."
+            )
         if jobs and not any(o.lstrip("+").startswith("model.hidden=") for o in own):
             hidden = _matched(name, job, measure(jobs[0]), measure)
             overrides.append(f"model.hidden={_listed(hidden)}")
@@ -109,8 +111,9 @@ def _listed(hidden: Sequence[Any]) -> str:
 
 def _until_the_limit(name: str, job: Job) -> list[str]:
     if job.settings.get("time_limit") is None:
-        raise InputError(f"match=time needs the seconds that every run gets, and {name} has no limit. "
-                         "Write time_limit=60.")  # fmt: skip
+        raise InputError(
+            f"match=time needs the seconds that every run gets, and {name} has no limit. Write time_limit=60."
+        )
     last = f"schedule.phases.{len(job.schedule.phases) - 1}"
     return [f"{last}.steps=1000000", f"++{last}.window=0"]
 
@@ -119,8 +122,10 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
     """Equal widths, as many as the arm's model has by default, with which it measures nearest to ``wanted``."""
     hidden = getattr(job.model, "hidden", None)
     if not hidden or not all(isinstance(width, int) for width in hidden):
-        raise InputError(f"{name}: {job.model} has no widths that can be matched. Say them: "
-                         f"'study.arms.{name}=\"... model.hidden=[8]\"'.")  # fmt: skip
+        raise InputError(
+            f"{name}: {job.model} has no widths that can be matched. Say them: "
+            f"'study.arms.{name}=\"... model.hidden=[8]\"'."
+        )
 
     def size(width: int) -> float:
         return measure(replace(job, model=replace(job.model, hidden=(width,) * len(hidden))))
@@ -133,9 +138,11 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
         low, high = (middle, high) if size(middle) < wanted else (low, middle)
     width = min((low, high), key=lambda width: abs(size(width) - wanted))
     if abs(size(width) / wanted - 1) > TOLERANCE:
-        raise InputError(f"{name} cannot be made as large as the first arm: the nearest width, {width}, has "
-                         f"{size(width) / wanted:.2f} times its size. Say the widths: "
-                         f"'study.arms.{name}=\"... model.hidden=[8]\"'.")  # fmt: skip
+        raise InputError(
+            f"{name} cannot be made as large as the first arm: the nearest width, {width}, has "
+            f"{size(width) / wanted:.2f} times its size. Say the widths: "
+            f"'study.arms.{name}=\"... model.hidden=[8]\"'."
+        )
     return (width,) * len(hidden)
 
 
@@ -143,8 +150,9 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
 def finest(job: Job) -> tuple[Network, int]:
     """The network that a job trains, as it is made, and the grid of its last phase (0 without grids)."""
     domain = job.problem.domain
-    network = job.model(domain.ranges, len(job.problem.unknowns), periodic=domain.periodic,
-                        generator=torch.Generator().manual_seed(0))  # fmt: skip
+    network = job.model(
+        domain.ranges, len(job.problem.unknowns), periodic=domain.periodic, generator=torch.Generator().manual_seed(0)
+    )
     grid = network.grid if isinstance(network, KANNetwork) else 0
     for phase in job.schedule.phases if grid else ():
         grid = phase.next_grid(grid)

@@ -17,18 +17,19 @@ import yaml
 
 from kanpde.classical.reference import Reference, reference
 from kanpde.classical.rows import classical_rows, write_rows
-from kanpde.configure import build, split_name
+from kanpde.configure.job import Job
+from kanpde.configure.signatures import build, split_name
 from kanpde.errors import InputError
-from kanpde.folders import PACKAGE, RESULT, packaged, replace_text, short, unwritable
+from kanpde.paths import PACKAGE, RESULT, packaged, short
 from kanpde.problem import Problem
-from kanpde.record import origin
-from kanpde.run import Job
+from kanpde.runs.ledger import Ledger, Run, conduct
+from kanpde.runs.process import FINISHED
+from kanpde.storage.folders import replace_text, unwritable
+from kanpde.storage.record import origin
 from kanpde.study.arms import Arm, Compose, make_arms
-from kanpde.study.ledger import Ledger, Run, conduct
-from kanpde.study.process import FINISHED
-from kanpde.study.references import judge_runs
+from kanpde.study.measured_errors import judge_runs
+from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
-from kanpde.study.runs import CLASSICAL, STUDY, read_study
 from kanpde.study.tuning import tuned_options
 from kanpde.terminal import print_table
 
@@ -62,8 +63,9 @@ class Plan:
 
     def __post_init__(self):
         if not self.numbers or len(set(self.numbers)) < len(self.numbers):
-            raise InputError(f"seeds must be a positive number, or a list without doubles, got {self.seeds}. "
-                             "Write study.seeds=10.")  # fmt: skip
+            raise InputError(
+                f"seeds must be a positive number, or a list without doubles, got {self.seeds}. Write study.seeds=10."
+            )
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, got {self.workers}. Write workers=1.")
 
@@ -99,8 +101,10 @@ def compare(
     for option in typed:
         key = option.lstrip("+").partition("=")[0]
         if key in ("seed", "hydra.run.dir", "isolate", "retry_failed"):
-            raise InputError(f"A study sees to seeds, folders and processes itself, got {option}. Write "
-                             "study.seeds=10, or study.retry_failed=true.")  # fmt: skip
+            raise InputError(
+                f"A study sees to seeds, folders and processes itself, got {option}. Write "
+                "study.seeds=10, or study.retry_failed=true."
+            )
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
     found = {arm: about["options"] for arm, about in tuning.items()}
@@ -125,8 +129,9 @@ def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], compose: Compo
     return hashlib.sha256(json.dumps([plan.match, configs, source], sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _write_plan(folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], command: str,
-                tuning: Mapping[str, Any]) -> None:  # fmt: skip
+def _write_plan(
+    folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], command: str, tuning: Mapping[str, Any]
+) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STUDY
@@ -177,10 +182,16 @@ def _say_arms(arms: Sequence[Arm], match: str) -> None:
     """What was matched, and how well."""
     first = arms[0]
     rows = [
-        [arm.name, str(list(arm.hidden)), str(arm.parameters), f"{arm.parameters / first.parameters:.3f}",
-         f"{arm.flops:.2e}", f"{arm.flops / first.flops:.3f}"]
+        [
+            arm.name,
+            str(list(arm.hidden)),
+            str(arm.parameters),
+            f"{arm.parameters / first.parameters:.3f}",
+            f"{arm.flops:.2e}",
+            f"{arm.flops / first.flops:.3f}",
+        ]
         for arm in arms
-    ]  # fmt: skip
+    ]
     print_table(["arm", "hidden", "parameters", "of the first", "flops a step", "of the first "], rows)
     print(f"Matched by {match}; the rest of the options is the same.\n", flush=True)
 

@@ -94,8 +94,10 @@ def _html(part: Part) -> str:
             return _html_table(part)
         case Image(path, title, caption):
             data = b64encode(path.read_bytes()).decode()
-            return (f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}">'
-                    f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>")  # fmt: skip
+            return (
+                f'<figure><img alt="{escape(title)}" src="data:image/png;base64,{data}">'
+                f"<figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>"
+            )
 
 
 def _html_table(table: Table) -> str:

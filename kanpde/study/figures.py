@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.plots import COLOURS, DPI
-from kanpde.study.runs import FINISHED, Outcome, Study, as_number
+from kanpde.plots.axes import COLOURS, DPI
+from kanpde.study.outcomes import FINISHED, Outcome, Study, as_number
 from kanpde.study.scaling import best_so_far, median_curve, pareto_front
 from kanpde.study.statistics import summarise_errors
 
@@ -101,8 +101,16 @@ def errors_by_arm(study: Study) -> Picture:
         _draw_median(axes, row, values)
         failed = int(np.isinf(values).sum())
         if failed:
-            axes.annotate(f"✗ {failed} failed", (1, row), (6, 0), xycoords=("axes fraction", "data"), va="center",
-                          textcoords="offset points", color="#A00000", fontsize="small")  # fmt: skip
+            axes.annotate(
+                f"✗ {failed} failed",
+                (1, row),
+                (6, 0),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                textcoords="offset points",
+                color="#A00000",
+                fontsize="small",
+            )
     finite = [e for by_seed in errors.values() for e in by_seed.values() if isfinite(e) and e > 0]
     if finite:
         log_axes(axes, "x")
@@ -163,8 +171,9 @@ def draw_loss(axes: Axes, run: Outcome, look: dict[str, Any], key: str = "loss",
     """A column of the history, where it was measured, over the steps of the start that was kept."""
     values = run.curve[key][kept_start(run)].astype(float)
     known = np.flatnonzero(values > 0)
-    axes.plot(known + 1, values[known] ** power, color=look["color"], linestyle=look["linestyle"], linewidth=0.9,
-              alpha=0.6)  # fmt: skip
+    axes.plot(
+        known + 1, values[known] ** power, color=look["color"], linestyle=look["linestyle"], linewidth=0.9, alpha=0.6
+    )
 
 
 def kept_start(run: Outcome) -> NDArray:
@@ -197,8 +206,15 @@ def error_over_time(study: Study) -> Picture:
             continue
         times = np.unique(np.concatenate([seconds for seconds, _ in found]))
         medians = median_curve(found, times)
-        axes.step(times, np.where(np.isfinite(medians), medians, np.nan), where="post", linewidth=2.2, label=arm,
-                  color=style[arm]["color"], linestyle=style[arm]["linestyle"])  # fmt: skip
+        axes.step(
+            times,
+            np.where(np.isfinite(medians), medians, np.nan),
+            where="post",
+            linewidth=2.2,
+            label=arm,
+            color=style[arm]["color"],
+            linestyle=style[arm]["linestyle"],
+        )
     if any(len(seconds) for seconds, _ in everything):
         front = pareto_front(*(np.concatenate(part) for part in zip(*everything, strict=True)))
         axes.step(*front, where="post", color="black", linewidth=1, linestyle=(0, (1, 1.2)), label="best of all runs")
@@ -230,5 +246,13 @@ def _draw_classical(axes: Axes, study: Study) -> None:
     for k, method in enumerate(dict.fromkeys(name for name, _, _ in named)):
         own = np.array([(s, e) for name, s, e in named if name == method and s > 0 and e > 0])
         if len(own):
-            axes.plot(*own[np.argsort(own[:, 0])].T, marker="*pHhd8<>"[k % 8], markersize=9, color="0.45",
-                      linestyle=":", markeredgecolor="black", linewidth=0.8, label=method)  # fmt: skip
+            axes.plot(
+                *own[np.argsort(own[:, 0])].T,
+                marker="*pHhd8<>"[k % 8],
+                markersize=9,
+                color="0.45",
+                linestyle=":",
+                markeredgecolor="black",
+                linewidth=0.8,
+                label=method,
+            )

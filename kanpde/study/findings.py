@@ -7,8 +7,8 @@ from math import inf, isfinite, nan
 from statistics import median
 from typing import Any
 
-from kanpde.study.process import FAILING, FINISHED
-from kanpde.study.runs import Study, as_number
+from kanpde.runs.process import FAILING, FINISHED
+from kanpde.study.outcomes import Study, as_number
 from kanpde.study.statistics import Comparison, Summary, Verdict, summarise_errors, verdicts
 
 LEAST_SEEDS = 6  # with fewer, no p-value is below 5 %
@@ -26,8 +26,11 @@ def answer(study: Study, summaries: Mapping[str, Summary], found: list[Verdict])
     problem = study.plan.get("problem") or "this problem"
     sentences = [_sentence(verdict, summaries, problem) for verdict in found]
     if not found:
-        sentences = [f"{arm} on {problem}: median error {short(s.median)} over {s.runs} seeds; there is no second arm "
-                     "to compare it with." for arm, s in summaries.items()]  # fmt: skip
+        sentences = [
+            f"{arm} on {problem}: median error {short(s.median)} over {s.runs} seeds; there is no second arm "
+            "to compare it with."
+            for arm, s in summaries.items()
+        ]
     failed = [f"{s.failed} of {s.runs} {arm} runs" for arm, s in summaries.items() if s.failed]
     if failed:
         sentences.append(f"Failed: {', '.join(failed)}; they count as infinitely large errors.")
@@ -46,8 +49,10 @@ def _sentence(verdict: Verdict, summaries: Mapping[str, Summary], problem: str) 
         if not isfinite(pair.factor):
             half = f"at least half of the {loser} runs failed"
             return f"{winner} wins against {loser} on {problem}: {half} ({seeds}; {medians})."
-        return (f"{winner} wins against {loser} on {problem}: its errors are {times(pair.factor)} times smaller "
-                f"(95 % interval {times(pair.low)} to {times(pair.high)}; {seeds}; {medians}).")  # fmt: skip
+        return (
+            f"{winner} wins against {loser} on {problem}: its errors are {times(pair.factor)} times smaller "
+            f"(95 % interval {times(pair.low)} to {times(pair.high)}; {seeds}; {medians})."
+        )
     ratio = f"the errors of {other} are {times(pair.factor)} times those of {first}"
     if not 0 < pair.factor < inf:
         ratio = f"at least half of the {other if pair.factor else first} runs failed"
@@ -70,21 +75,30 @@ def progress(study: Study) -> str:
     """What has not ended, or nothing."""
     unmeasured = sum(run.lacks(study.kind) for run in study.runs)
     if unmeasured:
-        return (f"Preliminary: the errors of {unmeasured} runs have not been measured. The same command again does "
-                "that, with study.classical=true.")  # fmt: skip
+        return (
+            f"Preliminary: the errors of {unmeasured} runs have not been measured. The same command again does "
+            "that, with study.classical=true."
+        )
     states = study.states()
     missing = {state: n for state, n in states.items() if state not in (FINISHED, FAILING)}
     if not missing:
         return ""
     details = ", ".join(f"{n} {state}" for state, n in missing.items())
-    return (f"Preliminary: {sum(missing.values())} of {len(study.runs)} runs have not ended ({details}). The same "
-            "command again does what is missing.")  # fmt: skip
+    return (
+        f"Preliminary: {sum(missing.values())} of {len(study.runs)} runs have not ended ({details}). The same "
+        "command again does what is missing."
+    )
 
 
 def classical_sentence(study: Study, summaries: Mapping[str, Summary]) -> str:
     """What classical solvers do at the error and in the time of the best arm."""
-    rows = [row for row in study.classical if as_number(row.get("l2")) > 0 and as_number(row.get("seconds")) > 0
-            and "not reliable" not in str(row.get("note"))]  # fmt: skip
+    rows = [
+        row
+        for row in study.classical
+        if as_number(row.get("l2")) > 0
+        and as_number(row.get("seconds")) > 0
+        and "not reliable" not in str(row.get("note"))
+    ]
     finite = {arm: s.median for arm, s in summaries.items() if isfinite(s.median)}
     if not rows or not finite or study.kind != "l2":
         return "No classical solver was run beside this study." if not study.classical else ""

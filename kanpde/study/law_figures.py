@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kanpde.plots import tick_at
+from kanpde.plots.axes import tick_at
 from kanpde.study.figures import NAMES, Picture, blank, draw_loss, log_axes, looks, some
 from kanpde.study.laws import Points, collect, costs, families, grids, several_sizes, theory
-from kanpde.study.runs import Study
+from kanpde.study.outcomes import Study
 from kanpde.study.scaling import Law, law_text
 
 if TYPE_CHECKING:
@@ -53,13 +53,36 @@ def _draw_laws(axes: Axes, study: Study, collected: dict[str, Points], size: str
     style = looks(runs)
     for family, found in collected.items():
         law, look = found.law(), style[family]
-        axes.plot(found.sizes, np.power(found.errors, power), linestyle="none", marker=look["marker"], markersize=3,
-                  color=look["color"], alpha=0.35)  # fmt: skip
+        axes.plot(
+            found.sizes,
+            np.power(found.errors, power),
+            linestyle="none",
+            marker=look["marker"],
+            markersize=3,
+            color=look["color"],
+            alpha=0.35,
+        )
         medians = law.medians**power
-        axes.plot(law.sizes, medians, linestyle="none", marker=look["marker"], markersize=8, color=look["color"],
-                  markeredgecolor="black", markeredgewidth=0.6)  # fmt: skip
-        axes.plot(law.sizes[law.plateau], medians[law.plateau], linestyle="none", marker=look["marker"], markersize=8,
-                  color="white", markeredgecolor=look["color"], markeredgewidth=1.8)  # fmt: skip
+        axes.plot(
+            law.sizes,
+            medians,
+            linestyle="none",
+            marker=look["marker"],
+            markersize=8,
+            color=look["color"],
+            markeredgecolor="black",
+            markeredgewidth=0.6,
+        )
+        axes.plot(
+            law.sizes[law.plateau],
+            medians[law.plateau],
+            linestyle="none",
+            marker=look["marker"],
+            markersize=8,
+            color="white",
+            markeredgecolor=look["color"],
+            markeredgewidth=1.8,
+        )
         axes.plot([], [], color=look["color"], marker=look["marker"], linestyle="--", label=_label(family, law))
         if isfinite(law.slope):
             ends, errors = law.line()
@@ -85,8 +108,15 @@ def _draw_theory(axes: Axes, law: Law, cells: dict[float, float], order: float, 
         return
     expected = (medians[0] * (grid / grid[0]) ** -order) ** power
     axes.plot(sizes, expected, linestyle=":", linewidth=1.6, color="0.45", zorder=0)
-    axes.annotate(f"order {order:.0f}", (sizes[-1], expected[-1]), (4, 0), textcoords="offset points", color="0.35",
-                  fontsize="small", va="center")  # fmt: skip
+    axes.annotate(
+        f"order {order:.0f}",
+        (sizes[-1], expected[-1]),
+        (4, 0),
+        textcoords="offset points",
+        color="0.35",
+        fontsize="small",
+        va="center",
+    )
 
 
 def _step_cost(study: Study) -> Picture:
@@ -100,8 +130,17 @@ def _step_cost(study: Study) -> Picture:
         )
         distinct = np.unique(sizes)
         medians = [np.median(seconds[sizes == value]) for value in distinct]
-        axes.plot(distinct, medians, marker=look["marker"], markersize=8, color=look["color"], label=family,
-                  linestyle=look["linestyle"], markeredgecolor="black", markeredgewidth=0.6)  # fmt: skip
+        axes.plot(
+            distinct,
+            medians,
+            marker=look["marker"],
+            markersize=8,
+            color=look["color"],
+            label=family,
+            linestyle=look["linestyle"],
+            markeredgecolor="black",
+            markeredgewidth=0.6,
+        )
     axes.set(xlabel="parameters", ylabel="seconds a step")
     log_axes(axes, "x", "y")
     tick_at(axes, np.concatenate([found.sizes for found in costs(study).values()]))

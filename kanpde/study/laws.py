@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
-from kanpde.plots import number
-from kanpde.study.runs import Outcome, Row, Study
+from kanpde.plots.axes import number
+from kanpde.study.outcomes import Outcome, Row, Study
 from kanpde.study.scaling import Law, fit_law
 
 

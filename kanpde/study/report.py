@@ -24,8 +24,8 @@ from kanpde.study.findings import (
 )
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.laws import collect
-from kanpde.study.references import EXACT
-from kanpde.study.runs import FINISHED, Outcome, Row, Study, as_number, read_study
+from kanpde.study.measured_errors import EXACT
+from kanpde.study.outcomes import FINISHED, Outcome, Row, Study, as_number, read_study
 from kanpde.study.scaling import law_text
 from kanpde.study.statistics import Summary, Verdict
 
@@ -68,8 +68,9 @@ def write_report(folder: Path) -> Path:
     return folder / HTML
 
 
-def _parts(study: Study, summaries: Mapping[str, Summary], found: list[Verdict], drawn: Sequence[Picture],
-           folder: Path) -> list[Part]:  # fmt: skip
+def _parts(
+    study: Study, summaries: Mapping[str, Summary], found: list[Verdict], drawn: Sequence[Picture], folder: Path
+) -> list[Part]:
     said = [answer(study, summaries, found), progress(study), classical_sentence(study, summaries), fairness(study)]
     parts: list[Part] = [Paragraph(text, leads=True) for text in said if text]
     parts += [Heading("Arms"), _arms(study, summaries)]
@@ -95,8 +96,17 @@ def _arms(study: Study, summaries: Mapping[str, Summary]) -> Table:
     for arm, s in summaries.items():
         row = _arm_row(study, arm, s)
         numbers = [short(s.median), f"{short(s.lower)} to {short(s.upper)}", short(s.best), short(s.worst)]
-        rows.append([arm, row["network"], _number(row["parameters"]), *numbers, str(s.failed), str(s.runs),
-                     times(row["seconds"]) if isfinite(row["seconds"]) else ""])  # fmt: skip
+        rows.append(
+            [
+                arm,
+                row["network"],
+                _number(row["parameters"]),
+                *numbers,
+                str(s.failed),
+                str(s.runs),
+                times(row["seconds"]) if isfinite(row["seconds"]) else "",
+            ]
+        )
     note = f"Errors: {KINDS[study.kind]}. Seconds of solving, median over finished runs; parameters of the last grid."
     return Table(header, rows, note)
 
@@ -105,10 +115,20 @@ def _arm_row(study: Study, arm: str, summary: Summary) -> Row:
     finished = [run for run in study.of(arm) if run.state == FINISHED]
     planned = study.arms[arm]
     parameters = finished[0].parameters if finished else planned.get("parameters")
-    return {"arm": arm, "network": _network(planned, finished), "parameters": parameters, "flops": planned.get("flops"),
-            "runs": summary.runs, "failed": summary.failed,
-            "median": summary.median, "lower_quartile": summary.lower, "upper_quartile": summary.upper,
-            "best": summary.best, "worst": summary.worst, "seconds": typical_seconds(study, arm)}  # fmt: skip
+    return {
+        "arm": arm,
+        "network": _network(planned, finished),
+        "parameters": parameters,
+        "flops": planned.get("flops"),
+        "runs": summary.runs,
+        "failed": summary.failed,
+        "median": summary.median,
+        "lower_quartile": summary.lower,
+        "upper_quartile": summary.upper,
+        "best": summary.best,
+        "worst": summary.worst,
+        "seconds": typical_seconds(study, arm),
+    }
 
 
 def _network(planned: Row, finished: Sequence[Outcome]) -> str:
@@ -120,25 +140,50 @@ def _network(planned: Row, finished: Sequence[Outcome]) -> str:
 
 def _comparisons(found: list[Verdict]) -> Table:
     header = ["first", "other", "other / first", "95 % interval", "p", "p (Holm)", "seeds", "winner"]
-    rows = [[v.first, v.other, times(v.comparison.factor), f"{times(v.comparison.low)} to {times(v.comparison.high)}",
-             f"{v.comparison.p_value:.2g}", f"{v.adjusted_p:.2g}", str(v.comparison.seeds), v.winner or "no winner"]
-            for v in found]  # fmt: skip
+    rows = [
+        [
+            v.first,
+            v.other,
+            times(v.comparison.factor),
+            f"{times(v.comparison.low)} to {times(v.comparison.high)}",
+            f"{v.comparison.p_value:.2g}",
+            f"{v.adjusted_p:.2g}",
+            str(v.comparison.seeds),
+            v.winner or "no winner",
+        ]
+        for v in found
+    ]
     return Table(header, rows, METHOD)
 
 
 def _comparison_row(verdict: Verdict) -> Row:
     pair = verdict.comparison
-    return {"first": verdict.first, "other": verdict.other, "factor": pair.factor, "low": pair.low, "high": pair.high,
-            "p": pair.p_value, "p_holm": verdict.adjusted_p, "seeds": pair.seeds,
-            "winner": verdict.winner or "no winner"}  # fmt: skip
+    return {
+        "first": verdict.first,
+        "other": verdict.other,
+        "factor": pair.factor,
+        "low": pair.low,
+        "high": pair.high,
+        "p": pair.p_value,
+        "p_holm": verdict.adjusted_p,
+        "seeds": pair.seeds,
+        "winner": verdict.winner or "no winner",
+    }
 
 
 def _classical(study: Study) -> Table:
     header = ["method", "degree", "unknowns", "seconds", "relative L2", "relative H1", "relative max", "note"]
-    rows = [[str(row.get("method") or ""), str(row.get("degree") or ""), _number(row.get("unknowns")),
-             duration(row["seconds"]) if row.get("seconds") else "",
-             *(short(row.get(key)) for key in ("l2", "h1", "max")),
-             str(row.get("note") or "")] for row in study.classical]  # fmt: skip
+    rows = [
+        [
+            str(row.get("method") or ""),
+            str(row.get("degree") or ""),
+            _number(row.get("unknowns")),
+            duration(row["seconds"]) if row.get("seconds") else "",
+            *(short(row.get(key)) for key in ("l2", "h1", "max")),
+            str(row.get("note") or ""),
+        ]
+        for row in study.classical
+    ]
     return Table(header, rows)
 
 
@@ -148,10 +193,15 @@ def _references(study: Study) -> list[Part]:
     texts = Counter(str(row["text"]) for row in rows if row["text"] not in ("", EXACT))
     parts: list[Part] = [Paragraph(f"Errors of {n} runs: {text}.") for text, n in texts.items()]
     header = ["run", "relative L2", "estimate from residuals", "effectivity"]
-    table = [[row["run"], short(row["l2"]), short(row["estimate"]), times(as_number(row["effectivity"]))]
-             for row in rows if isfinite(as_number(row["estimate"]))]  # fmt: skip
-    note = ("The estimate solves the linearised error equation for the run's residuals by collocation, without the "
-            "exact solution; the effectivity is the estimate over the error, 1 at best.")  # fmt: skip
+    table = [
+        [row["run"], short(row["l2"]), short(row["estimate"]), times(as_number(row["effectivity"]))]
+        for row in rows
+        if isfinite(as_number(row["estimate"]))
+    ]
+    note = (
+        "The estimate solves the linearised error equation for the run's residuals by collocation, without the "
+        "exact solution; the effectivity is the estimate over the error, 1 at best."
+    )
     return [*parts, Table(header, table, note)] if table else parts
 
 
@@ -169,34 +219,54 @@ def _laws(study: Study) -> Table | None:
 
 
 def _unfinished(study: Study) -> list[Part]:
-    rows = [[f"{run.arm}/{run.seed}", run.state, run.reason or "", run.attempts] for run in study.runs
-            if run.state != FINISHED or not isfinite(run.error(study.kind))]  # fmt: skip
+    rows = [
+        [f"{run.arm}/{run.seed}", run.state, run.reason or "", run.attempts]
+        for run in study.runs
+        if run.state != FINISHED or not isfinite(run.error(study.kind))
+    ]
     if not rows:
         return [Paragraph(f"None: all {len(study.runs)} runs finished.")]
     return [Table(["run", "state", "reason", "attempts"], rows)]
 
 
 def _run_row(run: Outcome) -> Row:
-    return {"arm": run.arm, "seed": run.seed, "state": run.state, "parameters": run.parameters,
-            **{kind: run.errors.get(kind) for kind in ("l2", "h1", "max")}, "loss": run.loss, "seconds": run.seconds,
-            "steps": len(run.curve.get("loss", ())), "reason": run.reason, "attempts": run.attempts,
-            "command": run.command}  # fmt: skip
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "state": run.state,
+        "parameters": run.parameters,
+        **{kind: run.errors.get(kind) for kind in ("l2", "h1", "max")},
+        "loss": run.loss,
+        "seconds": run.seconds,
+        "steps": len(run.curve.get("loss", ())),
+        "reason": run.reason,
+        "attempts": run.attempts,
+        "command": run.command,
+    }
 
 
 def _settings(study: Study) -> list[Part]:
     plan = study.plan
-    arms = [[arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops"))]
-            for arm, about in study.arms.items()]  # fmt: skip
+    arms = [
+        [arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops"))]
+        for arm, about in study.arms.items()
+    ]
     parts: list[Part] = [Heading("Settings"), Table(["arm", "options", "operations a step"], arms)]
     tuning = plan.get("tuning") or {}
     if tuning:
         header = ["trials", "seconds a trial", "options", "folder"]
         rows = [[str(arm), *(_text(about.get(key)) for key in header)] for arm, about in tuning.items()]
         parts += [Heading("Tuning"), Table(["arm", *header], rows)]
-    entries = [("problem", plan.get("problem")), ("arms matched by", plan.get("match")), ("seeds", plan.get("seeds")),
-               ("budget", plan.get("budget")), ("started", plan.get("started")),
-               ("commit", plan.get("commit") or "not known"), ("machine", plan.get("machine")),
-               ("versions", plan.get("versions"))]  # fmt: skip
+    entries = [
+        ("problem", plan.get("problem")),
+        ("arms matched by", plan.get("match")),
+        ("seeds", plan.get("seeds")),
+        ("budget", plan.get("budget")),
+        ("started", plan.get("started")),
+        ("commit", plan.get("commit") or "not known"),
+        ("machine", plan.get("machine")),
+        ("versions", plan.get("versions")),
+    ]
     rows = [[key, _text(value)] for key, value in entries if value not in (None, "", {}, [])]
     parts += [Heading("Where and how"), Table(["what", "value"], rows)]
     if plan.get("command"):

@@ -198,10 +198,12 @@ def bootstrap_interval(
     """Percentile interval of the shift when seeds are drawn anew, each with its runs in both arms."""
     drawn = _draws(len(log_a), resamples)
     a, b = log_a[drawn], log_b[drawn]
-    shifts = np.concatenate([
-        np.median(_differences(a[k : k + 500], b[k : k + 500]).reshape(len(a[k : k + 500]), -1), axis=-1)
-        for k in range(0, resamples, 500)
-    ])  # fmt: skip
+    shifts = np.concatenate(
+        [
+            np.median(_differences(a[k : k + 500], b[k : k + 500]).reshape(len(a[k : k + 500]), -1), axis=-1)
+            for k in range(0, resamples, 500)
+        ]
+    )
     shifts.sort()
     outside = int((1 - level) / 2 * resamples)
     return float(shifts[outside]), float(shifts[-1 - outside])

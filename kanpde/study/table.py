@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from kanpde.errors import InputError
-from kanpde.folders import CONFIG, FAILED, JOURNAL, LOG, RESULT, essence
-from kanpde.plots import COLOURS, DPI, fitted_slope, level_errors, log_scale, number, positive, slope_text, tick_at
-from kanpde.store import read_record
+from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
+from kanpde.plots.run import level_errors
+from kanpde.storage.folders import essence
+from kanpde.storage.store import read_record
 from kanpde.terminal import print_table
 
 Row = dict[str, Any]
@@ -39,11 +41,16 @@ def summarise(folder: str | Path) -> list[Row]:
         raise InputError(f'There is no folder "{folder}". Give the folder of a sweep, as printed at its end.')
     folders = sorted((p for p in [folder, *folder.rglob("*")] if _is_run(p)), key=_natural)
     if not folders:
-        raise InputError(f'There is no run in "{folder}": no folder below it holds {RESULT} or {FAILED}. '
-                         "Give the folder of a sweep, as printed at its end.")  # fmt: skip
+        raise InputError(
+            f'There is no run in "{folder}": no folder below it holds {RESULT} or {FAILED}. '
+            "Give the folder of a sweep, as printed at its end."
+        )
     typed = {path: _typed(path) for path in folders}
-    swept = [key for key in dict.fromkeys(key for options in typed.values() for key in options)
-             if key not in NAMES and len({options.get(key) for options in typed.values() if options}) > 1]  # fmt: skip
+    swept = [
+        key
+        for key in dict.fromkeys(key for options in typed.values() for key in options)
+        if key not in NAMES and len({options.get(key) for options in typed.values() if options}) > 1
+    ]
     rows = [_row(path, str(path.relative_to(folder)), typed[path], swept) for path in folders]
     with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*NAMES, *swept, *FIGURES], extrasaction="ignore")
@@ -86,8 +93,9 @@ def _config(folder: Path) -> Mapping[str, Any]:
 
 def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) -> Row:
     config = _config(path)
-    chosen = {group: config[group].get("name", "") for group in ("problem", "model")
-              if isinstance(config.get(group), dict)}  # fmt: skip
+    chosen = {
+        group: config[group].get("name", "") for group in ("problem", "model") if isinstance(config.get(group), dict)
+    }
     options = {"seed": config.get("seed", ""), **chosen, **typed}
     row: Row = {"folder": name, "status": "done", **dict.fromkeys(FIGURES, nan), "levels": []}
     record: Mapping[str, Any] = {}

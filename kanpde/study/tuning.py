@@ -28,21 +28,27 @@ def tuned_options(folders: Mapping[str, str], arms: Mapping[str, str], match: st
     if not folders:
         return {}
     if set(folders) != set(arms):
-        raise InputError(f"Tune all arms with equal budgets, or none: the arms are {', '.join(arms)}, tuned were "
-                         f"{', '.join(folders)}. Write study.tuned.ARM=FOLDER for each.")  # fmt: skip
+        raise InputError(
+            f"Tune all arms with equal budgets, or none: the arms are {', '.join(arms)}, tuned were "
+            f"{', '.join(folders)}. Write study.tuned.ARM=FOLDER for each."
+        )
     found = {arm: _best(arm, Path(folder), match) for arm, folder in folders.items()}
     if len({(about["trials"], about["seconds a trial"]) for about in found.values()}) > 1:
         budgets = ", ".join(f"{arm} {a['trials']} of {a['seconds a trial']} s" for arm, a in found.items())
-        raise InputError(f"Budgets for tuning must be equal, got trials: {budgets}. Tune again with the same "
-                         "hydra.sweeper.n_trials and time_limit.")  # fmt: skip
+        raise InputError(
+            f"Budgets for tuning must be equal, got trials: {budgets}. Tune again with the same "
+            "hydra.sweeper.n_trials and time_limit."
+        )
     return found
 
 
 def _best(arm: str, folder: Path, match: str) -> dict[str, Any]:
     path = folder / TRIALS
     if not path.is_file():
-        raise InputError(f'There is no {TRIALS} in "{folder}". Tune first: '
-                         f"python -m kanpde -m +study=tune model=... hydra.sweep.dir={folder}")  # fmt: skip
+        raise InputError(
+            f'There is no {TRIALS} in "{folder}". Tune first: '
+            f"python -m kanpde -m +study=tune model=... hydra.sweep.dir={folder}"
+        )
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     ended = [row for row in rows if float(row["log10_fresh_loss"]) < inf]
@@ -52,5 +58,9 @@ def _best(arm: str, folder: Path, match: str) -> dict[str, Any]:
     typed = shlex.split(best["options"])
     limit = [o.partition("=")[2] for o in typed if o.startswith("time_limit=")]
     chosen = [o for o in typed if o.startswith("model.") and (match == "time" or not o.startswith("model.hidden="))]
-    return {"trials": len(rows), "seconds a trial": limit[-1] if limit else "60", "options": chosen,
-            "folder": str(folder)}  # fmt: skip
+    return {
+        "trials": len(rows),
+        "seconds a trial": limit[-1] if limit else "60",
+        "options": chosen,
+        "folder": str(folder),
+    }

@@ -1,0 +1,1 @@
+"""What a derivative is: elementwise functions, jets, and the algebra of residuals."""

@@ -1,0 +1,396 @@
+r"""Fields: lazy expressions in the unknowns at a set of points, written as on paper.
+
+A field computes a component (its value, or a derivative named by coordinate positions) only when asked, by Leibniz'
+rule, Faà di Bruno's formula and linearity, down to the leaves: coordinates, and unknowns whose jets the network gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpde.calculus.functions import TABLES, Table, by_autograd, power
+from kanpde.calculus.jet import LAPLACIAN, Key, bell_terms, splits
+from kanpde.errors import InputError, suggest
+
+MAX_ORDER = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """Where fields live: the names of the coordinates, which of them are space, the points, the outward normals."""
+
+    names: tuple[str, ...]
+    space: tuple[int, ...]
+    x: Tensor  # (points, dim)
+    normal: Tensor | None = None  # (points, dim)
+    known: dict[Any, Any] = field(default_factory=dict)  # what others have worked out for these points, by owner
+
+    def position(self, name: str) -> int:
+        if name not in self.names:
+            raise InputError(f'There is no coordinate "{name}". {suggest(name, self.names)}')
+        return self.names.index(name)
+
+
+def _plus(a: Tensor | float, b: Tensor | float) -> Tensor | float:
+    """a + b, in which an exact Python zero costs nothing."""
+    return b if _is_zero(a) else a if _is_zero(b) else a + b
+
+
+def _times(a: Tensor | float, b: Tensor | float) -> Tensor | float:
+    """a b, in which an exact Python zero stays one."""
+    return 0.0 if _is_zero(a) or _is_zero(b) else a * b
+
+
+def _is_zero(a: Tensor | float) -> bool:
+    return not isinstance(a, Tensor) and a == 0
+
+
+class Field:
+    """An expression at points. Combine fields with arithmetic and torch functions; differentiate with `diff`."""
+
+    def __init__(self, context: Context, rule: Callable[[Key], Tensor | float], name: str | None = None):
+        self.context = context
+        self.name = name  # of the unknown, for leaves
+        self._rule = rule
+        self._known: dict[Key, Tensor | float] = {}
+
+    def component(self, key: Key) -> Tensor | float:
+        """The derivative named by ``key`` (``()`` the value): a tensor (points,), or a number if constant."""
+        if key == LAPLACIAN and len(self.context.space) == 1:
+            key = self.context.space * 2
+        if key not in self._known:
+            self._known[key] = self._rule(key)
+        return self._known[key]
+
+    @property
+    def value(self) -> Tensor:
+        """The value as a tensor of shape (points,)."""
+        value = self.component(())
+        x = self.context.x
+        if isinstance(value, Tensor) and value.ndim == 1:
+            return value
+        return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(len(x))
+
+    @property
+    def coords(self) -> tuple[Field, ...]:
+        """The coordinates as fields, in the order of the domain; for one coordinate write ``(x,) = u.coords``."""
+        return tuple(coordinate(self.context, i) for i in range(len(self.context.names)))
+
+    @property
+    def normal(self) -> Vector:
+        """The outward unit normal on a boundary, over the spatial coordinates."""
+        normal = self.context.normal
+        if normal is None:
+            raise InputError("`u.normal` was used where there is no boundary. Use it on `domain.boundary` or a face.")
+        return Vector(_data(self.context, normal[:, i], "normal") for i in self.context.space)
+
+    # arithmetic -----------------------------------------------------------------------------------------------------
+    def __add__(self, other):
+        return _linear(self, _as_field(other, self.context), 1.0, 1.0)
+
+    def __sub__(self, other):
+        return _linear(self, _as_field(other, self.context), 1.0, -1.0)
+
+    def __rsub__(self, other):
+        return _linear(_as_field(other, self.context), self, 1.0, -1.0)
+
+    def __neg__(self):
+        return _linear(self, _as_field(0.0, self.context), -1.0, 0.0)
+
+    def __pos__(self):
+        return self
+
+    def __mul__(self, other):
+        if isinstance(other, Vector):
+            return NotImplemented
+        if isinstance(other, Real):
+            return _linear(self, _as_field(0.0, self.context), float(other), 0.0)
+        return _product(self, _as_field(other, self.context))
+
+    def __truediv__(self, other):
+        if isinstance(other, Real):
+            return self * (1.0 / float(other))
+        return self * compose(TABLES["reciprocal"], _as_field(other, self.context))
+
+    def __rtruediv__(self, other):
+        return compose(TABLES["reciprocal"], self) * other
+
+    def __pow__(self, exponent):
+        if isinstance(exponent, Real):
+            return self * self if exponent == 2 else compose(power(float(exponent)), self)
+        return compose(TABLES["exp"], compose(TABLES["log"], self) * exponent)
+
+    def __rpow__(self, base):
+        return compose(TABLES["exp"], compose(TABLES["log"], _as_field(base, self.context)) * self)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __abs__(self):
+        return compose(by_autograd(torch.abs), self)
+
+    def __eq__(self, other):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.value == _value(other)
+
+    def __ne__(self, other):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.value != _value(other)
+
+    __hash__ = object.__hash__
+
+    def __lt__(self, other):
+        return self.value < _value(other)
+
+    def __le__(self, other):
+        return self.value <= _value(other)
+
+    def __gt__(self, other):
+        return self.value > _value(other)
+
+    def __ge__(self, other):
+        return self.value >= _value(other)
+
+    def __float__(self):
+        raise InputError("A field is not one number. Use torch.sin and its like instead of math.sin in residuals.")
+
+    def __bool__(self):
+        raise InputError("A field has no truth value. Use torch.where(condition, a, b) instead of if.")
+
+    # torch.sin(u), numpy.sin(u), torch.where(x > 0, u, v), tensor * u ...
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        name = function.__name__.strip("_")
+        context = next((a.context for a in args if isinstance(a, Field)), None)
+        if context is None:
+            raise InputError(f"torch.{name} does not take lists of fields. Combine them with + - * / or torch.where.")
+        if name in _BINARY and len(args) == 2 and not kwargs:
+            a, b = (_as_field(a, context) for a in args)
+            return _BINARY[name](a, b)
+        if name == "where" and len(args) == 3:
+            return _where(args[0], _as_field(args[1], context), _as_field(args[2], context))
+        if len(args) == 1 and isinstance(args[0], Field):
+            if name in TABLES:
+                return compose(TABLES[name], args[0])
+            if name in ("neg", "negative"):
+                return -args[0]
+            return compose(by_autograd(_elementwise(function, name, kwargs or {})), args[0])
+        raise InputError(
+            f"torch.{name} is not defined for these fields. Elementwise functions of one field, arithmetic and "
+            "torch.where are; combine fields with + - * / first."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        name = str(ufunc.__name__)
+        function = getattr(torch, {"power": "pow", "absolute": "abs"}.get(name, name), None)
+        if method != "__call__" or kwargs or function is None:
+            return NotImplemented
+        return Field.__torch_function__(function, (Field,), tuple(inputs))
+
+
+def _elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
+    """``function`` refused where it mixes points, whose residuals must not depend on each other."""
+
+    def checked(t: Tensor) -> Tensor:
+        result = function(t, **options)
+        if not isinstance(result, Tensor) or result.shape != t.shape:
+            raise InputError(
+                f"torch.{name} does not act point by point, as functions of fields must; use elementwise ones."
+            )
+        return result
+
+    return checked
+
+
+_BINARY = {
+    "add": Field.__add__,
+    "radd": lambda a, b: b + a,
+    "sub": Field.__sub__,
+    "subtract": Field.__sub__,
+    "rsub": lambda a, b: b - a,
+    "mul": Field.__mul__,
+    "multiply": Field.__mul__,
+    "rmul": lambda a, b: b * a,
+    "div": Field.__truediv__,
+    "divide": Field.__truediv__,
+    "truediv": Field.__truediv__,
+    "true_divide": Field.__truediv__,
+    "rtruediv": lambda a, b: b / a,
+    "rdiv": lambda a, b: b / a,
+    "pow": Field.__pow__,
+    "rpow": lambda a, b: b**a,
+    "gt": Field.__gt__,
+    "ge": Field.__ge__,
+    "lt": Field.__lt__,
+    "le": Field.__le__,
+}
+
+
+class Vector(tuple[Field, ...]):
+    """A tuple of fields with vector arithmetic: sums, products with scalars, `dot`."""
+
+    def __add__(self, other):
+        return Vector(a + b for a, b in zip(self, other, strict=True))
+
+    def __sub__(self, other):
+        return Vector(a - b for a, b in zip(self, other, strict=True))
+
+    def __neg__(self):
+        return Vector(-a for a in self)
+
+    def __radd__(self, other):
+        return self if isinstance(other, int) else NotImplemented  # sum() starts from 0
+
+    def __mul__(self, scalar):
+        if isinstance(scalar, tuple):
+            raise InputError("The product of two vectors is ambiguous. Write a.dot(b).")
+        return Vector(a * scalar for a in self)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, scalar):
+        return Vector(a / scalar for a in self)
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        """``tensor * vector``, which torch would otherwise try first."""
+        if function.__name__.strip("_") in ("mul", "multiply", "rmul") and len(args) == 2:
+            a, b = args
+            return b * a if isinstance(b, Vector) else a * b
+        return NotImplemented
+
+    def dot(self, other: Iterable) -> Field:
+        """The sum of the products of the entries."""
+        first, *rest = (a * b for a, b in zip(self, other, strict=True))
+        return sum(rest, first)
+
+
+# leaves -------------------------------------------------------------------------------------------------------------
+def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field:
+    """A leaf whose components come from ``read``; ``name`` is the unknown's."""
+
+    def rule(key: Key) -> Tensor:
+        if len(key) > MAX_ORDER:
+            raise InputError(
+                f"A derivative of order {len(key)} of {name} was asked for; orders up to {MAX_ORDER} exist."
+            )
+        return read(key)
+
+    return Field(context, rule, name)
+
+
+def coordinate(context: Context, position: int) -> Field:
+    """Coordinate number ``position`` as a field: derivative 1 along itself, else 0."""
+    return Field(context, lambda key: context.x[:, position] if key == () else float(key == (position,)))
+
+
+def constant(context: Context, value: Tensor | float) -> Field:
+    """A field that does not depend on the coordinates; ``value`` is one number, or the same number per point."""
+    return Field(context, lambda key: value if key == () else 0.0)
+
+
+def _data(context: Context, values: Tensor, what: str) -> Field:
+    """Values given at the points, whose derivatives nobody knows."""
+
+    def rule(key: Key) -> Tensor:
+        if key != ():
+            raise InputError(
+                f"A derivative of a plain tensor ({what}) was asked for. Write it in terms of `u.coords`, or move it "
+                "out of the derivative."
+            )
+        return values
+
+    return Field(context, rule)
+
+
+def _as_field(a, context: Context) -> Field:
+    if isinstance(a, Field):
+        return a
+    if isinstance(a, Tensor) and a.ndim > 0:
+        if a.shape != context.x.shape[:1]:
+            raise InputError(
+                f"A tensor of shape {tuple(a.shape)} met a field at {len(context.x)} points; expected shape "
+                f"({len(context.x)},). Select one column, for example `a[:, 0]`."
+            )
+        return _data(context, a, "of one value per point")
+    if isinstance(a, Tensor):
+        return constant(context, a)
+    if isinstance(a, Real):
+        return constant(context, float(a))
+    raise InputError(f"A {type(a).__name__} cannot be combined with a field; use numbers, tensors, fields.")
+
+
+def _value(a: Field | Tensor | float) -> Tensor | float:
+    return a.value if isinstance(a, Field) else a
+
+
+# rules --------------------------------------------------------------------------------------------------------------
+def _linear(f: Field, g: Field, a: float, b: float) -> Field:
+    """a f + b g."""
+
+    def rule(key: Key):
+        left, right = f.component(key) if a else 0.0, g.component(key) if b else 0.0
+        if a == 1.0 and b == -1.0 and isinstance(left, Tensor) and isinstance(right, Tensor):
+            return left - right
+        scaled = [t if c == 1.0 else _times(c, t) for c, t in ((a, left), (b, right))]
+        return _plus(*scaled)
+
+    return Field(f.context, rule)
+
+
+def _product(f: Field, g: Field) -> Field:
+    r"""f g by Leibniz' rule; $\Delta(fg) = f \Delta g + 2 \nabla f \cdot \nabla g + g \Delta f$."""
+
+    def rule(key: Key):
+        if key == LAPLACIAN:
+            terms = [((), LAPLACIAN, 1), (LAPLACIAN, (), 1), *(((i,), (i,), 2) for i in f.context.space)]
+        else:
+            terms = splits(key)
+        total: Tensor | float = 0.0
+        for left, right, count in terms:
+            a = f.component(left)
+            if _is_zero(a):
+                continue
+            product = _times(a, g.component(right))
+            total = _plus(total, product if count == 1 else _times(float(count), product))
+        return total
+
+    return Field(f.context, rule)
+
+
+def compose(table: Table, g: Field) -> Field:
+    """φ(g) for an elementwise function φ given by its table of derivatives."""
+    values: list[Tensor] = []
+
+    def derivative(order: int) -> Tensor:
+        if len(values) <= order:
+            values[:] = table(g.value, order)
+        return values[order]
+
+    def rule(key: Key):
+        if key == ():
+            return derivative(0)
+        total: Tensor | float = 0.0
+        order = len(key)
+        for k, (blocks, count) in bell_terms(key, g.context.space):
+            product: Tensor | float = float(count)
+            for block in blocks:
+                product = _times(product, g.component(block))
+            if not _is_zero(product):
+                derivative(order)
+                total = _plus(total, _times(derivative(k), product))
+        return total
+
+    return Field(g.context, rule)
+
+
+def _where(condition, f: Field, g: Field) -> Field:
+    def rule(key: Key):
+        like = f.context.x
+        a, b = (torch.as_tensor(h.component(key), dtype=like.dtype, device=like.device) for h in (f, g))
+        return torch.where(torch.as_tensor(_value(condition), device=like.device), a, b)
+
+    return Field(f.context, rule)

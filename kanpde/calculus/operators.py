@@ -1,0 +1,80 @@
+"""Differential operators on fields: diff, gradient, divergence, Laplacian."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import overload
+
+from torch import Tensor
+
+from kanpde.calculus.field import Field, Vector, _plus
+from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.errors import InputError
+
+
+def diff(u: Field, *names: str) -> Field:
+    """The partial derivative along the named coordinates: ``diff(u, "x", "x")`` is u_xx, ``diff(u, "x", "t")`` u_xt."""
+    if not isinstance(u, Field):
+        raise InputError(f"diff needs a field, got {type(u).__name__}. Differentiate expressions in the unknowns.")
+    positions = tuple(u.context.position(n) for n in names)
+
+    def rule(key: Key):
+        if key == LAPLACIAN:
+            return _total(u.component(_join((i, i), positions)) for i in u.context.space)
+        return u.component(_join(key, positions))
+
+    return Field(u.context, rule)
+
+
+def _join(key: Key, positions: tuple[int, ...]) -> Key:
+    return tuple(sorted((*key, *positions)))
+
+
+def _total(values: Iterable[Tensor | float]) -> Tensor | float:
+    total: Tensor | float = 0.0
+    for value in values:
+        total = _plus(total, value)
+    return total
+
+
+def gradient(u: Field) -> Vector:
+    """The spatial gradient (one entry per spatial coordinate)."""
+    return Vector(diff(u, u.context.names[i]) for i in u.context.space)
+
+
+def divergence(v: Iterable[Field]) -> Field:
+    """The spatial divergence of a vector of fields, one entry per spatial coordinate."""
+    entries = list(v)
+    context = entries[0].context
+    if len(entries) != len(context.space):
+        raise InputError(
+            f"divergence got {len(entries)} entries; expected one per spatial coordinate, "
+            f"{', '.join(context.names[i] for i in context.space)}."
+        )
+    first, *rest = (diff(f, context.names[i]) for f, i in zip(entries, context.space, strict=True))
+    return sum(rest, first)
+
+
+@overload
+def laplacian(u: Field) -> Field: ...
+
+
+@overload
+def laplacian(u: Vector) -> Vector: ...
+
+
+def laplacian(u: Field | Vector) -> Field | Vector:
+    """The spatial Laplacian of a field (or of every entry of a vector), carried as one component where it can be."""
+    if isinstance(u, Vector):
+        return Vector(laplacian(f) for f in u)
+
+    def rule(key: Key):
+        if key == ():
+            return u.component(LAPLACIAN)
+        if key == LAPLACIAN:
+            pairs = [(i, i, j, j) for i in u.context.space for j in u.context.space]
+        else:
+            pairs = [(*key, i, i) for i in u.context.space]
+        return _total(u.component(tuple(sorted(p))) for p in pairs)
+
+    return Field(u.context, rule)

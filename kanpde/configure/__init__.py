@@ -1,0 +1,1 @@
+"""From plain options, as YAML gives them, to objects."""

@@ -1,0 +1,61 @@
+"""One run: from a plain config to objects, `solve`, and a folder with the results."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kanpde.configure.problem_file import ProblemFile, find_problem
+from kanpde.configure.signatures import Schedule, build, check, make_model, text
+from kanpde.errors import InputError, suggest
+from kanpde.problem import Problem
+from kanpde.storage.output import Output
+from kanpde.training.sampling import Sampling
+from kanpde.training.solve import solve
+
+GROUPS = ("problem", "model", "schedule", "sampling", "output")
+_FROM_GROUPS = ("problem", "model", "phases", "starts", "sampling", "observe", "log")  # arguments of solve
+OPTIONS = (*GROUPS, "plots", *(k for k in inspect.signature(solve).parameters if k not in _FROM_GROUPS))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a config asks for."""
+
+    file: ProblemFile
+    problem: Problem
+    model: Any
+    schedule: Schedule
+    sampling: Sampling
+    output: Output
+    plots: bool
+    settings: dict[str, Any]  # the other arguments of `solve`
+
+
+def prepare(config: Mapping[str, Any]) -> Job:
+    """Makes the objects; nothing is computed yet.
+
+    Raises:
+        InputError: something in the config cannot be.
+    """
+    for key in config:
+        if key not in OPTIONS:
+            raise InputError(f'Unknown option "{key}". {suggest(key, OPTIONS)}')
+    for group in GROUPS:
+        if group not in config:
+            raise InputError(f"The config has no {group}. Leave out what removed it, such as ~{group}.")
+    plots = config.get("plots", True)
+    if not isinstance(plots, bool):
+        raise InputError(f"plots must be true or false, got {text(plots)}. Write plots=true.")
+    file, arguments = find_problem(config["problem"])
+    others = {key: value for key, value in config.items() if key not in (*GROUPS, "plots")}
+    return Job(
+        settings=check(solve, others, given=_FROM_GROUPS),
+        model=make_model(config["model"]),
+        schedule=build(Schedule, config["schedule"], "schedule"),
+        sampling=build(Sampling, config["sampling"], "sampling"),
+        output=build(Output, config["output"], "output"),
+        plots=plots,
+        file=file,
+        problem=file.make(arguments),
+    )

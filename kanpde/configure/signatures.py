@@ -1,0 +1,197 @@
+"""From plain options, as YAML gives them, to objects: every option is checked against the signature it is meant for."""
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import kanpde.models
+import kanpde.optimizers
+from kanpde.errors import InputError, suggest
+from kanpde.factories import factories
+from kanpde.optimizers import OptimizerFactory
+from kanpde.training.phases import Phase
+
+_SCALARS = {  # in words, and as typed
+    bool: ("true or false", "true"),
+    int: ("a whole number", "1"),
+    float: ("a number", "1.0"),
+    str: ("text", "name"),
+    NoneType: ("null", "null"),
+}
+_NAMED = {OptimizerFactory: ("optimizer", kanpde.optimizers)}  # where an option's own ``name`` chooses from
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The group ``schedule``.
+
+    Args:
+        phases: of the training, in order.
+        starts: networks tried in the first phase.
+    """
+
+    phases: Sequence[Phase]
+    starts: int = 1
+
+    def __post_init__(self):
+        if not self.phases:
+            raise InputError("A schedule needs at least one phase. Write schedule=refine.")
+
+
+def make_model(options: Mapping[str, Any]) -> Any:
+    """The factory of networks that the group ``model`` describes."""
+    return named("model", kanpde.models, options, "model")
+
+
+# options and signatures ----------------------------------------------------------------------------------------------
+def build(factory: Callable[..., Any], options: Mapping[str, Any], where: str) -> Any:
+    """``factory(**options)``.
+
+    Args:
+        factory: a function or a class with annotated arguments.
+        options: its arguments, plain.
+        where: these options are in the config, such as "model".
+
+    Raises:
+        InputError: an option is unknown, missing or of the wrong type, or the factory refuses its value.
+    """
+    arguments = check(factory, options, where)
+    try:
+        return factory(**arguments)
+    except InputError as error:
+        # a factory's advice names its argument; on the command line that argument has a longer name
+        names = "|".join(inspect.signature(factory).parameters)
+        advice = re.sub(rf"\bWrite ({names})=", rf"Write {where}.\1=", str(error))
+        raise InputError(f"{where}: {advice}") from error
+
+
+def check(
+    factory: Callable[..., Any], options: Mapping[str, Any], where: str = "", given: Collection[str] = ()
+) -> dict[str, Any]:
+    """The options, converted to what the factory's annotations ask for; ``given`` arguments come from elsewhere."""
+    if not isinstance(options, Mapping):
+        raise InputError(f"{where} must be a group of options, got {text(options)}. Write {where}.name=value.")
+    parameters = {k: p for k, p in inspect.signature(factory).parameters.items() if k not in given}
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    is_open = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    converted = {}
+    for key, value in options.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in parameters and not is_open:
+            near = suggest(str(key), parameters).replace('mean "', f'mean "{where}.' if where else 'mean "')
+            raise InputError(f'Unknown option "{name}". {near}')
+        try:
+            converted[key] = _convert(value, hints.get(key, Any), name)
+        except _Mismatch:
+            wanted, example = _words(hints[key])
+            default = parameters[key].default
+            if isinstance(default, (str, int, float, Sequence, Mapping)):
+                example = text(default)
+            raise InputError(f"{name} must be {wanted}, got {text(value)}. Write {name}={example}.") from None
+    for key, p in parameters.items():
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in converted:
+            name = f"{where}.{key}" if where else key
+            raise InputError(f"{name} is missing. Write {name}={_words(hints.get(key, str))[1]}.")
+    return converted
+
+
+class _Mismatch(Exception):
+    """A value is not of the annotated type."""
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """The value as the annotation wants it; `_Mismatch` where it is something else."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _convert_to_any_of(value, arguments, where)
+    if hint in _NAMED:
+        return named(*_NAMED[hint], value, where)
+    if inspect.isclass(hint) and is_dataclass(hint):
+        return build(hint, value, where)
+    if not _fits(value, hint):
+        raise _Mismatch
+    if hint is float:
+        return float(value)
+    if _is_kind(origin, Mapping):
+        return {k: _convert(v, arguments[1], f"{where}.{k}") for k, v in value.items()}
+    if _is_kind(origin, Sequence):
+        return tuple(_convert(v, arguments[0], f"{where}.{i}") for i, v in enumerate(value))
+    return value
+
+
+def _convert_to_any_of(value: Any, hints: Sequence[Any], where: str) -> Any:
+    """The value as the first annotation that it fits wants it."""
+    for hint in sorted(hints, key=lambda h: inspect.isclass(h) and is_dataclass(h)):
+        try:
+            return _convert(value, hint, where)
+        except _Mismatch:
+            continue
+    raise _Mismatch
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether the value is of the annotated kind, not looking into lists and mappings."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if _is_kind(origin, Mapping):
+        return isinstance(value, Mapping)
+    if _is_kind(origin, Sequence):
+        return isinstance(value, Sequence) and not isinstance(value, str)
+    if hint is float or hint is int:
+        return isinstance(value, (int, float) if hint is float else int) and not isinstance(value, bool)
+    return hint is Any or not inspect.isclass(hint) or isinstance(value, hint)
+
+
+def _is_kind(origin: Any, kind: type) -> bool:
+    return inspect.isclass(origin) and issubclass(origin, kind)
+
+
+def _words(hint: Any) -> tuple[str, str]:
+    """An annotation in words, and an example as it is typed."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if origin in (Union, UnionType):
+        words = [_words(h) for h in arguments if h in _SCALARS or get_origin(h)]
+        return " or ".join(w for w, _ in words), words[0][1]
+    if origin is Literal:
+        return "one of " + ", ".join(map(text, arguments)), text(arguments[0])
+    if _is_kind(origin, Mapping):
+        words, example = _words(arguments[1])
+        return f"{words} for each name", f"{{name:{example}}}"
+    if _is_kind(origin, Sequence):
+        words, example = _words(arguments[0])
+        return f"a list, each {words}", f"[{example}]"
+    return "a group of options", "{}"
+
+
+def text(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(text, value))}]"
+    return str(value) or '""'
+
+
+# what is found by name -----------------------------------------------------------------------------------------------
+def named(kind: str, package: ModuleType, options: Mapping[str, Any], where: str) -> Any:
+    """What ``options["name"]`` chooses in the package, made with the other options."""
+    choices = factories(package)
+    name, others = split_name(options, where, min(choices))
+    if name not in choices:
+        raise InputError(f'Unknown {kind} "{name}". {suggest(name, choices)}')
+    return build(choices[name], others, where)
+
+
+def split_name(options: Mapping[str, Any], where: str, example: str) -> tuple[str, dict[str, Any]]:
+    """The option ``name``, which says what the others are for, and the others."""
+    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+        raise InputError(f"{where} has no name, which says what it is. Write {where}.name={example}.")
+    return options["name"], {key: value for key, value in options.items() if key != "name"}

@@ -1,0 +1,131 @@
+r"""Boundary and initial values built into the solution, so that nothing is left of them to train.
+
+The unknown becomes $u = G + D N$ with the network's output N. G takes the given values by transfinite interpolation,
+axis after axis (W. Gordon, Blending-function methods of bivariate and multivariate interpolation, 1971):
+$G_k = G_{k-1} + \sum_s \varphi_{ks}(x_k) (g_{ks} - G_{k-1})|_{x_k = e_{ks}}$ over the given faces s of axis k, with
+$\varphi_{ks}$ linear between two given ends, and 1 for a single one. D is the product of the distances from these
+faces. Only the values on the faces enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from kanpde.calculus.field import Field, constant
+from kanpde.domains import Region
+from kanpde.errors import InputError, suggest
+from kanpde.problem import Ansatz, Problem, Value
+
+MOST_AXES = 3  # with values other than 0: the interpolation has 3^axes terms
+Faces = Mapping[tuple[int, int], Value]  # (axis, side) -> the value there
+Coords = Sequence[Field]
+
+
+def hardened(problem: Problem) -> Problem:
+    """The same problem with all its Dirichlet and initial values on whole faces of a box built in.
+
+    Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` finds out if they do not.
+
+    Raises:
+        InputError: the problem has an ansatz of its own, or no such condition, or values in too many coordinates.
+    """
+    if problem.ansatz is not None:
+        raise InputError("The problem has an ansatz of its own. Write constraints=soft, which leaves it as it is.")
+    given: dict[str, dict[tuple[int, int], Value]] = {name: {} for name in problem.unknowns}
+    satisfied = []
+    for name, condition in problem.conditions.items():
+        faces = _faces(condition.region, problem.domain.ranges)
+        if condition.given is None or not faces:
+            continue
+        unknown, value = condition.given
+        if unknown is not None and unknown not in given:
+            raise InputError(f'"{name}" gives values of an unknown "{unknown}". {suggest(unknown, problem.unknowns)}')
+        given[unknown or problem.unknowns[0]].update(dict.fromkeys(faces, value))
+        satisfied.append(name)
+    if not satisfied:
+        raise InputError(
+            "constraints=hard needs dirichlet(...) or initial(...) on whole faces of a box, and the "
+            "problem has none. Write constraints=soft."
+        )
+    for name, faces in given.items():
+        if len({axis for axis, _ in faces}) > MOST_AXES and not all(_is_zero(value) for value in faces.values()):
+            raise InputError(
+                "constraints=hard interpolates values other than the number 0 in at most "
+                f"{MOST_AXES} coordinates; {name} has them in more. Write constraints=soft."
+            )
+    builders = [_built_in(faces, problem.domain.ranges) for faces in given.values()]
+
+    def function(coords: Coords, *outputs: Field) -> tuple[Any, ...]:
+        return tuple(build(coords, n) for build, n in zip(builders, outputs, strict=True))
+
+    return replace(problem, ansatz=Ansatz(function, tuple(satisfied)))
+
+
+def _faces(region: Region, ranges: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """(axis, side) of the region's pieces, if all of them are whole faces of the box."""
+    held = [(axis, value, len(piece)) for piece in region.fixed for axis, value in piece.items()]
+    if not all(count == 1 and value in ranges[axis] for axis, value, count in held):
+        return []
+    return [(axis, ranges[axis].index(value)) for axis, value, _ in held]
+
+
+def _is_zero(value: Value) -> bool:
+    return not callable(value) and value == 0
+
+
+def _built_in(faces: Faces, ranges: Sequence[tuple[float, float]]) -> Callable[[Coords, Field], Field]:
+    """G + D N for one unknown; G and D are worked out once for the points that stay."""
+    own = object()
+
+    def build(coords: Coords, n: Field) -> Field:
+        if not faces:
+            return n
+        known = n.context.known
+        if own not in known:
+            known[own] = _lift(faces, ranges, coords), _distance(faces, ranges, coords)
+        lift, distance = known[own]
+        return distance * n + lift
+
+    return build
+
+
+def _ends(faces: Faces, axis: int) -> list[int]:
+    return [side for side in (0, 1) if (axis, side) in faces]
+
+
+def _share(ranges: Sequence[tuple[float, float]], coords: Coords, axis: int, side: int) -> Field:
+    """The distance from an end of an axis, as a share of its range."""
+    lower, upper = ranges[axis]
+    return (coords[axis] - lower) / (upper - lower) if side == 0 else (upper - coords[axis]) / (upper - lower)
+
+
+def _distance(faces: Faces, ranges: Sequence[tuple[float, float]], coords: Coords) -> Field:
+    """D; twice the share per end, which makes 1 of it in the middle."""
+    return reduce(lambda a, b: a * b, (2 * _share(ranges, coords, *face) for face in faces))
+
+
+def _lift(faces: Faces, ranges: Sequence[tuple[float, float]], coords: Coords) -> Any:
+    """G."""
+    if all(_is_zero(value) for value in faces.values()):
+        return 0.0
+    axes = sorted({axis for axis, _ in faces})
+
+    def up_to(k: int, at: Coords) -> Any:
+        """G_k."""
+        if k == 0:
+            return 0.0
+        axis = axes[k - 1]
+        total = up_to(k - 1, at)
+        ends = _ends(faces, axis)
+        for side in ends:
+            there = list(at)
+            there[axis] = constant(at[axis].context, ranges[axis][side])
+            value = faces[axis, side]
+            gap = (value(*there) if callable(value) else value) - up_to(k - 1, there)
+            total = total + (_share(ranges, at, axis, 1 - side) * gap if len(ends) == 2 else gap)
+        return total
+
+    return up_to(len(axes), coords)

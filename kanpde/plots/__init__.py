@@ -1,0 +1,1 @@
+"""Pictures of one solution, of its history, of its size, and of its network."""

@@ -1,0 +1,146 @@
+"""Pictures of one solution: its fields, its history, what its size bought, and its network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpde.models.kan import KANNetwork
+from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
+from kanpde.plots.network import network_figure
+from kanpde.plots.solution import solution_figure
+from kanpde.solution import Solution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOSS, ERROR, FIT = COLOURS[0], COLOURS[1], "0.35"
+
+
+def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
+    """Writes solution.png, history.png, scaling.png and, for a KAN, network.png; returns their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "solution": solution_figure(solution),
+        "history": history_figure(solution),
+        "scaling": scaling_figure(solution.levels),
+    }
+    if isinstance(solution.model, KANNetwork):
+        figures["network"] = network_figure(solution)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=DPI)
+    return paths
+
+
+# history ------------------------------------------------------------------------------------------------------------
+def history_figure(solution: Solution) -> Figure:
+    """Loss and, where it is known, the relative L2 error of the first unknown against the step."""
+    from matplotlib.figure import Figure
+
+    stretches = _stretches(solution.history)
+    drawn = [("loss", "loss |r|²", LOSS)]
+    if np.isfinite(positive(row.get("error") for row in solution.history)).any():
+        drawn.append(("error", f"relative L2 error of {solution.problem.unknowns[0]}", ERROR))
+    figure = Figure(figsize=(8, 2.6 * len(drawn) + 0.8), layout="constrained")
+    panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (key, label, colour) in zip(panels, drawn, strict=True):
+        last = nan
+        for rows in stretches:  # apart, since points and weights change in between
+            new = [row for row, old in zip(rows, [{key: last}, *rows], strict=False) if row.get(key) != old.get(key)]
+            last = rows[-1].get(key)  # the error is not measured at every step, but repeated
+            marker = "." if key == "error" or len(rows) < 3 else None
+            axes.plot([r["step"] for r in new], positive(r.get(key) for r in new), color=colour, marker=marker)
+        axes.set_ylabel(label)
+        log_scale(axes, y=positive(row.get(key) for row in solution.history))
+        axes.grid(alpha=0.3)
+        for rows in stretches[1:]:
+            axes.axvline(rows[0]["step"] - 0.5, color="0.6", linewidth=0.8, linestyle="--")
+    _name_stretches(panels[0], solution, stretches)
+    panels[-1].set_xlim(0.5, max(len(solution.history), 1) + 0.5)
+    panels[-1].set_xlabel(f"step\nended: {solution.reason}", wrap=True)
+    return figure
+
+
+def _stretches(history: Sequence[Mapping[str, float]]) -> list[list[Mapping[str, float]]]:
+    """The history cut where a phase or another start begins."""
+    found: list[list[Mapping[str, float]]] = []
+    for row in history:
+        if not found or any(row.get(k) != found[-1][0].get(k) for k in ("start", "phase")):
+            found.append([])
+        found[-1].append(row)
+    return found
+
+
+def _name_stretches(axes: Axes, solution: Solution, stretches: list[list[Mapping[str, float]]]) -> None:
+    """Writes above the axes what every stretch is, leaving out where the next name would stand in it."""
+    total = len(solution.history)
+    if not total:
+        axes.text(0.5, 0.5, "no step was taken", transform=axes.transAxes, ha="center")
+    for rows in stretches:
+        first, phase = rows[0], int(rows[0]["phase"])
+        parts = [solution.levels[phase]["optimizer"]] if phase < len(solution.levels) else []
+        parts += [f"grid {first['grid']:g}"] if np.isfinite(number(first.get("grid"))) else []
+        if first.get("start"):
+            parts = [f"start {int(first['start']) + 1}"]
+        if len(rows) > 0.05 * total or rows is stretches[-1]:
+            axes.annotate(
+                ", ".join(parts),
+                (first["step"] - 0.5, 1),
+                (3, 3),
+                fontsize="small",
+                rotation=20,
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+            )
+
+
+# scaling ------------------------------------------------------------------------------------------------------------
+
+
+def level_errors(levels: Sequence[Mapping[str, Any]]) -> tuple[str, NDArray]:
+    """What a run's levels reached: the relative L2 error, or the root of the loss where no exact solution is known."""
+    errors = positive(level.get("l2") for level in levels)
+    if np.isfinite(errors).any():
+        return "relative L2 error", errors
+    return "√loss", np.sqrt(positive(level.get("loss") for level in levels))
+
+
+def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
+    """Error against parameters and against the grid over a schedule's levels, log-log, with fitted slopes."""
+    from matplotlib.figure import Figure
+
+    label, errors = level_errors(levels)
+    sizes = {"parameters": positive(level.get("parameters") for level in levels)}
+    grid = positive(level.get("grid") for level in levels)
+    if np.isfinite(grid).any():
+        sizes["grid (cells per input)"] = grid
+    figure = Figure(figsize=(4.6 * len(sizes), 4), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for axes, (name, size) in zip(panels, sizes.items(), strict=True):
+        axes.plot(size, errors, "o-", color=ERROR, label=label)
+        slope, uncertainty = fitted_slope(size, errors)
+        if np.isfinite(slope):
+            _draw_fit(axes, size, errors, slope, uncertainty)
+        axes.set_xlabel(name)
+        log_scale(axes, x=size, y=errors)
+        tick_at(axes, size)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    panels[0].set_ylabel(label)
+    return figure
+
+
+def _draw_fit(axes: Axes, x: NDArray, y: NDArray, slope: float, uncertainty: float) -> None:
+    used = np.isfinite(x) & np.isfinite(y)
+    ends = np.array([x[used].min(), x[used].max()])
+    centre = np.exp(np.log(x[used]).mean()), np.exp(np.log(y[used]).mean())
+    axes.plot(ends, centre[1] * (ends / centre[0]) ** slope, "--", color=FIT, label=slope_text(slope, uncertainty))

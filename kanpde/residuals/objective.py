@@ -1,0 +1,235 @@
+r"""From a problem, points and a model to one residual vector, its loss |r|², gradient and Jacobian.
+
+r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kanpde.calculus.field import Context, Field
+from kanpde.calculus.jet import JetSpace
+from kanpde.domains import Points
+from kanpde.errors import InputError, suggest
+from kanpde.models.network import Network
+from kanpde.problem import Problem
+from kanpde.residuals.engines import ENGINES, Rows, autograd
+from kanpde.residuals.site import Site, fields_of, pieces, residual_values, site_of
+
+
+class Objective:
+    """|r|² of a problem at frozen points.
+
+    Args:
+        problem: its trained conditions are taken.
+        model: the network; a `Network` for ``derivatives="jets"``, any module (points, dim) -> (points, unknowns) for
+            ``"autograd"``.
+        points: per condition.
+        weights: per condition, w_c; conditions left out have weight 1.
+        coefficients: the problem's parameters as one trained tensor, in their order.
+        derivatives: the engine, "jets" or "autograd".
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        model: nn.Module,
+        points: Mapping[str, Points],
+        weights: Mapping[str, float] | None = None,
+        coefficients: nn.Parameter | None = None,
+        derivatives: str = "jets",
+    ):
+        if derivatives not in ENGINES:
+            raise InputError(f'Unknown derivatives "{derivatives}". {suggest(derivatives, ENGINES)}')
+        if derivatives == "jets" and not isinstance(model, Network):
+            raise InputError(f"{type(model).__name__} has no jets. Write derivatives=autograd to train any module.")
+        self.problem, self.model, self.engine = problem, model, derivatives
+        self.coefficients = coefficients
+        if not problem.trained:
+            raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
+        self.sites = [
+            site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])
+        ]
+        self.points = points
+        self.weights = {s.name: 1.0 for s in self.sites}
+        for name, weight in (weights or {}).items():
+            self.set_weight(name, weight)
+        self._heads: dict[int, Tensor] = {}
+        self._jacobian: Tensor | None = None  # kept, because new memory of this size costs as much as filling it
+
+    def set_weight(self, name: str, weight: float) -> None:
+        """Sets w_c of a condition."""
+        if name not in self.weights:
+            raise InputError(f'There is no trained condition "{name}" to weight. {suggest(name, self.weights)}')
+        if not weight > 0:
+            raise InputError(f"Weights must be positive, got {name}={weight}. Leave the condition out instead.")
+        self.weights[name] = float(weight)
+
+    # parameters ------------------------------------------------------------------------------------------------------
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained: the network's weights, then the problem's coefficients."""
+        if isinstance(self.model, Network):
+            own = [layer.weight for layer in self.model.layers]
+        else:
+            own = [p for p in self.model.parameters() if p.requires_grad]
+        return own + ([self.coefficients] if self.coefficients is not None else [])
+
+    def vector(self) -> Float[Tensor, " size"]:
+        """All trained parameters in one copy."""
+        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+
+    @torch.no_grad()
+    def assign(self, vector: Float[Tensor, " size"]) -> None:
+        """Sets all trained parameters."""
+        start = 0
+        for p in self.parameters:
+            p.copy_(vector[start : start + p.numel()].view_as(p))
+            start += p.numel()
+
+    # residuals -------------------------------------------------------------------------------------------------------
+    def _head(self, context: Context, space: JetSpace) -> Tensor | None:
+        """The first layer's features at a site, kept: its points are frozen and its grid is fixed."""
+        if self.engine != "jets":
+            return None
+        assert isinstance(self.model, Network)
+        if id(context) not in self._heads:
+            with torch.no_grad():
+                self._heads[id(context)] = self.model.head(context.x, space)
+        return self._heads[id(context)]
+
+    def residuals_from(
+        self, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        """The condition's residuals, each (points,), from the network's components at the points and their images."""
+        if coefficients is None:
+            coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
+        fields: list[Field] = []
+        for context, rows in zip(site.contexts, components, strict=True):
+            columns = [r.unbind(1) for r in rows]
+            fields += fields_of(
+                self.problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i]
+            )
+        named = dict(zip(self.problem.parameters, coefficients, strict=True)) if coefficients else {}
+        return residual_values(self.problem, site.name, site.condition, fields, named)
+
+    def rows(self, context: Context, space: JetSpace) -> Rows:
+        """The network's components at a site's points or images."""
+        if self.engine == "jets":
+            assert isinstance(self.model, Network)
+            return self.model.jet(context.x, space, self._head(context, space)).unbind(0)
+        return autograd(self.model, context.x, space)
+
+    def _scale(self, site: Site) -> Tensor:
+        return (self.weights[site.name] * site.points.weight).sqrt()
+
+    def residuals(self, site: Site) -> Float[Tensor, " rows"]:
+        """The part of r that belongs to a site."""
+        rows = [self.rows(context, site.space) for context in site.contexts]
+        scale = self._scale(site)
+        return torch.cat([scale * r for r in self.residuals_from(site, rows)])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Entries of r, and trained parameters."""
+        return sum(site.rows for site in self.sites), sum(p.numel() for p in self.parameters)
+
+    @torch.no_grad()
+    def values(self) -> Float[Tensor, " rows"]:
+        """r."""
+        return torch.cat([self.residuals(site) for site in self.sites])
+
+    def losses(self) -> dict[str, Tensor]:
+        """Per condition, its share of the loss."""
+        found: dict[str, Tensor] = {}
+        for site in self.sites:
+            share = self.residuals(site).square().sum()
+            found[site.name] = found[site.name] + share if site.name in found else share
+        return found
+
+    def loss(self) -> Tensor:
+        """|r|²."""
+        return torch.stack(list(self.losses().values())).sum()
+
+    def gradient(self) -> tuple[Tensor, Float[Tensor, " size"]]:
+        """The loss and its gradient."""
+        loss = self.loss()
+        return loss.detach(), self._gradient_of(loss)
+
+    def _gradient_of(self, value: Tensor) -> Float[Tensor, " size"]:
+        parts = torch.autograd.grad(value, self.parameters, allow_unused=True)
+        filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
+        return torch.cat([g.reshape(-1) for g in filled])
+
+    def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
+        """Jᵀw without J, piece by piece."""
+        total = torch.zeros_like(self.vector())
+        for site, part in zip(self.sites, w.split([site.rows for site in self.sites]), strict=True):
+            total += self._gradient_of((self.residuals(site) * part).sum())
+        return total
+
+    # linearization ---------------------------------------------------------------------------------------------------
+    def linearize(self) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows size"]]:
+        """r and its Jacobian with respect to all trained parameters, valid until the next call.
+
+        Points are independent, so one backward pass per residual gives every point's adjoints λ at the layers'
+        outputs, and a layer's block is J[n, feature, out] = Σ_components F[n, feature] λ[n, out].
+        """
+        if self.engine != "jets":
+            raise InputError(
+                "This optimizer needs the assembled Jacobian, which only jets of a KAN or MLP of this package give. "
+                "Write derivatives=jets, or choose schedule=lbfgs."
+            )
+        if self._jacobian is None:
+            self._jacobian = self.parameters[0].new_empty(self.size)
+        parts = zip(self.sites, self._jacobian.split([site.rows for site in self.sites]), strict=True)
+        return torch.cat([self.linearize_site(site, block) for site, block in parts]), self._jacobian
+
+    def linearize_site(
+        self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
+    ) -> Float[Tensor, " rows"]:
+        """The part of r that belongs to a site; its rows of the Jacobian are written into ``jacobian``.
+
+        With ``layers`` only the columns of these, and none of the problem's coefficients.
+        """
+        assert isinstance(self.model, Network)
+        jacobian.zero_()
+        traces = [self.model.trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
+        n = len(site.points.x)
+        spread = []
+        if self.coefficients is not None:  # one value a point, so that their columns come out of the same backward pass
+            spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
+        residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
+        parts = [part for trace in traces for part in trace[layers]]
+        wanted = spread if layers == slice(None) else []
+        sizes = [layer.weight.numel() for layer in list(self.model.layers)[layers]]
+        scale = self._scale(site)
+        for residual, block in zip(residuals, jacobian.split(n), strict=True):
+            if not residual.requires_grad:
+                continue
+            # the scalar form: `grad` with a tensor of outputs imports sympy the first time, which costs a second
+            adjoints = torch.autograd.grad(
+                (scale * residual).sum(), [*(node for _, node in parts), *wanted], retain_graph=True, allow_unused=True
+            )
+            columns = block.split([*sizes, len(wanted)], dim=1)
+            for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
+                if adjoint is not None:
+                    _add_outer(columns[k % len(sizes)], features, adjoint)
+            for k, adjoint in enumerate(adjoints[len(parts) :]):
+                if adjoint is not None:
+                    columns[-1][:, k] = adjoint
+        return torch.cat([scale * residual.detach() for residual in residuals])
+
+
+def _add_outer(
+    block: Float[Tensor, "points size"],
+    features: Float[Tensor, "components points features"],
+    adjoint: Float[Tensor, "components points d_out"],
+) -> None:
+    """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
+    by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # long runs of memory while it is added up
+    for row, of_row in zip(features, adjoint, strict=True):
+        by_output.addcmul_(row, of_row.T[..., None])
+    block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(by_output.permute(1, 2, 0))

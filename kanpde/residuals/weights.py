@@ -1,0 +1,65 @@
+r"""Weights of the conditions, chosen without tuning, from the operators alone.
+
+A second-order residual answers far more strongly to a given error of the solution than a boundary value does. The
+automatic weights make all conditions answer equally to an error of moderate wavelength: a plane wave
+w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
+`WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
+g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]²
+that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
+"""
+
+from math import pi
+
+import torch
+from torch import Tensor
+
+from kanpde.calculus.field import Context
+from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import Site
+
+WAVE_NUMBER = 4.0
+
+
+def automatic_weights(objective: Objective) -> dict[str, float]:
+    """Weights per trained condition; 1 for the one whose residual answers most to a wave."""
+    gains = dict.fromkeys(objective.weights, 0.0)
+    for site in objective.sites:
+        gains[site.name] += squared_gain(objective, site)
+    largest = max(gains.values())
+    return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
+
+
+def squared_gain(objective: Objective, site: Site) -> float:
+    """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart."""
+    present = [[r.detach() for r in objective.rows(context, site.space)] for context in site.contexts]
+    weight, like = site.points.weight, present[0][0]
+    total = 0.0
+    for unknown in range(like.shape[1]):
+        only = torch.zeros_like(like[0])
+        only[unknown] = 1.0
+        for phase in (0.0, 0.5 * pi):
+            # the wave's amplitude, one a point: residuals are pointwise, so that one backward pass gives R' w
+            size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
+            moved = [
+                [
+                    row + size * _wave(objective, context, key, phase)[:, None] * only
+                    for row, key in zip(rows, site.space.keys, strict=True)
+                ]
+                for rows, context in zip(present, site.contexts, strict=True)
+            ]
+            for residual in objective.residuals_from(site, moved):
+                if residual.requires_grad:
+                    answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
+                    total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
+    return total
+
+
+def _wave(objective: Objective, context: Context, key: Key, phase: float) -> Tensor:
+    """The component ``key`` of the wave at the points: each derivative brings a factor and a quarter turn."""
+    x = context.x
+    ranges = torch.tensor(objective.problem.domain.ranges, dtype=x.dtype, device=x.device)
+    rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
+    angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
+    factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()
+    return factor * torch.sin(angle + len(key) * 0.5 * pi)

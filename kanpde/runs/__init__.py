@@ -1,0 +1,1 @@
+"""One run as a process in its folder, and many of them."""

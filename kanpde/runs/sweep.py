@@ -1,0 +1,219 @@
+"""One run of a sweep in its folder: begun anew, skipped because it is done, or refused because another is there."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from math import inf, isfinite, log10
+from pathlib import Path
+from time import monotonic, sleep
+from traceback import format_exc
+from typing import IO, Any, TextIO
+
+from kanpde.errors import InputError
+from kanpde.paths import CONFIG, FAILED, JOURNAL
+from kanpde.runs.process import (
+    COMMAND,
+    FAILING,
+    FINISHED,
+    Attempt,
+    Status,
+    hold,
+    note_begin,
+    note_end,
+    status,
+    whole_result,
+)
+from kanpde.storage.folders import claim, clear, discard, replace_text
+
+TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
+SHOWN = 3  # differences that a message names
+POLL = 0.05  # seconds between looks at a process
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run of a sweep.
+
+    Attributes:
+        folder: its own.
+        title: what is said of it.
+        config: all its options, YAML.
+        overrides: those that were typed, and flags.
+        isolate: it is done by a process of its own.
+        retry_failed: it is done again if it failed.
+        alone: nothing else writes to the terminal, so that progress can be shown.
+    """
+
+    folder: Path
+    title: str
+    config: str
+    overrides: tuple[str, ...]
+    isolate: bool
+    retry_failed: bool
+    alone: bool
+
+
+def carry_out(task: Task, attempt: Callable[[Path, TextIO], None]) -> None:
+    """Does the run unless it is done, or another process is at it; a failure is written down and raises nothing.
+
+    Args:
+        task: what is to be done.
+        attempt: does it in this process; called with the folder and an open log.
+
+    Raises:
+        InputError: the folder has a run with another config, or cannot be written.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    journal = hold(task.folder)
+    if journal is None:
+        _say(f"{task.title}: another process does it")
+        return
+    with journal:
+        if before := done_before(task.folder, task.config, task.retry_failed):
+            _say(f"{task.title}: {before.state} before ({before.reason})")
+            return
+        if task.isolate:
+            _apart(task, journal)
+        else:
+            _here(task, journal, attempt)
+    found = status(task.folder, mine=True)
+    if task.isolate or not task.alone:
+        seconds = f" in {found.seconds:.1f} s" if isfinite(found.seconds) else ""
+        _say(f"{task.title}: {found.state}{seconds} ({found.reason})")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _apart(task: Task, journal: IO[bytes]) -> None:
+    process = Attempt(task.folder, journal, task.overrides)
+    try:
+        while not process.ended():
+            sleep(POLL)
+    except BaseException:
+        process.stop()
+        raise
+
+
+def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO], None]) -> None:
+    clear(task.folder)
+    note_begin(journal, task.overrides, (*COMMAND, *task.overrides))
+    began, reason = monotonic(), ""
+    if task.alone:
+        _say(f"\n{task.title}")
+    try:
+        with nullcontext() if task.alone else redirect_stdout(StringIO()):  # run.log has it
+            attempt(*claim(task.folder))
+    except KeyboardInterrupt:
+        reason = "ended by Ctrl-C"
+        discard(task.folder)
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, InputError) else format_exc()
+        replace_text(task.folder / FAILED, f"{reason}\n")
+        if task.alone:
+            print(f"Failed: {reason}", file=sys.stderr, flush=True)
+    finally:
+        note_end(journal, monotonic() - began, reason)
+
+
+def fresh_loss(folder: Path) -> float:
+    """log10 of the loss on points that were not trained on; infinite where the run has no result.
+
+    It needs no exact solution, and is what tuning makes small.
+    """
+    from kanpde.storage.store import read_record
+
+    if not whole_result(folder) or (folder / FAILED).exists():
+        return inf
+    loss = read_record(folder)["settings"].get("fresh", inf)
+    return log10(loss) if 0 < loss < inf else inf
+
+
+def report_tuning(folder: Path) -> str:
+    """Writes ``trials.csv``, a line a trial, below a sweep that tuned; returns the best options as a command.
+
+    Returns:
+        "" where the sweep was of another kind, or came to no end.
+    """
+    import yaml
+
+    if not (folder / TUNED).is_file():
+        return ""
+    best = yaml.safe_load((folder / TUNED).read_text(encoding="utf-8"))
+    places = sorted((path.parent for path in folder.glob(f"*/{JOURNAL}")), key=lambda p: (len(p.name), p.name))
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("run", "state", "log10_fresh_loss", "seconds", "reason", "options"))
+    options: dict[str, list[str]] = {}
+    for place in places:
+        found = status(place)
+        options[place.name] = [o for o in found.overrides or () if not re.match(r"\+?study=", o)]
+        writer.writerow(
+            (place.name, found.state, fresh_loss(place), found.seconds, found.reason, shlex.join(options[place.name]))
+        )
+    replace_text(folder / "trials.csv", text.getvalue())
+    if not isfinite(best["best_value"]):
+        return f"None of {len(places)} trials came to a result."
+    winner = min(places, key=fresh_loss)
+    return (
+        f"Best of {len(places)} trials, log10 of the loss on fresh points {fresh_loss(winner):.2f}:\n"
+        f"python -m kanpde {shlex.join(options[winner.name])}"
+    )
+
+
+def done_before(folder: Path, config: str, retry_failed: bool = False) -> Status | None:
+    """What became of the run earlier, if nothing is left to do; None if it is to be begun.
+
+    Args:
+        folder: of the run.
+        config: of the run that is wanted, YAML.
+        retry_failed: failed runs are to be done again.
+
+    Raises:
+        InputError: the folder has a run with another config.
+    """
+    refuse_another(folder, config)
+    found = status(folder, mine=True)
+    # a run that could not even be composed left no config, and costs nothing to refuse once more
+    failed = found.state == FAILING and not retry_failed and (folder / CONFIG).is_file()
+    return found if found.state == FINISHED or failed else None
+
+
+def refuse_another(folder: Path, config: str) -> None:
+    """Raises an error that names the differences, if the folder has a run with another config.
+
+    Raises:
+        InputError: it has.
+    """
+    import yaml
+
+    try:
+        there = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    found = [f"{key}={a} there, {b} now" for key, a, b in _differences(there, yaml.safe_load(config))]
+    if found:
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise InputError(
+            f"{folder} has a run with other options: {'; '.join(found[:SHOWN])}{more}. "
+            "Choose another folder: hydra.sweep.dir=outputs/mine."
+        )
+
+
+def _differences(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(option, value there, value here) where two configs differ."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in dict.fromkeys([*there, *here]):
+            dotted = f"{key}.{name}" if key else str(name)
+            yield from _differences(there.get(name, "nothing"), here.get(name, "nothing"), dotted)
+    elif repr(there) != repr(here):  # nan equals itself
+        yield key, there, here

@@ -1,0 +1,89 @@
+"""Folders of runs: made, claimed, cleared, and files in them written whole or not at all."""
+
+import os
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import TextIO
+
+from kanpde.errors import InputError
+from kanpde.paths import CONFIG, FAILED, LOG, RESULT
+
+
+def new_folder(folder: Path) -> Path:
+    """Makes the folder, or one with a number added to its name if it is there already."""
+    for number in count(1):
+        candidate = _numbered(folder, number)
+        try:
+            candidate.mkdir(parents=True)
+            return candidate
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(error) from error
+    raise AssertionError
+
+
+def claim(folder: Path) -> tuple[Path, TextIO]:
+    """The folder, or one with a number added to its name if it has a run already, and this run's log in it."""
+    for number in count(1):
+        candidate = _numbered(folder, number)
+        try:
+            candidate.mkdir(parents=True, exist_ok=True)
+            return candidate, open(candidate / LOG, "x", encoding="utf-8")
+        except OSError as error:
+            if not (candidate / LOG).exists():
+                raise unwritable(error) from error
+    raise AssertionError
+
+
+def _numbered(folder: Path, number: int) -> Path:
+    return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+
+def discard(folder: Path) -> None:
+    """Removes what a run without results wrote, and the folders that this leaves empty."""
+    if (folder / RESULT).exists():
+        return
+    with suppress(OSError):
+        for name in (LOG, CONFIG):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+        for parent in folder.absolute().parents:
+            if parent == Path.cwd() or not parent.is_relative_to(Path.cwd()):
+                break
+            parent.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Removes what an earlier run wrote into the folder, and nothing else."""
+    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png"):
+        for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, content: str) -> None:
+    """Writes the file, whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(part, "w", encoding="utf-8", newline="") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def essence(message: str) -> str:
+    """A message in one line; of a traceback the last line, which names the error."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"
+
+
+def unwritable(error: OSError) -> InputError:
+    """What to do where a folder cannot be written."""
+    return InputError(
+        f'"{error.filename}" cannot be written: {error.strerror}. Choose another folder: '
+        "hydra.run.dir=outputs/mine, or hydra.sweep.dir=outputs/mine for several runs."
+    )

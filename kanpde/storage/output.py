@@ -1,0 +1,143 @@
+"""Which fields of a solution are stored, on which mesh and at which times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import meshio
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kanpde.calculus.field import Field
+from kanpde.errors import InputError, suggest
+from kanpde.problem import Problem
+from kanpde.solution import Solution
+
+_BATCH = 20_000  # points evaluated at once, which bounds the memory
+_RESERVED = ("exact", "error", "residual")
+
+
+@dataclass(frozen=True)
+class Output:
+    """How finely a solution is stored for pictures; it is evaluated anywhere from the stored network.
+
+    Args:
+        cells: of the mesh along every axis; None takes 100 in one and two dimensions, 24 in three.
+        times: steps over the range of t, with both ends, where the problem has t.
+        slices: coordinate -> the value at which it is held fixed. A mesh has three dimensions at most; of more, those
+            beyond the third that are not named here are held at three quarters of their range
+            (in the middle many a test solution vanishes).
+        vectors: name -> one to three unknowns that are also stored as one vector.
+    """
+
+    cells: int | None = None
+    times: int = 21
+    slices: Mapping[str, float] = field(default_factory=dict)
+    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.cells is not None and (not isinstance(self.cells, int) or self.cells < 1):
+            raise InputError(f"cells must be a positive whole number, got {self.cells}. Write cells=100.")
+        if not isinstance(self.times, int) or self.times < 2:
+            raise InputError(f"times must be a whole number of at least 2, got {self.times}. Write times=21.")
+
+    def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
+        """The positions of the coordinates that the mesh spans, and of those held fixed with their values."""
+        domain = problem.domain
+        space = [domain.names[i] for i in domain.space]
+        fixed = {}
+        for name, value in self.slices.items():
+            if name not in space:
+                raise InputError(f'slices names "{name}", which is no spatial coordinate. {suggest(name, space)}')
+            lower, upper = domain.ranges[domain.names.index(name)]
+            if not lower <= value <= upper:
+                raise InputError(f"The slice {name}={value:g} is outside the domain's range [{lower:g}, {upper:g}].")
+            fixed[domain.names.index(name)] = float(value)
+        free = [i for i in domain.space if i not in fixed]
+        if not free:
+            raise InputError(f"slices fixes all of {', '.join(space)}; leave at least one of them out.")
+        return free[:3], fixed | {
+            i: domain.ranges[i][0] + 0.75 * (domain.ranges[i][1] - domain.ranges[i][0]) for i in free[3:]
+        }
+
+    def check(self, problem: Problem) -> None:
+        """Refuses what cannot be stored for the problem.
+
+        Raises:
+            InputError: a slice, a vector or a name that does not fit.
+        """
+        self.axes(problem)
+        for name, members in self.vectors.items():
+            if isinstance(members, str) or not 1 <= len(members) <= 3:
+                raise InputError(
+                    f'The vector "{name}" needs one to three unknowns, got {members!r}. '
+                    f"Write vectors={{'{name}': {list(problem.unknowns[:3])}}}."
+                )
+            for member in members:
+                if member not in problem.unknowns:
+                    raise InputError(
+                        f'The vector "{name}" names an unknown "{member}" that the problem does not '
+                        f"have. {suggest(member, problem.unknowns)}"
+                    )
+        names = [*problem.unknowns, *self.vectors]
+        for name in names:
+            if names.count(name) > 1 or name.split("_")[0] in _RESERVED:
+                raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
+        for name in (*names, *problem.conditions, *problem.parameters):
+            if "/" in name or not name:
+                raise InputError(f'The name "{name}" cannot be stored. Use letters, digits and "_".')
+
+
+def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:
+    """The mesh, the times (None without t), and the fields, each (steps, points) or for vectors (steps, points, 3)."""
+    domain = solution.problem.domain
+    free, fixed = output.axes(solution.problem)
+    mesh = domain.mesh(output.cells or (24 if len(free) == 3 else 100), free)
+    x = torch.empty(len(mesh.points), len(domain.names)).to(next(solution.model.parameters()))
+    x[:, free] = torch.as_tensor(mesh.points[:, : len(free)]).to(x)
+    for position, value in fixed.items():
+        x[:, position] = value
+    if domain.time is None:
+        times, steps = None, [_fields(solution, output, x)]
+    else:
+        start, end = domain.ranges[domain.time]
+        times, steps = np.linspace(start, end, output.times), []
+        for time in times:
+            x[:, domain.time] = float(time)
+            steps.append(_fields(solution, output, x))
+    return mesh, times, {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+
+
+def _fields(solution: Solution, output: Output, x: torch.Tensor) -> dict[str, NDArray]:
+    """All stored fields at the points x."""
+    batches = [_batch(solution, part) for part in x.split(_BATCH)]
+    fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
+    for name, members in output.vectors.items():
+        columns = [fields[m] for m in members]
+        fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)
+    return fields
+
+
+def _batch(solution: Solution, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    problem = solution.problem
+
+    def ask(*unknowns: Field):
+        exact = () if problem.exact is None else problem.exact(*unknowns[0].coords)
+        exact = exact if isinstance(exact, tuple) else (exact,)
+        zero = unknowns[0].coords[0] * 0.0  # makes fields of numbers
+        return [u.value for u in unknowns], [(zero + e).value for e in exact]
+
+    values, exact = solution.fields(x, ask)
+    fields = dict(zip(problem.unknowns, values, strict=True))
+    for name, value, wanted in zip(problem.unknowns, values, exact, strict=False):
+        suffix = f"_{name}" if len(problem.unknowns) > 1 else ""
+        fields |= {f"exact{suffix}": wanted, f"error{suffix}": value - wanted}
+    inside = [name for name, c in problem.conditions.items() if c.region.is_interior]
+    with torch.no_grad():
+        for name in inside:
+            residuals = solution.residual(name, x)
+            several = len(inside) > 1 or len(residuals) > 1
+            for k, residual in enumerate(residuals, start=1):
+                number = f"_{k}" if len(residuals) > 1 else ""
+                fields[f"residual_{name}{number}" if several else "residual"] = residual
+    return fields

@@ -1,0 +1,220 @@
+"""The group ``/kanpde`` of a result file: how the solution was found, and the network that it is."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kanpde.errors import InputError
+from kanpde.solution import Solution
+from kanpde.storage.vtkhdf import write_array
+from kanpde.version import __version__
+
+_TABLES = {
+    "history": "one row a step: the start and phase it belongs to, loss, relative L2 error where it was measured",
+    "levels": "one row a phase: what it cost and what it reached",
+    "errors": "per unknown, relative L2 and H1 errors and max error over max |exact|, on points not trained on",
+    "coefficients": "of an inverse problem, as found",
+    "domain": "ranges of the coordinates, in the order in which the solution takes them; t is time",
+}
+_UNITS = {"seconds": "s", "lower": "as in the problem", "upper": "as in the problem", "value": "as in the problem"}
+
+
+# writing -------------------------------------------------------------------------------------------------------------
+def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
+    """Writes all of a solution but its fields; ``config`` is YAML text."""
+    problem, domain = solution.problem, solution.problem.domain
+    root.attrs.update({k: v for k, v in solution.settings.items() if isinstance(v, (int, float, str))})
+    root.attrs["description"] = "how the solution was found, and the network that it is"
+    root.attrs["has_ansatz"] = problem.ansatz is not None
+    _write_text(root, "config", [config], "the configuration of the run, YAML")
+    _write_text(root, "settings", [json.dumps(solution.settings, default=str)], "what made the run, JSON")
+    _write_text(root, "reason", [solution.reason], "why the run ended")
+    _write_text(root, "domain_kind", [type(domain).__name__], "whose coordinates and ranges are in the table domain")
+    _write_text(root, "unknowns", problem.unknowns, "in the order of the network's outputs")
+    ranges = enumerate(zip(domain.names, domain.ranges, strict=True))
+    tables = {
+        "history": solution.history,
+        "levels": solution.levels,
+        "errors": [{"unknown": name, **errors} for name, errors in solution.errors.items()],
+        "coefficients": [{"name": name, "value": value} for name, value in solution.coefficients.items()],
+        "domain": [
+            {"name": name, "lower": lower, "upper": upper, "periodic": int(i in domain.periodic)}
+            for i, (name, (lower, upper)) in ranges
+        ],
+    }
+    for name, rows in tables.items():
+        _write_table(root, name, rows)
+    _write_network(root, solution.model)
+    _write_origin(root)
+
+
+def _write_network(root: h5py.Group, model: nn.Module) -> None:
+    weights, grids = root.create_group("weights", track_order=True), root.create_group("grids", track_order=True)
+    weights.attrs["description"] = "the network's tensors by their PyTorch names"
+    grids.attrs["description"] = (
+        "ends of the cells of every KAN layer, (inputs, knots); B-splines have `degree` more on each side"
+    )
+    for key, tensor in model.state_dict().items():
+        write_array(grids if key.endswith("knots") else weights, key, tensor.cpu().numpy())
+
+
+def origin() -> dict[str, dict[str, Any]]:
+    """Versions of what a run is made with, and the machine."""
+    return {
+        "versions": {
+            "kanpde": __version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "h5py": h5py.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count() or 0,
+        },
+    }
+
+
+def _write_origin(root: h5py.Group) -> None:
+    for name, attributes in origin().items():
+        group = root.create_group(name)
+        group.attrs["description"] = f"{name} of the run"
+        group.attrs.update(attributes)
+
+
+def _write_text(group: h5py.Group, name: str, lines: Sequence[str], description: str) -> None:
+    """Texts of a fixed length: checksums do not cover others, and HDF5 can hang on damaged ones."""
+    data = [line.encode() for line in lines]
+    kind = h5py.string_dtype("utf-8", max(1, *map(len, data)))
+    write_array(group, name, np.array(data, dtype=kind), description=description)
+
+
+def _write_table(root: h5py.Group, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A group with one dataset a column."""
+    group = root.create_group(name, track_order=True)
+    group.attrs["description"] = _TABLES[name]
+    for column in dict.fromkeys(key for row in rows for key in row):
+        values = [row.get(column) for row in rows]
+        if any(isinstance(v, str) for v in values):
+            _write_text(group, column, [v or "" for v in values], column)
+            continue
+        is_whole = all(isinstance(v, int) for v in values)
+        data = np.array([nan if v is None else v for v in values], dtype=np.int64 if is_whole else np.float64)
+        write_array(group, column, data, units=_UNITS.get(column, "1"), nan_is_none=None in values)
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+def read_file(path: Path, network: bool = True) -> dict[str, Any]:
+    """Everything that `write_record` wrote, with the tables as lists of rows and the network's tensors as "state".
+
+    Args:
+        path: of the result file.
+        network: read the tensors too.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    if not path.is_file():
+        raise InputError(
+            f'"{path.parent}" holds no solution: there is no file {path.name} in it. Give the folder of '
+            "one run, as printed at its end."
+        )
+    groups = ("weights", "grids") if network else ()
+    try:
+        with h5py.File(path, "r") as file:
+            root: Any = file["kanpde"]
+            return {
+                **{name: _texts(root[name])[0] for name in ("config", "reason", "domain_kind")},
+                "settings": json.loads(_texts(root["settings"])[0]),
+                "unknowns": tuple(_texts(root["unknowns"])),
+                "has_ansatz": bool(root.attrs["has_ansatz"]),
+                **{name: _rows(root[name]) for name in _TABLES},
+                "state": {key: np.asarray(root[group][key]) for group in groups for key in root[group]},
+            }
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise _damaged(path, error) from None
+
+
+def read_reason(path: Path) -> str:
+    """Why the run ended, without reading the rest of its result.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            root: Any = file["kanpde"]
+            return _texts(root["reason"])[0]
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} is damaged, or was not written by kanpde ({error}). Restore it from a copy, or solve again."
+    )
+
+
+def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Parts of what `write_record` wrote, fast enough for thousands of files: "reason", "settings", some columns.
+
+    Args:
+        path: of the result file.
+        columns: names by table, such as ``{"history": ["step", "loss"]}``; those that a table lacks are left out.
+
+    Returns:
+        The texts, and by table a dictionary of arrays, in which unknown numbers are nan.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            root = h5py.h5g.open(file.id, b"kanpde")  # objects of the upper layer would take five times as long
+            found: dict[str, Any] = {"reason": _array(root, "reason")[0].decode()}
+            found["settings"] = json.loads(_array(root, "settings")[0])
+            for table, names in columns.items():
+                group = h5py.h5g.open(root, table.encode())
+                found[table] = {name: _array(group, name) for name in names if name.encode() in group}
+            return found
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is missing or damaged, or was not written by kanpde ({error}). Restore it from a "
+            "copy, or solve again."
+        ) from None
+
+
+def _array(group: Any, name: str) -> NDArray:
+    dataset = h5py.h5d.open(group, name.encode())
+    values = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
+
+
+def _texts(dataset: Any) -> list[str]:
+    return [line.decode() for line in np.asarray(dataset).tolist()]
+
+
+def _column(dataset: h5py.Dataset) -> list[Any]:
+    if dataset.dtype.kind == "S":
+        return _texts(dataset)
+    values = np.asarray(dataset).tolist()
+    if not dataset.attrs["nan_is_none"]:  # asked once: an attribute costs more than a whole column
+        return values
+    return [None if v != v else v for v in values]
+
+
+def _rows(group: Any) -> list[dict[str, Any]]:
+    columns = {name: _column(group[name]) for name in group}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

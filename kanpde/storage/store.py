@@ -1,0 +1,229 @@
+"""A run on disk: one HDF5 file with the fields for ParaView, and all that is needed to evaluate the solution again."""
+
+import io
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from math import nan
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import h5py
+import torch
+from torch import nn
+
+import kanpde.models
+from kanpde.device import choose_dtype
+from kanpde.domains.box import Box
+from kanpde.errors import InputError
+from kanpde.factories import factories
+from kanpde.hard_constraints import hardened
+from kanpde.paths import RESULT
+from kanpde.problem import Problem
+from kanpde.solution import Solution
+from kanpde.storage.output import Output, sample
+from kanpde.storage.record import read_file, write_record
+from kanpde.storage.vtkhdf import view, write_mesh, xdmf
+from kanpde.training.course import DIVERGED, OVERFITTED
+
+XDMF = "solution.xdmf"
+
+
+# writing -------------------------------------------------------------------------------------------------------------
+def prepare(folder: str | Path, problem: Problem, output: Output = Output()) -> Path:
+    """Makes the folder, and refuses before the training what could not be saved after it.
+
+    Raises:
+        InputError: the folder cannot be written, or the output does not fit the problem.
+    """
+    output.check(problem)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
+def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
+    """Writes ``solution.vtkhdf`` and ``solution.xdmf`` into the folder, each whole or not at all.
+
+    Args:
+        solution: what was reached.
+        folder: made if it is not there.
+        output: how finely the fields are stored.
+        config: the configuration of the run, as YAML.
+
+    Raises:
+        InputError: the folder cannot be written, or the output does not fit the problem.
+    """
+    folder = prepare(folder, solution.problem, output)
+    mesh, times, fields = sample(solution, output)
+    memory = io.BytesIO()  # a full disk must not meet HDF5, which can crash on it
+    with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # since 1.10 attributes have checksums too
+        write_mesh(file, mesh, fields, times)
+        write_record(file.create_group("kanpde"), solution, config)
+        steps, points = next(iter(fields.values())).shape
+        _write_views(file, solution.problem, output, list(fields), steps, points)
+    try:
+        _replace({folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)})
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder / RESULT
+
+
+def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list[str], steps: int, points: int) -> None:
+    """The fields of the group VTKHDF once more, with one row a step and without storing anything twice."""
+    group = file.create_group("kanpde/fields")
+    free, fixed = output.axes(problem)
+    names = problem.domain.names
+    group.attrs["description"] = "fields at /kanpde/points, one row for each of /kanpde/times if there are any; virtual"
+    group.attrs["units"] = "as in the problem"
+    group.attrs["axes"] = [names[i] for i in free]
+    group.attrs["held_fixed"] = ", ".join(f"{names[i]}={value:g}" for i, value in fixed.items())
+    file["kanpde/points"] = file["VTKHDF/Points"]
+    if problem.domain.time is not None:
+        file["kanpde/times"] = file["VTKHDF/Steps/Values"]
+    for name in fields:
+        view(file, name, f"kanpde/fields/{name}", range(steps), points)
+
+
+def _replace(contents: Mapping[Path, Any]) -> None:
+    """Puts files in their places once all of them are whole and on the disk."""
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
+    try:
+        for path, part in parts.items():
+            with open(part, "wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f'The folder "{folder}" cannot be written: {error.strerror or error}. Choose another one: '
+        'hydra.run.dir=outputs/mine, or save(solution, "outputs/mine").'
+    )
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | None = None) -> Solution:
+    """The solution that was saved into the folder; it evaluates and differentiates as before, on the CPU.
+
+    Args:
+        folder: of one run.
+        problem: as solved; without it the solution has no conditions and no exact solution.
+        model: a module of the same make, if the run was given a ready module; it gets the stored weights.
+
+    Raises:
+        InputError: the file is missing or damaged, or needs a problem or model that was not given or does not fit.
+    """
+    record = read_file(Path(folder) / RESULT)
+    problem = _problem(record, problem)
+    return Solution(
+        problem=problem,
+        model=_network(record, problem, model),
+        history=record["history"],
+        levels=record["levels"],
+        reason=record["reason"],
+        errors={row.pop("unknown"): row for row in record["errors"]},
+        coefficients={row["name"]: row["value"] for row in record["coefficients"]},
+        settings=record["settings"],
+    )
+
+
+def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
+    """The problem given, if it fits the file; else what can be known of it."""
+    stored = [(d["name"], (d["lower"], d["upper"]), bool(d["periodic"])) for d in record["domain"]]
+    if problem is None:
+        if record["has_ansatz"] or record["domain_kind"] != Box.__name__:
+            what = "an ansatz" if record["has_ansatz"] else f"a {record['domain_kind']}"
+            raise InputError(
+                f"The run was made with {what}, which a file cannot hold. Give the problem as well: "
+                "load(folder, problem=poisson())."
+            )
+        domain = Box(**{name: limits for name, limits, _ in stored}, periodic=[n for n, _, around in stored if around])
+        start = {row["name"]: row["value"] for row in record["coefficients"]}
+        return Problem(domain, {}, record["unknowns"], parameters=start)
+    if record["settings"].get("constraints") == "hard":
+        problem = hardened(problem)
+    domain = problem.domain
+    given = [(n, r, i in domain.periodic) for i, (n, r) in enumerate(zip(domain.names, domain.ranges, strict=True))]
+    if given != stored or problem.unknowns != record["unknowns"]:
+        raise InputError(
+            f"The file holds {', '.join(record['unknowns'])} on {stored}; the problem given has "
+            f"{', '.join(problem.unknowns)} on {given}. Give the problem that was solved."
+        )
+    if (problem.ansatz is not None) != record["has_ansatz"]:
+        raise InputError(
+            f"The run was made {'with' if record['has_ansatz'] else 'without'} an ansatz and the problem "
+            f"given is {'without' if record['has_ansatz'] else 'with'} one. Give the problem that was "
+            "solved."
+        )
+    return problem
+
+
+def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) -> nn.Module:
+    """The module given, or one built by the factory named in the file, with the stored weights and grids."""
+    dtype = choose_dtype(record["settings"]["dtype"])
+    if model is None:
+        arguments = dict(record["settings"]["model"])
+        name = arguments.pop("name")
+        known = factories(kanpde.models)
+        if name.lower() not in known:
+            raise InputError(
+                f"The run's network is a {name}, of which a file holds only the weights. Give a module of "
+                "the same make as well: load(folder, model=module)."
+            )
+        domain = problem.domain
+        model = known[name.lower()](**arguments)(
+            domain.ranges, len(problem.unknowns), periodic=domain.periodic, generator=torch.Generator(), dtype=dtype
+        )
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}. Leave it out for a KAN or MLP.")
+    try:
+        model = model.to(dtype)
+        model.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
+    except RuntimeError as error:
+        raise InputError(
+            f"The stored weights do not fit the {type(model).__name__}: {error}. Give a module of the "
+            "same make as the one that was trained."
+        ) from None
+    return model
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """What a table of many runs needs to know of one, without building its network."""
+    import yaml
+
+    record = read_file(Path(folder) / RESULT, network=False)
+    settings = record["settings"]
+    kept = [level for level in record["levels"] if not str(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+    last = (kept or [{}])[-1]
+    errors = (record["errors"] or [{}])[0]
+    config = yaml.safe_load(record["config"])
+    problem = config.get("problem") if isinstance(config, dict) else None
+    return {
+        "problem": problem.get("name", "") if isinstance(problem, dict) else "",
+        "model": settings["model"]["name"],
+        "seed": settings["seed"],
+        "parameters": last.get("parameters", 0),
+        "grid": last.get("grid"),
+        "loss": last.get("loss", nan),
+        **{kind: errors.get(kind, nan) for kind in ("l2", "h1", "max")},
+        "seconds": settings["seconds"],
+        "steps": len(record["history"]),
+        "reason": record["reason"],
+        "levels": record["levels"],
+        "config": record["config"],
+        "settings": settings,
+    }

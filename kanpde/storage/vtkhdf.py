@@ -1,0 +1,121 @@
+"""Fields on a mesh as VTKHDF in an HDF5 file, and the XDMF text through which ParaView before 5.12 reads the same file.
+
+VTKHDF: https://docs.vtk.org/en/latest/design_documents/VTKFileFormats.html, UnstructuredGrid, with steps over time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import SubElement
+
+import h5py
+import meshio
+import numpy as np
+from numpy.typing import NDArray
+
+# by meshio's name of a cell: VTK's number and XDMF's name
+_CELLS = {"line": (3, "Polyline"), "quad": (9, "Quadrilateral"), "hexahedron": (12, "Hexahedron")}
+_XDMF_TYPES = {"f": "Float", "i": "Int", "u": "UInt"}
+
+
+def write_array(group: h5py.Group, name: str, data: NDArray, chunk: int | None = None, **attributes) -> h5py.Dataset:
+    """A dataset with checksums, so that a damaged file is noticed on reading; ``chunk`` is its length in rows."""
+    chunks = None if chunk is None else (chunk, *data.shape[1:])
+    stored = group.create_dataset(name, data=data, chunks=chunks, fletcher32=data.ndim > 0)
+    stored.attrs.update(attributes)
+    return stored
+
+
+def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times: NDArray | None) -> None:
+    """Writes the group VTKHDF, and one group of views a step for XDMF.
+
+    Args:
+        mesh: of one kind of cells.
+        fields: per name (steps, points) or (steps, points, 3); one step where ``times`` is None.
+        times: (steps,), or None for a problem without time.
+    """
+    (cells,) = mesh.cells
+    count, corners = cells.data.shape
+    root = file.create_group("VTKHDF")
+    root.attrs["Version"] = [2, 0]
+    root.attrs["Type"] = np.bytes_("UnstructuredGrid")  # readers do not take a string of variable length
+    root.attrs["description"] = "mesh and fields for ParaView and VTK"
+    for name, value in (("Points", len(mesh.points)), ("Cells", count), ("ConnectivityIds", count * corners)):
+        write_array(root, f"NumberOf{name}", np.array([value], dtype=np.int64))
+    write_array(root, "Points", np.asarray(mesh.points, dtype=np.float64))
+    write_array(root, "Connectivity", cells.data.astype(np.int64).ravel())
+    write_array(root, "Offsets", np.arange(count + 1, dtype=np.int64) * corners)
+    write_array(root, "Types", np.full(count, _CELLS[cells.type][0], dtype=np.uint8))
+    data = root.create_group("PointData")
+    for name, values in fields.items():
+        write_array(data, name, values.reshape(-1, *values.shape[2:]), chunk=len(mesh.points))
+    if times is not None:
+        _write_steps(root, times, len(mesh.points), list(fields))
+    for step in range(1 if times is None else len(times)):
+        for name in fields:
+            view(file, name, f"xdmf/{step:05d}/{name}", range(step, step + 1), len(mesh.points))
+    file["xdmf"].attrs["description"] = "every field step by step, as solution.xdmf needs it; nothing is stored twice"
+
+
+def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str]) -> None:
+    """Where every step begins in the flat arrays; all of them share one mesh."""
+    steps = root.create_group("Steps")
+    steps.attrs["NSteps"] = len(times)
+    zeros = np.zeros(len(times), dtype=np.int64)
+    write_array(steps, "Values", np.asarray(times, dtype=np.float64))
+    write_array(steps, "NumberOfParts", zeros + 1)
+    for name in ("PartOffsets", "PointOffsets"):
+        write_array(steps, name, zeros)
+    for name in ("CellOffsets", "ConnectivityIdOffsets"):
+        write_array(steps, name, zeros[:, None])
+    for name in fields:
+        write_array(steps, f"PointDataOffsets/{name}", np.arange(len(times), dtype=np.int64) * points)
+
+
+def view(file: h5py.File, name: str, target: str, steps: range, points: int) -> h5py.Dataset:
+    """A virtual dataset of a field: (steps, points, ...), or (points, ...) of one step."""
+    flat: Any = file[f"VTKHDF/PointData/{name}"]
+    shape = (points, *flat.shape[1:])
+    layout = h5py.VirtualLayout(shape if len(steps) == 1 else (len(steps), *shape), flat.dtype)
+    source = h5py.VirtualSource(".", f"/VTKHDF/PointData/{name}", flat.shape, flat.dtype)
+    for row, step in enumerate(steps):
+        layout[... if len(steps) == 1 else row] = source[step * points : (step + 1) * points]
+    return file.create_virtual_dataset(target, layout)
+
+
+def xdmf(data_file: str, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times: NDArray | None) -> bytes:
+    """The XDMF text that refers to what `write_mesh` wrote into the file of that name, which lies beside it."""
+    (cells,) = mesh.cells
+    root = ElementTree.Element("Xdmf", Version="3.0")
+    series = SubElement(
+        SubElement(root, "Domain"), "Grid", Name="solution", GridType="Collection", CollectionType="Temporal"
+    )
+    for step, time in enumerate([0.0] if times is None else times):
+        grid = SubElement(series, "Grid", Name=f"step {step}", GridType="Uniform")
+        SubElement(grid, "Time", Value=repr(float(time)))
+        topology = SubElement(
+            grid, "Topology", TopologyType=_CELLS[cells.type][1], NumberOfElements=str(len(cells.data))
+        )
+        if cells.type == "line":
+            topology.set("NodesPerElement", "2")
+        _item(topology, data_file, "VTKHDF/Connectivity", (cells.data.size,), np.dtype(np.int64))
+        geometry = SubElement(grid, "Geometry", GeometryType="XYZ")
+        _item(geometry, data_file, "VTKHDF/Points", mesh.points.shape, np.dtype(np.float64))
+        for name, values in fields.items():
+            kind = "Vector" if values.ndim == 3 else "Scalar"
+            attribute = SubElement(grid, "Attribute", Name=name, AttributeType=kind, Center="Node")
+            _item(attribute, data_file, f"xdmf/{step:05d}/{name}", values.shape[1:], values.dtype)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _item(parent: ElementTree.Element, data_file: str, path: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    item = SubElement(
+        parent,
+        "DataItem",
+        Dimensions=" ".join(map(str, shape)),
+        NumberType=_XDMF_TYPES[dtype.kind],
+        Precision=str(dtype.itemsize),
+        Format="HDF",
+    )
+    item.text = f"{data_file}:/{path}"

@@ -1,0 +1,135 @@
+"""Errors of a study's runs where no exact solution is known, and estimates of them; in reference.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from kanpde.classical.estimate import estimate_error
+from kanpde.classical.reference import KINDS, MARGIN, Reference, reference, reference_error
+from kanpde.errors import InputError
+from kanpde.paths import RESULT
+from kanpde.problem import Problem
+from kanpde.runs.process import FINISHED, status
+from kanpde.solution import Solution
+from kanpde.storage.folders import replace_text
+from kanpde.storage.store import load
+
+REFERENCE = "reference.csv"
+COLUMNS = ("run", *KINDS, "reliable", "text", "estimate", "settled", "effectivity", "stamp")
+EXACT = "exact solution"
+FINEST = 1e-12  # what a reference can be asked for
+ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
+Row = dict[str, Any]
+
+
+def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
+    """Measures and estimates the errors of all finished runs that are not yet in reference.csv.
+
+    Where the problem has no exact solution every run is compared with one reference (`kanpde.classical.reference`),
+    which is refined until it is ten times as accurate as the best run, or says that it is not. The first few runs of
+    every arm also get an estimate from their own residuals, and its effectivity (estimate / error).
+
+    Args:
+        folder: of the study.
+        problem: of all runs.
+        arms: their names.
+        say: gets a line where this takes long.
+
+    Returns:
+        The reference, if one had to be made and could be.
+    """
+    paths = {
+        (arm, int(path.parent.name)): path
+        for arm in arms
+        for path in (folder / "runs" / arm).glob(f"*/{RESULT}")
+        if status(path.parent).state == FINISHED
+    }
+    stamps = {f"{arm}/{seed}": str(path.stat().st_mtime_ns) for (arm, seed), path in paths.items()}
+    rows = {row["run"]: row for row in read_references(folder) if row["stamp"] == stamps.get(row["run"])}
+    first = {arm: sorted(seed for name, seed in paths if name == arm)[:ESTIMATED] for arm in arms}
+    missing = {
+        f"{arm}/{seed}": path
+        for (arm, seed), path in sorted(paths.items())
+        if f"{arm}/{seed}" not in rows and (problem.exact is None or seed in first[arm])
+    }
+    if not missing:
+        return None
+    solutions: dict[str, Solution] = {}
+    for name, path in missing.items():
+        try:
+            solutions[name] = load(path.parent, problem)
+        except InputError as error:
+            rows[name] = {"run": name, "text": str(error), "stamp": stamps[name]}
+    say("Estimates of errors from residuals" if problem.exact else "A reference to measure errors against")
+    known = None if problem.exact else _reference(problem, list(solutions.values()), say)
+    for name, solution in solutions.items():
+        arm, _, seed = name.partition("/")
+        row = _known(solution) if problem.exact else _compared(solution, known)
+        estimate = _estimated(solution, row["l2"]) if int(seed) in first[arm] else {}
+        rows[name] = {"run": name, **row, **estimate, "stamp": stamps[name]}
+    _write(folder, list(rows.values()))
+    return known
+
+
+def _reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
+    """One that is ten times as accurate as the best of the runs, if that can be had."""
+    try:
+        found = reference(problem)
+        for solution in solutions:
+            errors = reference_error(solution, found).errors
+            target = max(min(min(e.values()) for e in errors.values()) / MARGIN, FINEST)
+            if target < found.accuracy:
+                finer = reference(problem, target=target)
+                if not finer.accuracy < found.accuracy:
+                    break
+                found = finer
+        return found
+    except InputError as error:
+        say(f"There is no reference: {error}")
+        return None
+
+
+def _known(solution: Solution) -> Row:
+    errors = next(iter(solution.errors.values()))
+    return {**{kind: errors[kind] for kind in KINDS}, "reliable": True, "text": EXACT}
+
+
+def _compared(solution: Solution, known: Reference | None) -> Row:
+    if known is None:
+        return {**dict.fromkeys(KINDS, nan), "reliable": False, "text": "there is no reference"}
+    compared = reference_error(solution, known)
+    errors = next(iter(compared.errors.values()))
+    text = compared.text.partition(":")[0]  # without the run's own numbers
+    return {**{kind: errors[kind] for kind in KINDS}, "reliable": compared.reliable, "text": text}
+
+
+def _estimated(solution: Solution, error: float) -> Row:
+    try:
+        estimate = estimate_error(solution)
+    except InputError:
+        return {}
+    value = next(iter(estimate.errors.values()))["l2"]
+    ratio = value / error if isfinite(error) and error > 0 else nan
+    return {"estimate": value, "settled": estimate.settled, "effectivity": ratio}
+
+
+def _write(folder: Path, rows: list[Row]) -> None:
+    text = io.StringIO()
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_text(folder / REFERENCE, text.getvalue())
+
+
+def read_references(folder: Path) -> list[Row]:
+    """The rows of reference.csv; none where there is no such file."""
+    path = folder / REFERENCE
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,197 @@
+"""A study on disk: what was planned, and every run in the state in which it is."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpde.classical.reference import KINDS
+from kanpde.errors import InputError
+from kanpde.paths import FAILED, LOG, RESULT
+from kanpde.plots.axes import number
+from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
+from kanpde.storage.folders import essence
+from kanpde.storage.record import read_columns
+from kanpde.study.measured_errors import read_references
+from kanpde.training.course import DIVERGED, OVERFITTED
+
+STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
+CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
+LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason")
+Row = dict[str, Any]
+
+
+@dataclass
+class Outcome:
+    """One arm with one seed; numbers are nan where there is none."""
+
+    arm: str
+    seed: int
+    state: str
+    reason: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)  # l2, h1, max
+    loss: float = nan
+    parameters: float = nan
+    seconds: float = nan  # of solving
+    levels: list[Row] = field(default_factory=list)
+    curve: Mapping[str, NDArray] = field(default_factory=dict)
+    settings: Row = field(default_factory=dict)
+    attempts: str = ""
+    command: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in (FINISHED, FAILING)
+
+    def lacks(self, kind: str) -> bool:
+        """Whether the run finished but its error was never measured, as without an exact solution or reference."""
+        return self.state == FINISHED and kind != "loss" and kind not in self.errors
+
+    @property
+    def kept(self) -> list[Row]:
+        """The levels that were not taken back."""
+        return [level for level in self.levels if not _text(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+
+    def error(self, kind: str) -> float:
+        """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
+        value = self.loss**0.5 if kind == "loss" else self.errors.get(kind, nan)
+        return value if self.state == FINISHED and isfinite(value) else inf
+
+
+@dataclass
+class Study:
+    """What study.yaml says, the runs arm by arm in the order of their seeds, and the rows of the other files."""
+
+    plan: Row
+    runs: list[Outcome]
+    classical: list[Row]
+    references: list[Row] = field(default_factory=list)
+
+    @property
+    def arms(self) -> dict[str, Row]:
+        return self.plan["arms"]
+
+    @property
+    def kind(self) -> str:
+        """The error that decides: relative L2, or √loss where no run knows an exact or reference solution."""
+        known = any(isfinite(run.errors.get("l2", nan)) for run in self.runs)
+        return "l2" if known or not any(isfinite(run.loss) for run in self.runs) else "loss"
+
+    def of(self, arm: str) -> list[Outcome]:
+        return [run for run in self.runs if run.arm == arm]
+
+    def final_errors(self) -> dict[str, dict[Any, float]]:
+        """By arm and seed, of all runs that ended; +inf for those that failed."""
+        kind = self.kind
+        return {
+            arm: {run.seed: run.error(kind) for run in self.of(arm) if run.is_final and not run.lacks(kind)}
+            for arm in self.arms
+        }
+
+    def states(self) -> Counter[str]:
+        return Counter(run.state for run in self.runs)
+
+
+def read_study(folder: Path) -> Study:
+    """Reads study.yaml, all runs, the ledger and the classical rows; nothing is solved and no network is built.
+
+    Raises:
+        InputError: study.yaml is missing or says nothing about arms and seeds.
+    """
+    plan = _plan(folder)
+    ledger = {row.get("run", ""): row for row in _csv(folder / LEDGER)}
+    references = {row["run"]: row for row in read_references(folder)}
+    runs: list[Outcome] = []
+    for arm in plan["arms"]:
+        for seed in plan["seeds"]:
+            name = f"{arm}/{seed}"
+            runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
+            if not runs[-1].errors and name in references:
+                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in KINDS}
+    return Study(plan, runs, _csv(folder / CLASSICAL), list(references.values()))
+
+
+def _plan(folder: Path) -> Row:
+    import yaml
+
+    path = folder / STUDY
+    if not path.is_file():
+        raise InputError(f'There is no {STUDY} in "{folder}". Give the folder of a study, as printed at its end.')
+    try:
+        plan = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read: {' '.join(str(error).split())}. Run the study's command again, which "
+            "writes it anew."
+        ) from None
+    if not isinstance(plan, dict) or not isinstance(plan.get("arms"), dict) or not plan.get("seeds"):
+        raise InputError(f"{path} must name arms and seeds. Run the study's command again, which writes it anew.")
+    plan["arms"] = {str(arm): about or {} for arm, about in plan["arms"].items()}
+    return plan
+
+
+def _csv(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
+    """The run as its folder shows it; where the folder is silent, as the ledger says."""
+    run = Outcome(arm, seed, WAITING, attempts=line.get("attempts") or "", command=line.get("command") or "")
+    if (folder / FAILED).is_file():
+        run.state, run.reason = FAILING, essence((folder / FAILED).read_text(encoding="utf-8", errors="replace"))
+    elif (folder / RESULT).is_file() and line.get("state") != FAILING:
+        _fill(run, folder)
+    elif line.get("state") in STATES:
+        lost = line["state"] == FINISHED  # the ledger knows of a result that is not there
+        run.state = FAILING if lost else line["state"]
+        run.reason = "its result is gone" if lost else line.get("reason") or ""
+    elif (folder / LOG).is_file():
+        run.state = RUNNING
+    if not isfinite(run.seconds):
+        run.seconds = as_number(line.get("seconds"))
+    return run
+
+
+def _fill(run: Outcome, folder: Path) -> None:
+    """Takes what a report needs from the result file."""
+    try:
+        record = read_columns(folder / RESULT, {"history": CURVE, "levels": LEVEL, "errors": KINDS})
+    except InputError as error:
+        run.state, run.reason = FAILING, str(error)
+        return
+    run.state = INTERRUPTED if record["reason"].startswith(INTERRUPTED) else FINISHED
+    run.reason, run.settings = record["reason"], record["settings"]
+    levels = {key: values.tolist() for key, values in record["levels"].items()}
+    run.levels = [dict(zip(levels, row, strict=True)) for row in zip(*levels.values(), strict=True)]
+    run.errors = {kind: float(values[0]) for kind, values in record["errors"].items() if len(values)}
+    last = (run.kept or [{}])[-1]
+    run.loss, run.parameters = number(last.get("loss")), number(last.get("parameters"))
+    run.seconds = number(run.settings.get("seconds"))
+    history = record["history"]
+    length = len(history.get("loss", ()))
+    run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
+    error = run.curve["error"]
+    error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def as_number(value: Any) -> float:
+    """A cell of a table as a float, nan where it holds none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return nan

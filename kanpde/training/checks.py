@@ -1,0 +1,80 @@
+"""What is refused before anything is trained."""
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+
+from kanpde.errors import InputError
+from kanpde.models.kan import KANNetwork
+from kanpde.models.network import Network
+from kanpde.problem import Problem
+from kanpde.residuals.objective import Objective
+from kanpde.solution import Solution
+from kanpde.training.phases import Phase
+
+OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS(), steps=50)]."
+
+
+def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
+    """The functions on the edges must have the derivatives that the residuals take."""
+    order = max(site.space.order for site in objective.sites)
+    if not isinstance(model, KANNetwork):
+        return
+    if model.smoothness < order:
+        raise InputError(
+            f"The problem takes derivatives of order {order}, which edge functions of degree {model.smoothness} do not "
+            f"have. Write model.degree={order + 2}, or at least {order + 1}."
+        )
+    if model.smoothness == order:
+        log(f"warning: at degree {order} the residual jumps between cells; degree {order + 2} is smoother")
+
+
+def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
+    """Every phase's optimizer must be possible for the model."""
+    for phase in phases:
+        name = type(phase.optimizer).__name__
+        package = getattr(phase.optimizer, "needs_package", None)
+        if package is not None and find_spec(package) is None:
+            raise InputError(
+                f"{name} needs the package {package}, which is not installed. Run: pip install {package}; or write "
+                "schedule=adam_lbfgs."
+            )
+        if getattr(phase.optimizer, "needs_jacobian", False):
+            if not isinstance(model, Network):
+                raise InputError(
+                    f"{name} needs a KAN or MLP of this package, not a {type(model).__name__}. {OTHER_PHASES}"
+                )
+            if derivatives != "jets":
+                raise InputError(f"{name} needs derivatives=jets, got derivatives={derivatives}. {OTHER_PHASES}")
+
+
+def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
+    """No phase's grid may be coarser than the one before, and its optimizer must be able to work on its size."""
+    grid = getattr(model, "grid", 0)
+    for phase in phases:
+        parameters = sum(p.numel() for p in model.parameters())
+        if isinstance(model, KANNetwork):
+            wanted = phase.next_grid(grid)
+            if wanted < grid:
+                raise InputError(
+                    f"A phase asks for grid {wanted}, coarser than the {grid} before it; a grid can only be refined. "
+                    f"Start with model.grid={wanted}, or write a grid from {grid} on in the phase."
+                )
+            grid, parameters = wanted, model.size_at(wanted)
+        if (check := getattr(phase.optimizer, "check", None)) is not None:
+            check(objective, parameters)
+
+
+def check_ansatz(problem: Problem, untrained: Solution, device: torch.device, dtype: torch.dtype) -> None:
+    """What the ansatz is said to satisfy must hold before training."""
+    generator = torch.Generator(device).manual_seed(0)
+    for name in problem.ansatz.satisfies if problem.ansatz else ():
+        points = problem.conditions[name].region.sample("uniform", 64, generator, device, dtype)
+        largest = max(float(r.abs().max()) for r in untrained.residual(name, points.x, points.normal))
+        if largest > (1e-8 if dtype == torch.float64 else 1e-3):
+            raise InputError(
+                f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
+                f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
+            )

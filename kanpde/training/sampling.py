@@ -1,0 +1,51 @@
+"""The training points of a condition: which rule, and how many."""
+
+from dataclasses import dataclass
+
+from kanpde.domains import Region
+from kanpde.domains.rules import RULES
+from kanpde.errors import InputError, suggest
+
+POINTS_PER_PARAMETER = 6
+
+
+POINTS_PER_CELL = 2.5  # along each axis, so that no cell can do between its points what the equation forbids
+
+
+LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which points are trained on.
+
+    Args:
+        rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more), "gauss", "chebyshev",
+            "sobol" or "uniform".
+        interior: about how many points in conditions on the whole domain; None takes 6 for every parameter, and 2.5
+            for every cell along each axis, within limits.
+        boundary: about how many in every other condition; None takes twice as many on each face as the interior has
+            across it, but no more than the interior in all.
+    """
+
+    rule: str = "auto"
+    interior: int | None = None
+    boundary: int | None = None
+
+    def __post_init__(self):
+        if self.rule not in RULES:
+            raise InputError(f'Unknown sampling rule "{self.rule}". {suggest(self.rule, RULES)}')
+        for name in ("interior", "boundary"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"A region needs at least one point, got {name}={value}. Write sampling.{name}=400.")
+
+    def size(self, region: Region, parameters: int, grid: int = 0) -> int:
+        """How many points a condition on the region gets, for a network with so many parameters and cells per input."""
+        dim = len(region.names)
+        along = min(POINTS_PER_CELL * grid, MOST_FOR_CELLS ** (1 / dim))
+        wanted = max(POINTS_PER_PARAMETER * parameters, round(along**dim), LEAST_POINTS)
+        interior = self.interior or min(wanted, MOST_POINTS)
+        if region.is_interior:
+            return interior
+        return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
