@@ -24,7 +24,7 @@ LEVELS = [
     ["hard_constraints"],
     ["problem"],
     ["calculus", "domains", "bases"],
-    ["errors", "version", "paths", "factories"],
+    ["errors", "ends", "version", "paths", "factories"],
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,50 @@
+"""How a phase, and with it perhaps the run, ended."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class End(Enum):
+    """The kinds of ends.
+
+    Attributes:
+        message: in words.
+        exit_code: of the command when its run ends in this way: 128 + the signal's number where a signal asked for it.
+        ends_run: no further phase is entered.
+    """
+
+    CONVERGED = "converged", 0, False
+    STEPS_DONE = "steps done", 0, False
+    STAGNATED = "stagnated", 0, False
+    OVERFITTED = "overfitted", 0, True
+    DIVERGED = "diverged", 0, True
+    TIME_LIMIT = "time limit", 0, True
+    NON_FINITE = "non-finite loss", 0, True
+    INTERRUPTED = "interrupted", 130, True
+    TERMINATED = "terminated", 143, True
+    PREEMPTED = "preempted", 138, True
+    NOT_TRAINED = "not trained", 0, True
+
+    def __init__(self, message: str, exit_code: int, ends_run: bool):
+        self.message, self.exit_code, self.ends_run = message, exit_code, ends_run
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether a signal stopped the run, so that there is more to do."""
+        return self.exit_code != 0
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether the phase's weights are discarded for those of the phase before."""
+        return self in (End.OVERFITTED, End.DIVERGED)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """An end with its particulars, such as ``Ending(End.TIME_LIMIT, "60 s")``."""
+
+    end: End
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.end.message}: {self.detail}" if self.detail else self.end.message
