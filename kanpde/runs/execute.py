@@ -28,7 +28,7 @@ def run(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO) -> Solu
     (folder / CONFIG).write_text(yaml, encoding="utf-8")
     job = prepare(config)
     try:
-        store.prepare(folder, job.problem, job.output)
+        store.prepare_folder(folder, job.problem, job.output)
         with Display(log, _title(job)) as display:
             solution = solve(
                 job.problem,

@@ -1,6 +1,7 @@
 """Folders of runs: made, claimed, cleared, and files in them written whole or not at all."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -62,17 +63,42 @@ def clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
+    """Puts files in their places once all of them are whole and on the disk.
+
+    Raises:
+        OSError: they cannot be written; what was there before is unchanged.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
+    try:
+        for path, part in parts.items():
+            with open(part, "wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    for folder in {path.parent for path in contents}:
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes new names last over a power failure, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def replace_text(path: Path, content: str) -> None:
     """Writes the file, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_files({path: content.encode()})
 
 
 def essence(message: str) -> str:
