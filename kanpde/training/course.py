@@ -246,14 +246,14 @@ class Training:
                 losses.append(result.loss)
                 if result.method not in methods:
                     methods.append(result.method)
-                self._watch(step == phase.steps or result.reason is not None)
+                self._watch(step == phase.steps or result.end is not None)
                 progress = Progress(
                     number, phases, step, phase.steps, result.loss, self.error, grid, parameters, self.seconds
                 )
                 self._record(progress, start)
                 self.observe(progress)
-                if result.reason is not None:
-                    reason = result.reason
+                if result.end is not None:
+                    reason = str(result.end)
                     break
                 if self.time_limit is not None and self.seconds >= self.time_limit:
                     reason = f"time limit of {self.time_limit:g} s"
