@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kanpde import KAN, LM, Box, Condition, InputError, Problem, dirichlet, laplacian
+from kanpde.ends import End
 from kanpde.optimizers.varpro import VariableProjection, departure_from_linearity, solve_last_layer
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import PIECE
@@ -59,7 +60,7 @@ def test_what_no_damping_improves_is_left_as_it_was():
     system = System([-1.2, 1.0], sign=-1.0)
     before = system.vector()
     step = LM()(system).step()
-    assert step.reason is not None and step.reason.startswith("stagnated")
+    assert step.end is not None and step.end.end is End.STAGNATED
     assert torch.equal(system.x, before) and step.loss == float(system.loss())
 
 
@@ -67,8 +68,8 @@ def test_it_converges_to_rounding():
     system = System([1.0, 1.0])
     system.x += 1e-3
     optimizer = LM()(system)
-    reasons = [optimizer.step().reason for _ in range(60)]
-    assert any(reason is not None and reason.startswith("converged") for reason in reasons)
+    ends = [optimizer.step().end for _ in range(60)]
+    assert any(end is not None and end.end is End.CONVERGED for end in ends)
 
 
 def test_acceleration_shortens_the_way_along_the_valley():

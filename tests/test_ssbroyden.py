@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize, rosen
 
 from kanpde import SSBroyden
+from kanpde.ends import End
 from kanpde.optimizers import ssbroyden
 from kanpde.optimizers.ssbroyden import broyden_update
 
@@ -48,7 +49,7 @@ def run(function, start, steps=60):
     made = []
     for _ in range(steps):
         made.append(optimizer.step())
-        if made[-1].reason is not None:
+        if made[-1].end is not None:
             break
     return system, made
 
@@ -122,8 +123,9 @@ def test_a_stretched_quadratic_takes_no_more_evaluations_than_bfgs():
 
 def test_it_ends_with_a_reason():
     _, made = run(rosenbrock, [-1.2, 1.0])
-    assert made[-1].reason is not None and made[-1].reason.startswith(("converged", "stagnated"))
-    assert run(rosenbrock, [1.0, 1.0])[1][0].reason == "converged: the gradient vanishes"
+    assert made[-1].end is not None and made[-1].end.end in (End.CONVERGED, End.STAGNATED)
+    vanished = run(rosenbrock, [1.0, 1.0])[1][0].end
+    assert vanished is not None and vanished.end is End.CONVERGED
 
 
 def test_what_no_step_improves_is_left_as_it_was():
@@ -134,7 +136,7 @@ def test_what_no_step_improves_is_left_as_it_was():
 
     system = Wrong(rosenbrock, [-1.2, 1.0])
     step = SSBroyden()(system).step()
-    assert step.reason == "stagnated: the line search finds no lower loss"
+    assert step.end is not None and step.end.end is End.STAGNATED
     assert system.x.tolist() == [-1.2, 1.0] and step.loss == pytest.approx(24.2)
 
 

@@ -65,6 +65,12 @@ class Basis(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._prepare()
 
+    def _apply(self, fn, recurse=True):
+        """Computes what follows from the knots again when they move to another device or precision."""
+        super()._apply(fn, recurse)
+        self._prepare()
+        return self
+
     # ranges ----------------------------------------------------------------------------------------------------------
     @classmethod
     def over(cls, lower: Tensor, upper: Tensor, grid: int, degree: int) -> "Basis":

@@ -3,26 +3,26 @@
 A factory is called with an `Objective` and gives an object whose ``step()`` returns a `Step`.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
+from kanpde.ends import Ending
 from kanpde.residuals.objective import Objective
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step reached.
+    """The result of a step.
 
     Attributes:
         loss: after the step.
-        reason: why no further step can help, if so ("converged ...", "stagnated ...").
-        details: numbers that tell how it went, such as the damping.
+        end: why no further step can lower the loss, if so.
         method: the way it was computed, where there are several.
     """
 
     loss: float
-    reason: str | None = None
-    details: dict[str, float] = field(default_factory=dict)
+    end: Ending | None = None
     method: str = ""
 
 
@@ -30,7 +30,25 @@ class Step:
 class Optimizer(Protocol):
     """Improves the objective's parameters in place."""
 
-    def step(self) -> Step: ...
+    def step(self) -> Step:
+        """One step, or a fixed number of a method's own iterations."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that changes from step to step, apart from the parameters themselves.
+
+        Tensors, numbers, strings, None, and lists and dicts of them, so that ``torch.load(weights_only=True)`` reads
+        them. Later steps do not change the tensors.
+        """
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over a `state`.
+
+        On an objective with the same parameters, weights and points, further steps then give the same bits as if the
+        optimizer that gave the state had gone on.
+        """
+        ...
 
 
 @runtime_checkable

@@ -1,9 +1,13 @@
 """Adapters for torch.optim."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.optimizers import Optimizer, Step
 from kanpde.residuals.objective import Objective
@@ -47,9 +51,17 @@ class _OneGradient:
         loss = self.objective.loss()
         loss.backward()
         self.optimizer.step()
-        rate = float(self.schedule.get_last_lr()[0])
         self.schedule.step()
-        return Step(loss.item(), None, {"lr": rate})
+        return Step(loss.item())
+
+    def state(self) -> dict[str, Any]:
+        """Of torch's optimizer and of the schedule of its learning rate."""
+        return deepcopy({"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        state = deepcopy(dict(state))  # torch keeps the tensors and changes them in place
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class _LBFGS:
         )
 
     def step(self) -> Step:
-        """Some iterations; says why they ended early, which torch does not."""
+        """Some iterations, and the reason if they ended early, which torch does not give."""
 
         def closure() -> torch.Tensor:
             self.optimizer.zero_grad()
@@ -101,11 +113,18 @@ class _LBFGS:
         with torch.no_grad():
             loss = float(self.objective.loss())
         done = state["n_iter"] - before
-        reason = None
+        end = None
         if done < self.options.iterations:
             largest = max(float(p.grad.abs().max()) for p in self.objective.parameters if p.grad is not None)
             if largest <= 1e-14:
-                reason = "converged: the gradient vanishes"
+                end = Ending(End.CONVERGED, "the gradient vanishes")
             elif done <= 1 and loss >= first * (1 - 1e-12):
-                reason = "stagnated: the line search finds no lower loss"
-        return Step(loss, reason, {"iterations": float(state["n_iter"])})
+                end = Ending(End.STAGNATED, "the line search finds no lower loss")
+        return Step(loss, end)
+
+    def state(self) -> dict[str, Any]:
+        """Of torch's optimizer: the pairs that are remembered, the last gradient, direction and loss."""
+        return deepcopy(self.optimizer.state_dict())
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.optimizer.load_state_dict(deepcopy(dict(state)))  # torch keeps the tensors and changes them in place

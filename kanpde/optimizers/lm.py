@@ -1,13 +1,14 @@
 r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ with $D^2 = \mathrm{diag}(J^T J)$."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from kanpde.ends import End, Ending
 from kanpde.errors import InputError, suggest
 from kanpde.optimizers import Step
 from kanpde.optimizers.damped import DampedSystem, cholesky_system, column_scale, dual_system, gram, qr_system
@@ -117,7 +118,8 @@ class LevenbergMarquardt:
             if y is not None:
                 predicted = float(y @ (self.damping * y - slope))
                 if trial_number == 0 and predicted <= self.options.tolerance * loss:
-                    return Step(loss, "converged: the linear model promises no more", {}, system.method)
+                    end = Ending(End.CONVERGED, "the linear model promises no more")
+                    return Step(loss, end, system.method)
                 y = y + self._bend(system, y, start, r)
                 self.objective.assign(start + y / system.scale)
                 self.settle()
@@ -126,12 +128,20 @@ class LevenbergMarquardt:
                 if gain > 1e-4:
                     # Nielsen's rule, bounded: a good prediction lowers the damping, a poor one raises it
                     self.damping = max(self.damping * max(0.2, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
-                    return Step(trial, None, {"damping": self.damping, "gain": gain}, system.method)
+                    return Step(trial, None, system.method)
             self.damping *= 2.0
             self.objective.assign(start)
         rounding = (ROUNDING * torch.finfo(r.dtype).eps) ** 2 * self.first
-        reason = "converged: to rounding" if loss <= rounding else "stagnated: no damping gives a lower loss"
-        return Step(loss, reason, {"damping": self.damping}, system.method)
+        if loss <= rounding:
+            return Step(loss, Ending(End.CONVERGED, "to rounding"), system.method)
+        return Step(loss, Ending(End.STAGNATED, "no damping gives a lower loss"), system.method)
+
+    def state(self) -> dict[str, Any]:
+        """The damping, and the loss at the start."""
+        return {"damping": self.damping, "first": self.first}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.damping, self.first = state["damping"], state["first"]
 
     def _bend(self, system: DampedSystem, y: Tensor, start: Tensor, r: Tensor) -> Tensor | float:
         """½a, the correction of the step y along the curvature of the residuals; 0 where it is too large to trust."""

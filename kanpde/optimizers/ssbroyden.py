@@ -1,14 +1,17 @@
 r"""Self-scaled Broyden: a dense quasi-Newton method whose inverse Hessian is rescaled at every iteration."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.optimizers import Step
 from kanpde.residuals.objective import Objective
@@ -60,26 +63,33 @@ class _SSBroyden:
         self.objective, self.options = objective, options
         self.inverse: Square | None = None  # None stands for the unscaled identity, at the start and after a reset
         self.previous: float | None = None  # the loss one iteration before, from which the first trial step follows
-        self.done = 0
 
     def step(self) -> Step:
-        """Some iterations; a failed one is repeated once along the gradient, then the reason is given."""
+        """Some iterations; a failed one is repeated once along the gradient, and ends the phase if it fails again."""
         loss, gradient = _value_and_gradient(self.objective)
-        reason = None
+        end = None
         for _ in range(self.options.iterations):
             if not isfinite(loss) or float(gradient.abs().max()) <= VANISHED:
-                reason = "converged: the gradient vanishes" if isfinite(loss) else None
+                end = Ending(End.CONVERGED, "the gradient vanishes") if isfinite(loss) else None
                 break
             moved = self._iterate(loss, gradient)
             if moved is None and self.inverse is not None:
                 self.inverse = self.previous = None
                 moved = self._iterate(loss, gradient)
             if moved is None:
-                reason = "stagnated: the line search finds no lower loss"
+                end = Ending(End.STAGNATED, "the line search finds no lower loss")
                 break
             loss, gradient = moved
-            self.done += 1
-        return Step(loss, reason, {"iterations": float(self.done)})
+        return Step(loss, end)
+
+    def state(self) -> dict[str, Any]:
+        """The inverse Hessian, which every update makes anew, and the loss one iteration before."""
+        return {"inverse": self.inverse, "previous": self.previous}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        inverse = state["inverse"]
+        self.inverse = None if inverse is None else inverse.to(self.objective.vector()).clone()
+        self.previous = state["previous"]
 
     def _iterate(self, loss: float, gradient: Vector) -> tuple[float, Vector] | None:
         """One quasi-Newton step and update; None, with the parameters as they were, if no lower loss is found."""
