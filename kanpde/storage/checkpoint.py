@@ -15,16 +15,15 @@ from typing import IO, Any
 import torch
 
 from kanpde.errors import InputError
+from kanpde.paths import CHECKPOINTS, LOCK
 from kanpde.storage.folders import replace_files, unwritable
 
 MAGIC, FORMAT = b"kanpde checkpoint ", 1
 KEPT = 2
-PATTERN = "state-*.ckpt"
-LOCK = ".lock"
 
 
 class Checkpoints:
-    """The checkpoints in a run's folder, held by one process at a time; a context manager.
+    """The checkpoints in a run's folder, held by one process at a time; a context manager that may be entered again.
 
     Args:
         folder: of the run; made if it is not there.
@@ -36,22 +35,28 @@ class Checkpoints:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self._lock: IO[bytes] | None = None
+        self._depth = 0
 
     def __enter__(self) -> "Checkpoints":
+        self._depth += 1
+        if self._depth > 1:
+            return self
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.folder / LOCK, "ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._close()
+            self.__exit__()
             raise InputError(f"Another process is running in {self.folder}. Wait for its end, or stop it.") from None
         except OSError as error:
-            self._close()
+            self.__exit__()
             raise unwritable(error) from error
         return self
 
     def __exit__(self, *exception) -> None:
-        self._close()
+        self._depth -= 1
+        if self._depth == 0:
+            self._close()
 
     def _close(self) -> None:
         if self._lock is not None:
@@ -60,8 +65,9 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes the checkpoints of an earlier run."""
-        for path in self.folder.glob(f"*{PATTERN}*"):
-            path.unlink(missing_ok=True)
+        for pattern in (CHECKPOINTS, f".{CHECKPOINTS}.*"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def write(self, data: Mapping[str, Any]) -> Path:
         """Writes one more checkpoint and removes those before the last two.
@@ -105,7 +111,7 @@ def unpacked(content: bytes) -> dict[str, Any]:
 
 def checkpoint_files(folder: str | Path) -> list[Path]:
     """The checkpoints of a folder, the newest first."""
-    return sorted(Path(folder).glob(PATTERN), key=_number, reverse=True)
+    return sorted(Path(folder).glob(CHECKPOINTS), key=_number, reverse=True)
 
 
 def read_newest(folder: str | Path) -> tuple[dict[str, Any], list[str]]:

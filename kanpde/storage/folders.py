@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from kanpde.errors import InputError
-from kanpde.paths import CONFIG, FAILED, LOG, RESULT
+from kanpde.paths import CHECKPOINTS, CONFIG, FAILED, LOCK, LOG, RESULT
 
 
 def new_folder(folder: Path) -> Path:
@@ -43,11 +43,11 @@ def _numbered(folder: Path, number: int) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Removes what a run without results wrote, and the folders that this leaves empty."""
-    if (folder / RESULT).exists():
+    """Removes what a run without results and checkpoints wrote, and the folders that this leaves empty."""
+    if (folder / RESULT).exists() or any(folder.glob(CHECKPOINTS)):
         return
     with suppress(OSError):
-        for name in (LOG, CONFIG):
+        for name in (LOG, CONFIG, LOCK):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
         for parent in folder.absolute().parents:
@@ -58,7 +58,7 @@ def discard(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Removes what an earlier run wrote into the folder, and nothing else."""
-    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png"):
+    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
 
@@ -101,7 +101,7 @@ def replace_text(path: Path, content: str) -> None:
     replace_files({path: content.encode()})
 
 
-def essence(message: str) -> str:
+def one_line(message: str) -> str:
     """A message in one line; of a traceback the last line, which names the error."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"

@@ -18,7 +18,7 @@ from kanpde.errors import InputError
 from kanpde.paths import FAILED, LOG, RESULT
 from kanpde.plots.axes import number
 from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
-from kanpde.storage.folders import essence
+from kanpde.storage.folders import one_line
 from kanpde.storage.record import read_columns
 from kanpde.study.measured_errors import read_references
 from kanpde.training.course import DIVERGED, OVERFITTED
@@ -149,7 +149,7 @@ def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
     """The run as its folder shows it; where the folder is silent, as the ledger says."""
     run = Outcome(arm, seed, WAITING, attempts=line.get("attempts") or "", command=line.get("command") or "")
     if (folder / FAILED).is_file():
-        run.state, run.reason = FAILING, essence((folder / FAILED).read_text(encoding="utf-8", errors="replace"))
+        run.state, run.reason = FAILING, one_line((folder / FAILED).read_text(encoding="utf-8", errors="replace"))
     elif (folder / RESULT).is_file() and line.get("state") != FAILING:
         _fill(run, folder)
     elif line.get("state") in STATES:

@@ -16,7 +16,7 @@ from kanpde.errors import InputError
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
 from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
 from kanpde.plots.run import level_errors
-from kanpde.storage.folders import essence
+from kanpde.storage.folders import one_line
 from kanpde.storage.store import read_record
 from kanpde.terminal import print_table
 
@@ -101,14 +101,14 @@ def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) 
     record: Mapping[str, Any] = {}
     if (path / FAILED).is_file():
         message = (path / FAILED).read_text(encoding="utf-8", errors="replace").strip()
-        row.update(status="failed", reason=essence(message))
+        row.update(status="failed", reason=one_line(message))
     elif not (path / RESULT).is_file():
         row.update(status="unfinished", reason="")
     else:
         try:
             record = read_record(path)
         except InputError as error:
-            row.update(status="unreadable", reason=essence(str(error)))
+            row.update(status="unreadable", reason=one_line(str(error)))
     row.update({key: record[key] for key in (*FIGURES, "levels") if key in record})
     row.update({key: options.get(key) or record.get(key, "") for key in ("problem", "model")})
     row["seed"] = record.get("seed", options["seed"])

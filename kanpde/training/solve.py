@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from kanpde.device import choose_device, choose_dtype
+from kanpde.factories import described
 from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KAN
 from kanpde.problem import Problem
@@ -21,11 +21,12 @@ from kanpde.training.course import train
 from kanpde.training.entering import first_state
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
-from kanpde.training.settings import Settings
+from kanpde.training.settings import Settings, settings_data
 from kanpde.training.snapshot import to_data
 from kanpde.training.state import State
 from kanpde.training.stopping import StopRequest, stop_on
 from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.version import __version__
 
 Observe, Log = Callable[[Progress], None], Callable[[str], None]
 
@@ -46,7 +47,7 @@ def solve(
     derivatives: str = "jets",
     constraints: str = "soft",
     checkpoint: float = 5.0,
-    folder: str | Path | None = None,
+    folder: str | Path | Checkpoints | None = None,
     stop: StopRequest | None = None,
     observe: Observe = lambda progress: None,
     log: Log = lambda line: None,
@@ -102,7 +103,9 @@ def solve(
         checkpoint=checkpoint,
     )
     with ExitStack() as held:
-        checkpoints = None if folder is None else held.enter_context(Checkpoints(folder))
+        checkpoints = Checkpoints(folder) if isinstance(folder, (str, Path)) else folder
+        if checkpoints is not None:
+            held.enter_context(checkpoints)
 
         def begin(around: Surroundings) -> State:
             state = first_state(settings)
@@ -129,7 +132,7 @@ def carried_out(
         with ExitStack() as held:
             stop = stop or held.enter_context(stop_on(SIGINT))
             errors = Errors(settings.problem, settings.device, settings.dtype)
-            around = Surroundings(errors, observe, log, saver(checkpoints, log), stop)
+            around = Surroundings(errors, observe, log, saver(settings, checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
             return solution_of(settings, train(settings, state, around), errors)
@@ -137,14 +140,16 @@ def carried_out(
         torch.set_num_threads(before)
 
 
-def saver(checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
+def saver(settings: Settings, checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
     """Writes checkpoints; where the disk refuses one the run goes on, and the log says so."""
     if checkpoints is None:
         return None
 
+    asked = settings_data(settings)
+
     def save(state: State) -> None:
         try:
-            checkpoints.write(to_data(state))
+            checkpoints.write({"version": __version__, "settings": asked, "state": to_data(state)})
         except OSError as error:
             log(f"warning: the checkpoint could not be written ({error.strerror or error}); the run goes on")
 
@@ -162,7 +167,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "derivatives": settings.derivatives,
         "constraints": settings.constraints,
         "seconds": state.seconds,
-        "model": factory_facts(settings.model),
+        "model": described(settings.model),
         **state.used,
     }
     return Solution(
@@ -175,9 +180,3 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
         settings=facts,
     )
-
-
-def factory_facts(factory: Any) -> dict[str, Any]:
-    """The factory's name and arguments."""
-    arguments = asdict(factory) if is_dataclass(factory) and not isinstance(factory, type) else {}
-    return {"name": type(factory).__name__, **arguments}
