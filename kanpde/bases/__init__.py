@@ -4,8 +4,9 @@ A new file with a `Basis` in it is all that ``KAN(basis="its class in lower case
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kanpde.errors import InputError
+import kanpde.bases
+from kanpde.errors import InputError, suggest
+from kanpde.factories import families
 
 
 def uniform_knots(lower: Tensor, upper: Tensor, grid: int, outside: int = 0) -> Float[Tensor, "d_in knots"]:
@@ -80,6 +83,11 @@ class Basis(nn.Module, ABC):
     def on(self, breakpoints: Float[Tensor, "d_in points"]) -> "Basis":
         """The same family on other cells."""
         return self.over(breakpoints[:, 0], breakpoints[:, -1], breakpoints.shape[1] - 1, self.degree)
+
+    def architecture(self) -> dict[str, Any]:
+        """The family and its sizes; the knots are stored with the weights."""
+        kind = type(self).__name__.lower()
+        return {"kind": kind, "degree": self.degree, "cells": self.cells, "d_in": len(self.knots)}
 
     @property
     def breakpoints(self) -> Float[Tensor, "d_in points"]:
@@ -155,3 +163,12 @@ class Basis(nn.Module, ABC):
             target, source = target.double().cpu(), source.double().cpu()
             matrices.append(torch.linalg.lstsq(target, source, rcond=cutoff, driver="gelsd").solution.numpy())
         return np.stack(matrices)
+
+
+def basis_from(architecture: Mapping[str, Any], device: torch.device | str, dtype: torch.dtype) -> Basis:
+    """The basis of an architecture, with equal cells on [-1, 1] until ``load_state_dict`` gives it other knots."""
+    known = families(kanpde.bases, Basis)
+    if (name := architecture["kind"]) not in known:
+        raise InputError(f'Unknown basis "{name}". {suggest(name, known)}')
+    upper = torch.ones(architecture["d_in"], device=device, dtype=dtype)
+    return known[name].over(-upper, upper, architecture["cells"], architecture["degree"])

@@ -3,16 +3,17 @@ r"""Kolmogorov-Arnold networks: a learned function on every edge, φ(x) = Σ_g c
 Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024, eq. 2.10-2.12, with the grids and their refinement of section 2.4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 import kanpde.bases
-from kanpde.bases import Basis
+from kanpde.bases import Basis, basis_from
 from kanpde.bases.bspline import BSpline
 from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
@@ -31,6 +32,15 @@ class KANLayer(Layer):
         super().__init__()
         self.basis = basis
         self.weight = nn.Parameter(weight)
+
+    def architecture(self) -> dict[str, Any]:
+        return {"basis": self.basis.architecture(), "d_out": self.weight.shape[1]}
+
+    @classmethod
+    def from_architecture(cls, architecture: Mapping[str, Any], device, dtype) -> "KANLayer":
+        basis = basis_from(architecture["basis"], device, dtype)
+        size = len(basis.knots) * (basis.size + 1), architecture["d_out"]
+        return cls(basis, torch.zeros(size, device=device, dtype=dtype))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         """Takes the weight of any grid, if it fits the basis that comes with it."""

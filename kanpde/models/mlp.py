@@ -1,9 +1,10 @@
 """Multilayer perceptrons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import pi, sqrt
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,15 @@ class MLPLayer(Layer):
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.activation = activation
+
+    def architecture(self) -> dict[str, Any]:
+        d_in, d_out = self.weight.shape[0] - 1, self.weight.shape[1]
+        return {"activation": self.activation, "d_in": d_in, "d_out": d_out}
+
+    @classmethod
+    def from_architecture(cls, architecture: Mapping[str, Any], device, dtype) -> "MLPLayer":
+        size = architecture["d_in"] + 1, architecture["d_out"]
+        return cls(torch.zeros(size, device=device, dtype=dtype), architecture["activation"])
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.activation is None else ACTIVATIONS[self.activation](x)
@@ -59,6 +69,16 @@ class FourierLayer(Layer):
         super().__init__()
         self.weight = nn.Parameter(weight)
         self.register_buffer("frequencies", frequencies)
+
+    def architecture(self) -> dict[str, Any]:
+        d_in, waves = self.frequencies.shape
+        return {"d_in": d_in, "waves": waves, "d_out": self.weight.shape[1]}
+
+    @classmethod
+    def from_architecture(cls, architecture: Mapping[str, Any], device, dtype) -> "FourierLayer":
+        d_in, waves, d_out = (architecture[name] for name in ("d_in", "waves", "d_out"))
+        sizes = (2 * waves + 1, d_out), (d_in, waves)
+        return cls(*(torch.zeros(size, device=device, dtype=dtype) for size in sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         angle = x @ self.frequencies

@@ -1,11 +1,11 @@
 r"""What a KAN and an MLP have in common: an input map, layers ``features(x) @ weight``, and jets through both."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import reduce
 from math import pi
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,11 @@ class Inputs(nn.Module):
         self.periodic = tuple(periodic)
         self.register_buffer("lower", torch.tensor([lo for lo, _ in ranges], device=device, dtype=dtype))
         self.register_buffer("upper", torch.tensor([hi for _, hi in ranges], device=device, dtype=dtype))
+
+    def architecture(self) -> dict[str, Any]:
+        """The arguments from which it is built again, but for device and dtype."""
+        ranges = [list(pair) for pair in zip(self.lower.tolist(), self.upper.tolist(), strict=True)]
+        return {"ranges": ranges, "periodic": list(self.periodic)}
 
     @property
     def size(self) -> int:
@@ -77,6 +82,17 @@ class Layer(nn.Module, ABC):
     """``features(x) @ weight``; ``weight`` is (features, d_out)."""
 
     weight: nn.Parameter
+
+    @abstractmethod
+    def architecture(self) -> dict[str, Any]:
+        """Sizes and options, as numbers, strings, lists and dicts, without ``kind``, the class's name in lower case."""
+
+    @classmethod
+    @abstractmethod
+    def from_architecture(
+        cls, architecture: Mapping[str, Any], device: torch.device | str, dtype: torch.dtype
+    ) -> "Layer":
+        """A layer of that architecture with weights of zero."""
 
     @property
     def active(self) -> int:
@@ -150,7 +166,16 @@ class Network(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.layers = cast(Sequence[Layer], nn.ModuleList(layers))
-        self.nodes = nodes or [Nodes(layer.weight.shape[1]) for layer in layers[:-1]]
+        self.nodes = list(nodes or []) or [Nodes(layer.weight.shape[1]) for layer in layers[:-1]]
+
+    def architecture(self) -> dict[str, Any]:
+        """All that `kanpde.models.architecture.network_from` needs beside the weights; JSON can hold it."""
+        return {
+            "kind": type(self).__name__.lower(),
+            "inputs": self.inputs.architecture(),
+            "layers": [{"kind": type(layer).__name__.lower(), **layer.architecture()} for layer in self.layers],
+            "nodes": [asdict(nodes) for nodes in self.nodes],
+        }
 
     @property
     def rest(self) -> Iterable[tuple[Nodes, Layer]]:
