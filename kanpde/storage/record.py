@@ -16,6 +16,7 @@ from torch import nn
 
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
+from kanpde.models.network import Network
 from kanpde.solution import Solution
 from kanpde.storage import format_1
 from kanpde.storage.vtkhdf import write_array

@@ -17,7 +17,7 @@ from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.factories import factories
 from kanpde.hard_constraints import hardened
-from kanpde.models.network import network_from
+from kanpde.models.architecture import network_from
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution

@@ -69,9 +69,9 @@ def after_phase(
     """Keeps the phase, or takes it back if the residuals on fresh points are clearly larger than before it."""
     points, before = fresh_points(settings, state, state.phase, settings.seed), leg.before
     assert before is not None
-    losses_there = [loss_at(settings, each, points, leg.weights) for each in (before, state)]
+    fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
     rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
-    back = taken_back(level["loss"], *losses_there, rounding)
+    back = taken_back(level["loss"], fresh_before, fresh, rounding)
     if back is None:
         return through(settings, state, level, ending)
     around.log(f"the weights of the phase before are kept: {back}")

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
-from kanpde.models.network import Network, network_from
+from kanpde.models.architecture import network_from
+from kanpde.models.network import Network
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 

@@ -28,7 +28,8 @@ from kanpde.training.stopping import StopRequest, stop_on
 from kanpde.training.surroundings import Clock, Surroundings
 from kanpde.version import __version__
 
-Observe, Log = Callable[[Progress], None], Callable[[str], None]
+Observe = Callable[[Progress], None]
+Log = Callable[[str], None]
 
 
 def solve(
