@@ -8,6 +8,7 @@ import torch
 import yaml
 from conftest import load_problem
 
+from kanpde.ends import End, Ending
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
 from kanpde.paths import FAILED, RESULT
@@ -40,6 +41,7 @@ def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.
             "loss": e**2,
             "seconds": 0.01 * size,
             "reason": "steps done",
+            "end": "STEPS_DONE",
             "l2": e,
             "h1": 5 * e,
             "max": 2 * e,
@@ -72,7 +74,7 @@ def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.
         "model": {"name": type(MODELS[kind]).__name__, **arguments},
     }
     errors = {"u": {"l2": error, "h1": 5 * error, "max": 2 * error}}
-    solution = Solution(problem, model, history, levels, "steps done", errors, {}, {**used, **settings})
+    solution = Solution(problem, model, history, levels, Ending(End.STEPS_DONE), errors, {}, {**used, **settings})
     with h5py.File(folder / RESULT, "w", libver=("v110", "v110")) as file:
         write_record(file.create_group("kanpde"), solution, "problem: {name: poisson}\n")
 

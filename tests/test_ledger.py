@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from kanpde import InputError
+from kanpde.ends import End
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.runs.journal import hold
 from kanpde.runs.ledger import Ledger, Run, conduct
-from kanpde.runs.process import hold, status
+from kanpde.runs.status import status
+from kanpde.storage.record import FORMAT
 
 # in place of `python -m kanpde`: the first option says how it goes
 FAKE = """
@@ -49,9 +52,10 @@ def templates(tmp_path, monkeypatch):
     """Results for the fake runs to copy."""
     place = tmp_path / "templates"
     place.mkdir()
-    for name, reason in (("whole", "steps done"), ("interrupted", "interrupted")):
+    for name, end in (("whole", End.STEPS_DONE), ("interrupted", End.INTERRUPTED)):
         with h5py.File(place / f"{name}.vtkhdf", "w") as file:
-            file["kanpde/reason"] = np.array([reason.encode()])
+            file["kanpde/end"] = np.array([end.name.encode(), b""])
+            file["kanpde"].attrs["format"] = FORMAT
     monkeypatch.setenv("LEDGER_TEST", str(place))
     return place
 
@@ -91,7 +95,7 @@ def table(which):
         ("bug", "failed", "RuntimeError: ours"),
         ("crash", "failed", "The process crashed (SIGABRT)."),
         ("nothing", "failed", "The process ended without an error and without a result."),
-        ("ctrl-c", "interrupted", "ended by Ctrl-C"),
+        ("ctrl-c", "interrupted", "interrupted"),
         ("half", "interrupted", "ended by SIGKILL"),
         ("pictures", "finished", "steps done"),
     ],
@@ -113,8 +117,8 @@ def test_runs_of_which_nothing_or_only_leftovers_are_there(tmp_path):
         one.folder(Run(f"arm/{name}", ())).mkdir(parents=True)
     (one.root / "runs/arm/1" / RESULT).write_bytes(b"not a result")
     (one.root / "runs/arm/2" / JOURNAL).write_text('{"overrides": ["ok"]}\n{"ended": "2026-')
-    assert states(one.statuses()) == ["waiting", "interrupted", "interrupted"]
-    assert one.counts() == {"interrupted": 2, "waiting": 1}
+    assert states(one.statuses()) == ["not begun", "interrupted", "interrupted"]
+    assert one.counts() == {"interrupted": 2, "not begun": 1}
     found = do(one)
     assert states(found) == ["finished"] * 3 and [each.attempts for each in found.values()] == [1, 1, 2]
 
@@ -226,14 +230,14 @@ def test_a_killed_run_is_interrupted_and_a_killed_call_loses_nothing(tmp_path, t
     one = ledger(tmp_path, "hang", "ok")
     process = conductor(one)
     wait_until(lambda: begun(templates))
-    assert states(one.statuses()) == ["running", "waiting"]
+    assert states(one.statuses()) == ["running", "not begun"]
     child = next(each for each in pid(templates, one, one.runs[0]) if each != process.pid)
     process.kill()
     process.join()
-    assert states(one.statuses()) == ["running", "waiting"]  # the run goes on, and nobody else may begin it
+    assert states(one.statuses()) == ["running", "not begun"]  # the run goes on, and nobody else may begin it
     assert hold(one.folder(one.runs[0])) is None
     os.kill(child, signal.SIGKILL)
-    wait_until(lambda: states(one.statuses()) == ["interrupted", "waiting"])
+    wait_until(lambda: states(one.statuses()) == ["interrupted", "not begun"])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -244,7 +248,7 @@ def test_ctrl_c_ends_the_processes_and_leaves_the_right_states(tmp_path, templat
     os.kill(process.pid, how)
     process.join(20)
     assert "KeyboardInterrupt" in capfd.readouterr().err
-    assert states(one.statuses()) == ["interrupted", "waiting"] == [row["state"] for row in table(one)]
+    assert states(one.statuses()) == ["interrupted", "not begun"] == [row["state"] for row in table(one)]
     assert not pid(templates, one, one.runs[0])
 
 
@@ -252,7 +256,7 @@ def test_a_call_waits_for_what_another_has_under_way_and_takes_over(tmp_path, te
     one = ledger(tmp_path, "ok")
     folder = one.folder(one.runs[0])
     journal = hold(folder)
-    assert status(folder).state == "running" and status(folder, mine=True).state == "waiting"
+    assert status(folder).state == "running" and status(folder, mine=True).state == "not begun"
     said = []
     call = threading.Thread(target=conduct, args=(one,), kwargs={"say": said.append, "command": COMMAND})
     call.start()

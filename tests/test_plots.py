@@ -14,6 +14,7 @@ from scipy.stats import linregress
 
 import kanpde.plots.run
 from kanpde import KAN, LM, MLP, Adam, Box, Condition, Phase, Problem, Sampling, diff, dirichlet, initial, solve
+from kanpde.ends import End, Ending
 from kanpde.plots.axes import fitted_slope
 from kanpde.plots.network import MOST_NODES, network_figure
 from kanpde.plots.run import history_figure, level_errors, save_plots, scaling_figure
@@ -95,7 +96,7 @@ def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("error")
 def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
-    none = replace(poisson, history=[], levels=[], reason="interrupted")
+    none = replace(poisson, history=[], levels=[], ending=Ending(End.INTERRUPTED))
     assert len(save_plots(none, tmp_path)) == 4
     broken = [{**row, "loss": nan, "error": nan, "grid": nan} for row in poisson.history]
     levels = [{**level, "loss": nan, "l2": nan, "grid": None} for level in poisson.levels]

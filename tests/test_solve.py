@@ -30,6 +30,7 @@ from kanpde import (
     laplacian,
     solve,
 )
+from kanpde.ends import End, Ending
 
 BOX = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
 FEW = Sampling("gauss", 200, 80)
@@ -133,7 +134,7 @@ def test_a_phase_that_overfits_is_taken_back():
     phases = [Phase(LM(), steps=30, sampling=FEW), Phase(LM(), steps=40, refine=4, sampling=Sampling("gauss", 36, 24))]
     solution = solve(poisson(exact=None), KAN([4]), phases, log=lines.append)
     assert solution.levels[1]["loss"] < solution.levels[0]["loss"]
-    assert solution.reason.startswith("overfitted") and any("are kept" in line for line in lines)
+    assert solution.ending.end is End.OVERFITTED and any("are kept" in line for line in lines)
     assert solution.model.grid == 4
 
 
@@ -151,14 +152,14 @@ def test_a_phase_that_makes_all_worse_is_taken_back():
     """Adam at a rate that no network survives."""
     phases = [Phase(LM(), steps=10), Phase(Adam(lr=3.0), steps=3)]
     solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW)
-    assert solution.reason.startswith("diverged")
+    assert solution.ending.end is End.DIVERGED
     assert solution.errors["u"]["l2"] == pytest.approx(solution.levels[0]["l2"])
 
 
 def test_the_reason_of_an_end_survives_being_taken_back():
     phases = [Phase(LM(), steps=10), Phase(Adam(lr=3.0), steps=100_000)]
     solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW, time_limit=3.0)
-    assert solution.reason.startswith("time limit") and solution.levels[-1]["reason"].startswith("diverged")
+    assert solution.ending.end is End.TIME_LIMIT and solution.levels[-1]["end"] == "DIVERGED"
 
 
 def test_rounding_is_not_taken_for_overfitting():
@@ -171,7 +172,7 @@ def test_rounding_is_not_taken_for_overfitting():
     conditions = {"pde": Condition(box.interior, lambda u: laplacian(u) - 2.0), "wall": dirichlet(box.boundary, exact)}
     phases = [Phase(LM(), steps=40, refine=refine) for refine in (1, 2, 2)]
     solution = solve(Problem(box, conditions, exact=exact), KAN([], degree=4, grid=2), phases, sampling=FEW)
-    assert len(solution.levels) == 3 and not solution.reason.startswith(("overfitted", "diverged"))
+    assert len(solution.levels) == 3 and not solution.ending.end.is_taken_back
     assert solution.errors["u"]["l2"] < 1e-11
 
 
@@ -323,26 +324,26 @@ def test_what_a_module_lacks_is_said():
 # how runs end -------------------------------------------------------------------------------------------------------
 def test_time_limit():
     solution = solve(poisson(), KAN([3]), [*short(10_000, Adam()), *short()], sampling=FEW, time_limit=0.5)
-    assert solution.reason == "time limit of 0.5 s" and len(solution.levels) == 1
+    assert solution.ending == Ending(End.TIME_LIMIT, "0.5 s") and len(solution.levels) == 1
 
 
 def test_stagnation():
     solution = solve(poisson(), KAN([2], degree=3, grid=2), short(400, window=10, least=0.2), sampling=FEW)
-    assert solution.reason.startswith("stagnated") and len(solution.history) < 400
+    assert solution.ending.end is End.STAGNATED and len(solution.history) < 400
 
 
 def test_convergence():
     box = Box(x=(0.0, 1.0))
     line = Problem(box, {"pde": Condition(box.interior, laplacian), "b": dirichlet(box.boundary, lambda x: 2 * x)})
     solution = solve(line, KAN([], degree=3), short(50), sampling=FEW)  # without hidden layers the problem is linear
-    assert solution.reason.startswith("converged"), solution.reason
+    assert solution.ending.end is End.CONVERGED, solution.reason
     assert np.allclose(solution(np.linspace(0, 1, 5)), 2 * np.linspace(0, 1, 5), atol=1e-9)
 
 
 @pytest.mark.parametrize("model", [KAN([3, 3]), KAN([3, 3, 3])], ids=["two", "three"])
 def test_a_network_that_blows_up_ends_its_run_only(model):
     solution = solve(poisson(), model, [*short(2), *short(5, Adam(lr=1e80)), *short()], sampling=FEW)
-    assert solution.reason.startswith("non-finite loss") and len(solution.levels) == 2
+    assert solution.ending.end is End.NON_FINITE and len(solution.levels) == 2
     assert bool(weights(solution).isfinite().all()) and solution.levels[0]["reason"] == "steps done"
 
 
@@ -356,7 +357,7 @@ def test_interrupt_among_several_starts_ends_the_run(at):
             os.kill(os.getpid(), signal.SIGINT)
 
     solution = solve(poisson(), KAN([3]), [*short(3), *short(4)], sampling=FEW, starts=4, observe=interrupt)
-    assert solution.reason == "interrupted" and len(solution.levels) == 1 and len(solution.history) <= at + 1
+    assert solution.ending.end is End.INTERRUPTED and len(solution.levels) == 1 and len(solution.history) <= at + 1
 
 
 def test_non_finite_loss_names_the_condition_and_keeps_good_weights():
@@ -371,7 +372,7 @@ def test_non_finite_loss_names_the_condition_and_keeps_good_weights():
 
     problem = Problem(BOX, {"good": dirichlet(BOX.boundary), "bad": Condition(BOX.interior, poisoned)})
     solution = solve(problem, MLP([3]), [*short(500, Adam()), *short()], sampling=FEW)
-    assert solution.reason.startswith("non-finite loss in bad")
+    assert solution.ending.end is End.NON_FINITE and "bad" in solution.ending.detail
     assert bool(weights(solution).isfinite().all()) and len(solution.levels) == 1
 
 
@@ -382,7 +383,7 @@ def test_interrupt_keeps_what_was_reached():
 
     assert threading.current_thread() is threading.main_thread()
     solution = solve(poisson(), KAN([3]), [*short(50), *short(50)], sampling=FEW, observe=interrupt)
-    assert solution.reason == "interrupted"
+    assert solution.ending.end is End.INTERRUPTED
     assert len(solution.levels) == 1 and 4 <= len(solution.history) <= 5
     assert solution.errors["u"]["l2"] < 2.0
 

@@ -27,7 +27,7 @@ from kanpde import (
     laplacian,
     solve,
 )
-from kanpde.storage.store import Output, load, prepare, read_record, save
+from kanpde.storage.store import Output, load, prepare_folder, read_record, save
 
 SMALL = KAN([2], degree=4, grid=2)
 COARSE = Output(cells=6, times=3)
@@ -242,7 +242,7 @@ def test_what_comes_back_is_the_same(case, tmp_path):
     for got, wanted in ((copy(*at), solution(*at)), (copy.diff("x", "x")(*at), solution.diff("x", "x")(*at))):
         np.testing.assert_array_equal(got, wanted)
     assert repr(copy.problem.domain) == repr(problem.domain) and copy.problem.unknowns == problem.unknowns
-    for name in ("history", "levels", "reason", "errors", "coefficients"):
+    for name in ("history", "levels", "ending", "errors", "coefficients"):
         np.testing.assert_equal(getattr(copy, name), getattr(solution, name))
     assert [list(row) for row in copy.levels] == [list(row) for row in solution.levels]
     assert copy.settings["points"] == solution.settings["points"] and copy.settings["seed"] == options.get("seed", 0)
@@ -297,7 +297,7 @@ def test_a_kan_takes_the_weights_of_a_finer_one():
 def test_read_record_counts_the_weights_that_were_kept(tmp_path):
     solution = quick(system())
     first = solution.levels[0]
-    solution.levels.append({**first, "parameters": 10**6, "reason": "overfitted: on fresh points"})
+    solution.levels.append({**first, "parameters": 10**6, "reason": "overfitted", "end": "OVERFITTED"})
     save(solution, tmp_path, Output(cells=2))
     assert read_record(tmp_path)["parameters"] == first["parameters"] < 10**6
 
@@ -355,7 +355,7 @@ def test_a_failure_leaves_what_was_there(call, heat, tmp_path, monkeypatch):
     def fail(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"kanpde.storage.store.os.{call}", fail)
+    monkeypatch.setattr(f"os.{call}", fail)
     with pytest.raises(InputError, match="No space left"):
         save(heat, tmp_path, replace(COARSE, cells=4))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
@@ -364,7 +364,7 @@ def test_a_failure_leaves_what_was_there(call, heat, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        prepare(tmp_path / "file" / "run", hard())
+        prepare_folder(tmp_path / "file" / "run", hard())
 
 
 @pytest.mark.parametrize(
@@ -385,5 +385,5 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
 )
 def test_output_that_does_not_fit_is_refused_before_training(output, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        prepare(tmp_path / "run", system(), output())
+        prepare_folder(tmp_path / "run", system(), output())
     assert not (tmp_path / "run").exists()

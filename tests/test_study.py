@@ -4,6 +4,7 @@ import csv
 import re
 from math import isnan, nan
 
+import h5py
 import numpy as np
 import pytest
 from conftest import load_problem
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 import kanpde.study.table
 from kanpde import KAN, LM, InputError, Phase, Sampling, solve
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.storage.record import FORMAT
 from kanpde.storage.store import Output, save
 from kanpde.study import summarise
 from kanpde.study.__main__ import main
@@ -59,8 +61,13 @@ def sweep(tmp_path, monkeypatch):
             (folder / CONFIG).write_text(config)
         if isinstance(result, str):
             (folder / FAILED).write_text(result)
-        elif result is not None:
+        elif isinstance(result, Exception):
             (folder / RESULT).touch()
+        elif result is not None:
+            with h5py.File(folder / RESULT, "w") as file:
+                file["kanpde/end"] = np.array([b"STEPS_DONE", b""])
+                file["kanpde/reason"] = np.array([b"steps done"])
+                file["kanpde"].attrs["format"] = FORMAT
         return tmp_path
 
     monkeypatch.setattr(kanpde.study.table, "read_record", read)
@@ -111,7 +118,7 @@ def test_one_row_a_run_in_the_order_of_their_numbers(sweep):
     ]
     assert rows[2] | {"folder": ""} == {
         "folder": "",
-        "status": "done",
+        "status": "finished",
         "problem": "poisson",
         "model": "KAN",
         "seed": "10",
@@ -145,14 +152,20 @@ def test_failures_and_interruptions_have_a_row_each(sweep, capsys):
     (folder / ".hydra").mkdir()
     (folder / ".hydra" / CONFIG).touch()
     rows = summarise(folder)
-    assert [row["status"] for row in rows] == ["failed", "failed", "unfinished", "unreadable", "done"]
-    reasons = ["Grid must be positive. Write grid=4.", "RuntimeError: out of memory", "", "Damaged.", "steps done"]
+    assert [row["status"] for row in rows] == ["failed", "failed", "interrupted", "interrupted", "finished"]
+    reasons = [
+        "Grid must be positive. Write grid=4.",
+        "RuntimeError: out of memory",
+        "no end was recorded",
+        "the result is damaged",
+        "steps done",
+    ]
     assert [row["reason"] for row in rows] == reasons
     names = [(row["problem"], row["model"], str(row["seed"])) for row in rows[:3]]
     assert names == [("poisson", "", "0"), ("heat", "mlp", "3"), ("heat", "mlp", "3")]
     assert isnan(rows[0]["l2"])
     text = capsys.readouterr().out
-    assert "failed: RuntimeError: out of memory" in text and "unfinished" in text
+    assert "failed: RuntimeError: out of memory" in text and "interrupted" in text
 
 
 def test_a_run_killed_before_it_wrote_anything_has_a_row_and_adds_no_columns(sweep):
@@ -161,7 +174,7 @@ def test_a_run_killed_before_it_wrote_anything_has_a_row_and_adds_no_columns(swe
     (folder / "2").mkdir()
     (folder / "2" / JOURNAL).touch()
     rows = summarise(folder)
-    assert [row["status"] for row in rows] == ["done", "done", "unfinished"] and "model.hidden" not in rows[0]
+    assert [row["status"] for row in rows] == ["finished", "finished", "not begun"] and "model.hidden" not in rows[0]
 
 
 def test_only_failures_leave_no_old_picture(sweep):

@@ -13,8 +13,10 @@ import yaml
 from conftest import ROOT
 
 from kanpde.command import main
+from kanpde.ends import End, Ending
 from kanpde.paths import FAILED, JOURNAL, LOG, RESULT
-from kanpde.runs.process import hold, status
+from kanpde.runs.journal import hold
+from kanpde.runs.status import status
 
 QUICK = [
     "model=mlp",
@@ -65,8 +67,9 @@ def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folde
 
 
 def test_a_run_that_ctrl_c_cut_short_is_done_again(folder, monkeypatch, capsys):
-    training = sys.modules["kanpde.training.course"]
-    monkeypatch.setattr(training.Training, "_reason", lambda self: "interrupted")
+    course = sys.modules["kanpde.training.course"]
+    monkeypatch.setattr(course, "limit", lambda settings, around: Ending(End.INTERRUPTED))
+    monkeypatch.setattr(sys.modules["kanpde.training.leaving"], "limit", course.limit)
     assert main([*SWEEP, "seed=0,1"]) == 130
     assert (folder / "0" / RESULT).is_file() and not (folder / "1").exists()
     assert "hydra.sweep.dir=sweep" in capsys.readouterr().out

@@ -79,7 +79,7 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     from kanpde.study import summarise
 
     print()
-    unfinished = sum(row["status"] is RunState.INTERRUPTED for row in summarise(folder))
+    unfinished = sum(row["status"] in (RunState.INTERRUPTED, RunState.EMPTY) for row in summarise(folder))
     failed = sorted(folder.rglob(FAILED))
     if failed:
         print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")

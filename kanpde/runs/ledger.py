@@ -248,7 +248,12 @@ def _noted(signals: list[int]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ends = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN]
+    ends = [
+        signal.SIGINT,
+        signal.SIGTERM,
+    ]  # even if a shell ignores them, as for background jobs
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup does
+        ends.append(signal.SIGHUP)
     before = {each: signal.signal(each, lambda number, _: signals.append(number)) for each in ends}
     try:
         yield

@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO
 
+from kanpde.ends import End
 from kanpde.paths import FAILED, RESULT
 from kanpde.runs.journal import note, note_begin, note_end
 from kanpde.storage.folders import clear, replace_text
@@ -21,8 +22,8 @@ from kanpde.training.resuming import is_resumable
 COMMAND = (sys.executable, "-m", "kanpde")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)  # a process's own doing
-CTRL_C = 130
-GRACE = 3.0  # seconds between asking a process to end and ending it
+REQUESTED = {end.exit_code: end for end in End if end.is_requested}  # exit codes of a run that a signal stopped
+GRACE = 5.0  # seconds between asking a process to end and ending it
 
 
 class Attempt:
@@ -97,7 +98,7 @@ class Attempt:
     def _message(self, code: int) -> str:
         """Why the run failed; "" where it did not, or where somebody ended it."""
         number = -code if code < 0 else code - 128 if code > 128 else 0
-        if code == CTRL_C or (number and number not in CRASHES):
+        if code in REQUESTED or (number and number not in CRASHES):
             return ""
         if code == 0:
             done = (self.folder / RESULT).is_file() or (self.folder / FAILED).is_file()
@@ -113,8 +114,8 @@ class Attempt:
             replace_text(self.folder / FAILED, f"{failure}\n")
         elif code < 0:
             failure = f"ended by {signal.Signals(-code).name}"
-        elif code == CTRL_C:
-            failure = "ended by Ctrl-C"
+        elif code in REQUESTED:
+            failure = REQUESTED[code].message
         note_end(self.journal, monotonic() - self.began, failure, code)
         self.errors.close()
         self.journal.close()
