@@ -24,7 +24,6 @@ from kanpde.terminal import Display, report
 from kanpde.training.phases import Progress
 
 SOLVE = sys.modules["kanpde.training.solve"]  # kanpde.solve is the function
-TRAINING = sys.modules["kanpde.training.course"]
 QUICK = [
     "schedule.phases=[{steps:2}]",
     "schedule.starts=1",
@@ -247,7 +246,7 @@ def test_a_traceback_can_be_had(capsys, monkeypatch):
 
 
 def test_a_bug_is_not_taken_for_bad_input(folder, monkeypatch):
-    monkeypatch.setattr(TRAINING.Errors, "all", broken)
+    monkeypatch.setattr(kanpde.solution.Errors, "all", broken)
     with pytest.raises(RuntimeError, match="ours"):
         main(QUICK)
     (run,) = runs(folder)

@@ -10,6 +10,7 @@ from synthetic import spread, write_run, write_study
 
 import kanpde.study.report
 from kanpde import InputError
+from kanpde.runs.status import RunState
 from kanpde.study import write_report
 from kanpde.study.__main__ import main
 from kanpde.study.findings import progress
@@ -145,16 +146,16 @@ def test_runs_that_have_not_ended_are_told_and_not_counted(tmp_path, undrawn):
     folder = write_study(tmp_path, {"kan": spread(1e-9), "mlp": [*spread(1e-6, 8, seed=1), None, None]}, ledger=ledger)
     write_report(folder)
     text = (folder / "report.md").read_text()
-    assert "Preliminary: 2 of 20 runs have not ended (1 running, 1 waiting)" in text
+    assert "Preliminary: 2 of 20 runs have not ended (1 running, 1 not begun)" in text
     assert rows(folder / "comparison.csv")[0]["seeds"] == "8" and "| mlp/8 | running |  | 2 |" in text
 
 
-def test_a_damaged_result_is_a_failed_run(tmp_path, undrawn):
+def test_a_damaged_result_is_to_be_done_again(tmp_path, undrawn):
     folder = write_study(tmp_path, {"kan": spread(1e-9), "mlp": spread(1e-6, seed=1)})
     path = folder / "runs" / "kan" / "0" / "solution.vtkhdf"
     path.write_bytes(path.read_bytes()[:1000])
     write_report(folder)
-    assert "Failed: 1 of 10 kan runs" in lead(folder)
+    assert "1 of 20 runs have not ended (1 interrupted)" in (folder / "report.md").read_text()
 
 
 def test_settings_that_differ_between_arms_are_told(tmp_path, undrawn):
@@ -291,7 +292,8 @@ def test_a_thousand_runs_are_read_in_seconds(tmp_path):
 
 
 def test_a_run_whose_error_was_never_measured_is_no_failed_run():
-    runs = [Outcome("a", 0, "finished", errors={"l2": 1e-3}), Outcome("a", 1, "finished"), Outcome("a", 2, "failed")]
+    done = RunState.FINISHED
+    runs = [Outcome("a", 0, done, errors={"l2": 1e-3}), Outcome("a", 1, done), Outcome("a", 2, RunState.FAILED)]
     one = Study({"arms": {"a": {}}}, runs, [])
     assert one.final_errors() == {"a": {0: 1e-3, 2: inf}}
     assert "errors of 1 runs have not been measured" in progress(one)
