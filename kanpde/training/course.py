@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kanpde.domains import Points
-from kanpde.models.kan import KANNetwork
+from kanpde.models.network import Network, grid_of
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
@@ -94,7 +94,7 @@ class Training:
 
     def _points(self, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
         """New points of every trained condition, as many as the present network asks for."""
-        parameters, grid = sum(p.numel() for p in self.model.parameters()), getattr(self.model, "grid", 0)
+        parameters, grid = sum(p.numel() for p in self.model.parameters()), grid_of(self.model) or 0
         points: dict[str, Points] = {}
         for name, condition in self.problem.trained.items():
             n = sampling.size(condition.region, parameters, grid)
@@ -195,8 +195,8 @@ class Training:
 
     def _enter(self, phase: Phase, weights: Mapping[str, float] | None = None) -> Objective:
         """Refines the grid, moves knots, draws points and sets the weights for a phase."""
-        if isinstance(self.model, KANNetwork):
-            self._regrid(self.model, phase)
+        if isinstance(self.model, Network) and self.model.grid is not None:
+            self._regrid(self.model, self.model.grid, phase)
         elif (phase.grid or phase.refine) and not self.used:
             self.log(f"{type(self.factory).__name__} has no grid; the schedule's grids leave its size as it is")
         self.phase = phase
@@ -209,9 +209,9 @@ class Training:
         self.used = {"rule": sampling.rule, "points": points, "weights": dict(objective.weights)}
         return objective
 
-    def _regrid(self, model: KANNetwork, phase: Phase) -> None:
+    def _regrid(self, model: Network, old: int, phase: Phase) -> None:
         """Brings the network to the phase's grid and says by how much that changed it, if it did."""
-        old, new = model.grid, phase.next_grid(model.grid)
+        new = phase.next_grid(old)
         if new == old and not phase.move_knots:
             return
         before = self._values()
@@ -229,7 +229,7 @@ class Training:
     def _train_phase(self, objective: Objective, phase: Phase, number: int, phases: int, start: int) -> dict[str, Any]:
         """Steps until the phase's rule or the run's limits end it; returns what the phase bought."""
         optimizer = phase.optimizer(objective)
-        grid = self.model.grid if isinstance(self.model, KANNetwork) else None
+        grid = grid_of(self.model)
         parameters = objective.vector().numel()
         losses: list[float] = []
         methods: list[str] = []
