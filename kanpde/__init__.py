@@ -2,6 +2,7 @@
 
 from kanpde.calculus.field import Field, Vector
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
+from kanpde.configure.resuming import resume
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "neumann",
     "periodic",
+    "resume",
     "robin",
     "save",
     "solve",

@@ -48,3 +48,11 @@ class Ending:
 
     def __str__(self) -> str:
         return f"{self.end.message}: {self.detail}" if self.detail else self.end.message
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal stopped the run, whose state is saved; raised past everything that would begin further runs."""
+
+    def __init__(self, end: End):
+        super().__init__(end.message)
+        self.end = end

@@ -5,6 +5,7 @@ from pathlib import Path
 RESULT, LOG, CONFIG, FAILED = "solution.vtkhdf", "run.log", "config.yaml", "failed.txt"
 
 
+CHECKPOINTS, LOCK = "state-*.ckpt", ".lock"  # of a run: its last states, and what its process holds
 JOURNAL = "attempts.jsonl"  # of a run that is one of many: when processes began it and how they ended
 
 

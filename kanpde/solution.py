@@ -11,6 +11,7 @@ from kanpde.calculus.field import Context, Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Points
+from kanpde.ends import Ending
 from kanpde.errors import InputError
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows
@@ -28,7 +29,7 @@ class Solution:
         problem, model: what was solved and the trained network.
         history: one row per step; ``error`` is the relative L2 error of the first unknown where it was measured.
         levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason.
-        reason: why the run ended.
+        ending: how the run ended; ``reason`` is the same in words.
         errors: per unknown, relative L2, H1 and max errors on points apart from the training points; empty without
             ``exact``.
         coefficients: of an inverse problem, as found.
@@ -40,10 +41,15 @@ class Solution:
     model: nn.Module
     history: list[dict[str, float]]
     levels: list[dict[str, Any]]
-    reason: str
+    ending: Ending
     errors: dict[str, dict[str, float]]
     coefficients: dict[str, float]
     settings: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """How the run ended, in words."""
+        return str(self.ending)
 
     def __call__(self, *coords):
         """The unknown (or a tuple of all of them) at the coordinates, which are broadcast against each other."""

@@ -15,8 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kanpde.command.comparing import comparisons, run_comparison
 from kanpde.command.composing import FULL_ERROR, SEE_HELP, SWEEP_OPTIONS, in_words, take_out, through_hydra
+from kanpde.command.resuming import resumed_folder, run_resumed
 from kanpde.command.single import attempt
 from kanpde.command.sweeping import run_sweep
+from kanpde.ends import Stopped
 from kanpde.errors import InputError
 from kanpde.storage.folders import claim, discard
 
@@ -25,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Returns:
-        0; 2 if the input cannot work, 1 if a run of a sweep failed, 130 if Ctrl-C ended it (what was reached is saved).
+        0; 1 if a run of a sweep failed; 2 if the input cannot work; 130, 143 or 138 if SIGINT (Ctrl-C),
+        SIGTERM or SIGUSR1 stopped it, after its state was saved.
     """
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
@@ -36,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print(f"Error: {in_words(error)}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"{stopped.end.message.capitalize()}.", file=sys.stderr)
+        return stopped.end.exit_code
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
@@ -46,6 +52,11 @@ def _command(arguments: list[str]) -> int:
     parser.error = _refuse_flag
     known = parser.parse_intermixed_args(arguments)
     flags = [a for a in arguments if a not in known.overrides]  # Hydra takes them before or after all options only
+    if resumed_folder(known.overrides) is not None and not any((known.cfg, known.help, known.hydra_help, known.info)):
+        if known.multirun:
+            raise InputError("resume=FOLDER is for one run. Leave -m out; a sweep goes on with hydra.sweep.dir=FOLDER.")
+        run_resumed(known.overrides)
+        return 0
     compared = comparisons(known.overrides)
     if compared and not any((known.cfg, known.help, known.hydra_help, known.info)):
         return max(run_comparison(overrides) for overrides in compared)

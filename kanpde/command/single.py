@@ -10,29 +10,39 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kanpde.command.composing import REFUSED, in_words
+from kanpde.ends import Stopped
 from kanpde.errors import InputError
 
 SPACE = "+study/space@hydra.sweeper.params="  # how a sweep that tunes says what it searches; nobody types it
 
 
-def attempt(config: DictConfig, folder: Path, log: TextIO) -> None:
-    """Runs what the config asks for."""
-    from kanpde.runs.execute import run
+def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False) -> None:
+    """Runs what the config asks for, or goes on with it.
 
+    Raises:
+        Stopped: a signal stopped it.
+    """
     with log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
-        try:
-            if REFUSED in config:
-                raise InputError(config[REFUSED])
-            plain: Any = OmegaConf.to_container(config, resolve=True)
-            solution = run(plain, OmegaConf.to_yaml(config, resolve=True), folder, log)
-        except OmegaConfBaseException as error:
-            raise InputError(in_words(error)) from error
-        except Exception as error:
-            log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
-            raise
-    if solution.reason.startswith("interrupted"):
-        raise KeyboardInterrupt
+        carried_out(config, folder, log, goes_on)
+
+
+def carried_out(config: DictConfig, folder: Path, log: TextIO, goes_on: bool) -> None:
+    """The same with an open log, which gets the error if there is one."""
+    from kanpde.runs.execute import execute  # takes torch with it, which --help does not need
+
+    try:
+        if REFUSED in config:
+            raise InputError(config[REFUSED])
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+        solution = execute(plain, OmegaConf.to_yaml(config, resolve=True), folder, log, goes_on)
+    except OmegaConfBaseException as error:
+        raise InputError(in_words(error)) from error
+    except Exception as error:
+        log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
+        raise
+    if solution.ending.end.is_requested:
+        raise Stopped(solution.ending.end)
 
 
 def options_typed() -> list[str]:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from kanpde.command.composing import SWEEP_OPTIONS, as_text, take_out, through_hydra
 from kanpde.command.single import SPACE, attempt, options_typed
+from kanpde.ends import End, Stopped
 from kanpde.errors import InputError
 from kanpde.paths import FAILED, LOG
 from kanpde.storage.folders import discard, new_folder
@@ -58,8 +59,10 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
         if chosen and any(folder.rglob(LOG)):
             _refuse_other_runs(flags, parsed)
         through_hydra(lambda config: _one_of_many(config, sweep), [*flags, *overrides, *where])
+    except Stopped as stopped:
+        code = stopped.end.exit_code
     except KeyboardInterrupt:
-        code = 130
+        code = End.INTERRUPTED.exit_code
     except _Refused as error:
         raise error.args[0] from error
     except Exception as error:
@@ -71,13 +74,12 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     if not any(folder.rglob(LOG)):  # ended before the first run began
         discard(folder)
         return code
-    from kanpde.runs.process import RUNNING, status
+    from kanpde.runs.status import RunState
     from kanpde.runs.sweep import report_tuning
     from kanpde.study import summarise
 
     print()
-    left = [folder / row["folder"] for row in summarise(folder) if row["status"] == "unfinished"]
-    unfinished = sum(status(each).state != RUNNING for each in left)  # others may be at work in the same folder
+    unfinished = sum(row["status"] is RunState.INTERRUPTED for row in summarise(folder))
     failed = sorted(folder.rglob(FAILED))
     if failed:
         print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")

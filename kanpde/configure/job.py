@@ -14,7 +14,8 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
 
 GROUPS = ("problem", "model", "schedule", "sampling", "output")
-_FROM_GROUPS = ("problem", "model", "phases", "starts", "sampling", "observe", "log")  # arguments of solve
+# arguments of `solve` that no option sets by itself
+_FROM_GROUPS = ("problem", "model", "phases", "starts", "sampling", "folder", "stop", "observe", "log")
 OPTIONS = (*GROUPS, "plots", *(k for k in inspect.signature(solve).parameters if k not in _FROM_GROUPS))
 
 
@@ -32,7 +33,7 @@ class Job:
     settings: dict[str, Any]  # the other arguments of `solve`
 
 
-def prepare(config: Mapping[str, Any]) -> Job:
+def make_job(config: Mapping[str, Any]) -> Job:
     """Makes the objects; nothing is computed yet.
 
     Raises:

@@ -34,7 +34,7 @@ class ProblemFile:
         except SyntaxError as error:
             raise InputError(f"{short(Path(str(error.filename)))}, line {error.lineno}: {error.msg}.") from error
         except Exception as error:
-            raise self.blamed(error) or error from error.__cause__
+            raise self.error_in_own_file(error) or error from error.__cause__
 
     def _make(self, options: Mapping[str, Any]) -> Problem:
         module_name = f"kanpde_problem_{self.name}"
@@ -53,7 +53,7 @@ class ProblemFile:
             )
         return problem
 
-    def blamed(self, error: Exception) -> InputError | None:
+    def error_in_own_file(self, error: Exception) -> InputError | None:
         """The error as one in the user's own file if it arose there; one in a packaged problem is our own."""
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(self.path)]
         if self.is_packaged or not lines:

@@ -17,19 +17,9 @@ from pathlib import Path, PurePosixPath
 from time import sleep
 
 from kanpde.errors import InputError
-from kanpde.runs.process import (
-    COMMAND,
-    FAILING,
-    FINISHED,
-    INTERRUPTED,
-    RUNNING,
-    STATES,
-    WAITING,
-    Attempt,
-    Status,
-    hold,
-    status,
-)
+from kanpde.runs.journal import hold
+from kanpde.runs.process import COMMAND, Attempt
+from kanpde.runs.status import RunState, Status, status
 from kanpde.storage.folders import replace_text, unwritable
 
 COLUMNS = ("run", "state", "reason", "attempts", "seconds", "command")
@@ -53,7 +43,7 @@ class Run:
 class Ledger:
     """The runs of a study, below one folder.
 
-    A run's state is read off its folder every time (`kanpde.runs.process.status`); ``ledger.csv`` is written from
+    A run's state is read off its folder every time (`kanpde.runs.status.status`); ``ledger.csv`` is written from
     that and never read.
 
     Args:
@@ -86,7 +76,7 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """How many runs are in each state, those without any left out."""
         counted = Counter(each.state for each in self.statuses().values())
-        return {state: counted[state] for state in STATES if counted[state]}
+        return {state: counted[state] for state in RunState if counted[state]}
 
     def check(self) -> None:
         """Refuses a folder whose runs were made with other options.
@@ -144,9 +134,9 @@ def conduct(
     """Does the runs that are missing, each as one process of one thread, and says what became of all.
 
     Several calls may work on one folder, on one machine: no run is done twice, and what another call has under way is
-    waited for. A run that is killed is *interrupted*, and the next call does it; nothing of it is kept. Failed runs
-    stay failed. Each run is begun at most once in a call. Where this process is killed its runs go on, and hold their
-    locks, until they end.
+    waited for. A run that is killed is *interrupted*, and the next call goes on with it from its last checkpoint.
+    Failed runs stay failed. Each run is begun at most once in a call. Where this process is killed its runs go on, and
+    hold their locks, until they end.
 
     Args:
         ledger: the runs.
@@ -182,7 +172,7 @@ class _Call:
     def __init__(self, ledger: Ledger, retry: bool, timeout: float | None, say: Say, command: Sequence[str]):
         self.ledger, self.timeout, self.say, self.command = ledger, timeout, say, command
         self.before = ledger.statuses()
-        open_states = (WAITING, INTERRUPTED, RUNNING, *([FAILING] * retry))
+        open_states = (RunState.EMPTY, RunState.INTERRUPTED, RunState.RUNNING, *([RunState.FAILED] * retry))
         self.todo = [run for run in ledger.runs if self.before[run.name].state in open_states]
         self.live: list[tuple[Run, Attempt]] = []
         self.left = len(self.todo)
@@ -242,7 +232,8 @@ class _Call:
 
     def _is_done(self, run: Run, now: Status) -> bool:
         """Whether another call has done the run since this one began."""
-        return now.state == FINISHED or (now.state == FAILING and now.attempts > self.before[run.name].attempts)
+        is_new = now.attempts > self.before[run.name].attempts
+        return now.state is RunState.FINISHED or (now.state is RunState.FAILED and is_new)
 
     def _tell(self, run: Run) -> None:
         each = status(self.ledger.folder(run))

@@ -16,21 +16,14 @@ from time import monotonic, sleep
 from traceback import format_exc
 from typing import IO, Any, TextIO
 
+from kanpde.ends import End, Stopped
 from kanpde.errors import InputError
-from kanpde.paths import CONFIG, FAILED, JOURNAL
-from kanpde.runs.process import (
-    COMMAND,
-    FAILING,
-    FINISHED,
-    Attempt,
-    Status,
-    hold,
-    note_begin,
-    note_end,
-    status,
-    whole_result,
-)
-from kanpde.storage.folders import claim, clear, discard, replace_text
+from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG
+from kanpde.runs.journal import hold, note_begin, note_end
+from kanpde.runs.process import COMMAND, Attempt
+from kanpde.runs.status import RunState, Status, is_finished, status
+from kanpde.storage.folders import clear, discard, replace_text, unwritable
+from kanpde.training.resuming import is_resumable
 
 TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
 SHOWN = 3  # differences that a message names
@@ -60,12 +53,12 @@ class Task:
     alone: bool
 
 
-def carry_out(task: Task, attempt: Callable[[Path, TextIO], None]) -> None:
+def carry_out(task: Task, attempt: Callable[[Path, TextIO, bool], None]) -> None:
     """Does the run unless it is done, or another process is at it; a failure is written down and raises nothing.
 
     Args:
         task: what is to be done.
-        attempt: does it in this process; called with the folder and an open log.
+        attempt: does it in this process; called with the folder, an open log, and whether it goes on from a checkpoint.
 
     Raises:
         InputError: the folder has a run with another config, or cannot be written.
@@ -103,17 +96,19 @@ def _apart(task: Task, journal: IO[bytes]) -> None:
         raise
 
 
-def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO], None]) -> None:
-    clear(task.folder)
+def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, bool], None]) -> None:
+    goes_on = is_resumable(task.folder)
+    if not goes_on:
+        clear(task.folder)
     note_begin(journal, task.overrides, (*COMMAND, *task.overrides))
     began, reason = monotonic(), ""
     if task.alone:
         _say(f"\n{task.title}")
     try:
         with nullcontext() if task.alone else redirect_stdout(StringIO()):  # run.log has it
-            attempt(*claim(task.folder))
-    except KeyboardInterrupt:
-        reason = "ended by Ctrl-C"
+            attempt(task.folder, _log_in(task.folder), goes_on)
+    except KeyboardInterrupt as stopped:
+        reason = stopped.end.message if isinstance(stopped, Stopped) else End.INTERRUPTED.message
         discard(task.folder)
         raise
     except Exception as error:
@@ -125,6 +120,13 @@ def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO], None
         note_end(journal, monotonic() - began, reason)
 
 
+def _log_in(folder: Path) -> TextIO:
+    try:
+        return open(folder / LOG, "a", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(error) from error
+
+
 def fresh_loss(folder: Path) -> float:
     """log10 of the loss on points that were not trained on; infinite where the run has no result.
 
@@ -132,7 +134,7 @@ def fresh_loss(folder: Path) -> float:
     """
     from kanpde.storage.store import read_record
 
-    if not whole_result(folder) or (folder / FAILED).exists():
+    if not is_finished(folder) or (folder / FAILED).exists():
         return inf
     loss = read_record(folder)["settings"].get("fresh", inf)
     return log10(loss) if 0 < loss < inf else inf
@@ -184,8 +186,8 @@ def done_before(folder: Path, config: str, retry_failed: bool = False) -> Status
     refuse_another(folder, config)
     found = status(folder, mine=True)
     # a run that could not even be composed left no config, and costs nothing to refuse once more
-    failed = found.state == FAILING and not retry_failed and (folder / CONFIG).is_file()
-    return found if found.state == FINISHED or failed else None
+    failed = found.state is RunState.FAILED and not retry_failed and (folder / CONFIG).is_file()
+    return found if found.state is RunState.FINISHED or failed else None
 
 
 def refuse_another(folder: Path, config: str) -> None:

@@ -1,13 +1,14 @@
 """Folders of runs: made, claimed, cleared, and files in them written whole or not at all."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TextIO
 
 from kanpde.errors import InputError
-from kanpde.paths import CONFIG, FAILED, LOG, RESULT
+from kanpde.paths import CHECKPOINTS, CONFIG, FAILED, LOCK, LOG, RESULT
 
 
 def new_folder(folder: Path) -> Path:
@@ -42,11 +43,11 @@ def _numbered(folder: Path, number: int) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Removes what a run without results wrote, and the folders that this leaves empty."""
-    if (folder / RESULT).exists():
+    """Removes what a run without results and checkpoints wrote, and the folders that this leaves empty."""
+    if (folder / RESULT).exists() or any(folder.glob(CHECKPOINTS)):
         return
     with suppress(OSError):
-        for name in (LOG, CONFIG):
+        for name in (LOG, CONFIG, LOCK):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
         for parent in folder.absolute().parents:
@@ -57,25 +58,50 @@ def discard(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Removes what an earlier run wrote into the folder, and nothing else."""
-    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png"):
+    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
 
 
+def replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
+    """Puts files in their places once all of them are whole and on the disk.
+
+    Raises:
+        OSError: they cannot be written; what was there before is unchanged.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
+    try:
+        for path, part in parts.items():
+            with open(part, "wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    for folder in {path.parent for path in contents}:
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes new names last over a power failure, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def replace_text(path: Path, content: str) -> None:
     """Writes the file, whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_files({path: content.encode()})
 
 
-def essence(message: str) -> str:
+def one_line(message: str) -> str:
     """A message in one line; of a traceback the last line, which names the error."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"

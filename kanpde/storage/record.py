@@ -14,8 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from kanpde.ends import End, Ending
 from kanpde.errors import InputError
+from kanpde.models.network import Network
 from kanpde.solution import Solution
+from kanpde.storage import format_1
 from kanpde.storage.vtkhdf import write_array
 from kanpde.version import __version__
 
@@ -26,6 +29,7 @@ _TABLES = {
     "coefficients": "of an inverse problem, as found",
     "domain": "ranges of the coordinates, in the order in which the solution takes them; t is time",
 }
+FORMAT = 2  # of what is written; 1 is read too
 _UNITS = {"seconds": "s", "lower": "as in the problem", "upper": "as in the problem", "value": "as in the problem"}
 
 
@@ -38,7 +42,9 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     root.attrs["has_ansatz"] = problem.ansatz is not None
     _write_text(root, "config", [config], "the configuration of the run, YAML")
     _write_text(root, "settings", [json.dumps(solution.settings, default=str)], "what made the run, JSON")
-    _write_text(root, "reason", [solution.reason], "why the run ended")
+    root.attrs["format"] = FORMAT
+    _write_text(root, "reason", [solution.reason], "how the run ended, in words")
+    _write_text(root, "end", [solution.ending.end.name, solution.ending.detail], "how the run ended: kind, particulars")
     _write_text(root, "domain_kind", [type(domain).__name__], "whose coordinates and ranges are in the table domain")
     _write_text(root, "unknowns", problem.unknowns, "in the order of the network's outputs")
     ranges = enumerate(zip(domain.names, domain.ranges, strict=True))
@@ -54,6 +60,8 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     }
     for name, rows in tables.items():
         _write_table(root, name, rows)
+    architecture = solution.model.architecture() if isinstance(solution.model, Network) else None
+    _write_text(root, "architecture", [json.dumps(architecture)], "of a network of this package, JSON")
     _write_network(root, solution.model)
     _write_origin(root)
 
@@ -123,7 +131,7 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
         network: read the tensors too.
 
     Raises:
-        InputError: there is no such file, or it is damaged.
+        InputError: there is no such file, it is damaged, or another version wrote it in a format that is not read.
     """
     if not path.is_file():
         raise InputError(
@@ -134,29 +142,58 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             root: Any = file["kanpde"]
+            number = _format(root, path)
+            tables = {name: _rows(root[name]) for name in _TABLES}
+            if number == 1:
+                tables["levels"] = format_1.with_ends(tables["levels"])
             return {
-                **{name: _texts(root[name])[0] for name in ("config", "reason", "domain_kind")},
+                **{name: _texts(root[name])[0] for name in ("config", "domain_kind")},
+                "ending": _ending(root, number),
+                "architecture": json.loads(_texts(root["architecture"])[0]) if number > 1 else None,
                 "settings": json.loads(_texts(root["settings"])[0]),
                 "unknowns": tuple(_texts(root["unknowns"])),
                 "has_ansatz": bool(root.attrs["has_ansatz"]),
-                **{name: _rows(root[name]) for name in _TABLES},
+                **tables,
                 "state": {key: np.asarray(root[group][key]) for group in groups for key in root[group]},
             }
     except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise _damaged(path, error) from None
 
 
-def read_reason(path: Path) -> str:
-    """Why the run ended, without reading the rest of its result.
+def _format(root: Any, path: Path) -> int:
+    """The number of the file's format, if it is read."""
+    number = int(root.attrs.get("format", 1 if "domain_kind" in root else 0))
+    if not 1 <= number <= FORMAT:
+        version = root["versions"].attrs.get("kanpde", "unknown") if "versions" in root else "unknown"
+        raise InputError(
+            f"{path} has format {number} of kanpde {version}; this version reads 1 to {FORMAT}. Read it with kanpde "
+            f"{version}, or solve again."
+        )
+    return number
+
+
+def _ending(root: Any, number: int) -> Ending:
+    if number == 1:
+        return format_1.ending_from(_texts(root["reason"])[0])
+    end, detail = _texts(root["end"])
+    return Ending(End[end], detail)
+
+
+def read_ending(path: Path) -> Ending:
+    """How the run ended, without reading the rest of its result.
 
     Raises:
-        InputError: there is no such file, or it is damaged.
+        InputError: there is no such file, it is damaged, or its format is not read.
     """
     try:
         with h5py.File(path, "r") as file:
             root: Any = file["kanpde"]
-            return _texts(root["reason"])[0]
+            return _ending(root, _format(root, path))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise _damaged(path, error) from None
 
 
@@ -167,7 +204,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Parts of what `write_record` wrote, fast enough for thousands of files: "reason", "settings", some columns.
+    """Parts of what `write_record` wrote, fast enough for thousands of files: "ending", "settings", some columns.
 
     Args:
         path: of the result file.
@@ -182,11 +219,18 @@ def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, 
     try:
         with h5py.File(path, "r") as file:
             root = h5py.h5g.open(file.id, b"kanpde")  # objects of the upper layer would take five times as long
-            found: dict[str, Any] = {"reason": _array(root, "reason")[0].decode()}
+            is_old = b"end" not in root  # of format 1
+            ends = [_array(root, "reason")[0]] if is_old else _array(root, "end").tolist()
+            words = [each.decode() for each in ends]
+            ending = format_1.ending_from(words[0]) if is_old else Ending(End[words[0]], words[1])
+            found: dict[str, Any] = {"ending": ending}
             found["settings"] = json.loads(_array(root, "settings")[0])
             for table, names in columns.items():
                 group = h5py.h5g.open(root, table.encode())
                 found[table] = {name: _array(group, name) for name in names if name.encode() in group}
+            if is_old and "reason" in found.get("levels", {}):
+                texts = [text.decode() for text in found["levels"]["reason"].tolist()]
+                found["levels"]["end"] = np.array([format_1.ending_from(text).end.name.encode() for text in texts])
             return found
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(

@@ -1,9 +1,6 @@
 """A run on disk: one HDF5 file with the fields for ParaView, and all that is needed to evaluate the solution again."""
 
 import io
-import os
-from collections.abc import Mapping
-from contextlib import suppress
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,22 +13,24 @@ from torch import nn
 import kanpde.models
 from kanpde.device import choose_dtype
 from kanpde.domains.box import Box
+from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.factories import factories
 from kanpde.hard_constraints import hardened
+from kanpde.models.architecture import network_from
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
+from kanpde.storage.folders import replace_files
 from kanpde.storage.output import Output, sample
 from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
-from kanpde.training.course import DIVERGED, OVERFITTED
 
 XDMF = "solution.xdmf"
 
 
 # writing -------------------------------------------------------------------------------------------------------------
-def prepare(folder: str | Path, problem: Problem, output: Output = Output()) -> Path:
+def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output()) -> Path:
     """Makes the folder, and refuses before the training what could not be saved after it.
 
     Raises:
@@ -60,7 +59,7 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
     Raises:
         InputError: the folder cannot be written, or the output does not fit the problem.
     """
-    folder = prepare(folder, solution.problem, output)
+    folder = prepare_folder(folder, solution.problem, output)
     mesh, times, fields = sample(solution, output)
     memory = io.BytesIO()  # a full disk must not meet HDF5, which can crash on it
     with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # since 1.10 attributes have checksums too
@@ -69,7 +68,7 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
         steps, points = next(iter(fields.values())).shape
         _write_views(file, solution.problem, output, list(fields), steps, points)
     try:
-        _replace({folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)})
+        replace_files({folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)})
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder / RESULT
@@ -89,23 +88,6 @@ def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list
         file["kanpde/times"] = file["VTKHDF/Steps/Values"]
     for name in fields:
         view(file, name, f"kanpde/fields/{name}", range(steps), points)
-
-
-def _replace(contents: Mapping[Path, Any]) -> None:
-    """Puts files in their places once all of them are whole and on the disk."""
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
-    try:
-        for path, part in parts.items():
-            with open(part, "wb") as file:
-                file.write(contents[path])
-                file.flush()
-                os.fsync(file.fileno())
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
@@ -134,7 +116,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         model=_network(record, problem, model),
         history=record["history"],
         levels=record["levels"],
-        reason=record["reason"],
+        ending=record["ending"],
         errors={row.pop("unknown"): row for row in record["errors"]},
         coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
@@ -175,7 +157,9 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
 def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) -> nn.Module:
     """The module given, or one built by the factory named in the file, with the stored weights and grids."""
     dtype = choose_dtype(record["settings"]["dtype"])
-    if model is None:
+    if model is None and record["architecture"] is not None:
+        model = network_from(record["architecture"], "cpu", dtype)
+    elif model is None:  # a file of format 1, or a module of the user's own
         arguments = dict(record["settings"]["model"])
         name = arguments.pop("name")
         known = factories(kanpde.models)
@@ -207,7 +191,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 
     record = read_file(Path(folder) / RESULT, network=False)
     settings = record["settings"]
-    kept = [level for level in record["levels"] if not str(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+    kept = [level for level in record["levels"] if not End[level["end"]].is_taken_back]
     last = (kept or [{}])[-1]
     errors = (record["errors"] or [{}])[0]
     config = yaml.safe_load(record["config"])
@@ -222,7 +206,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         **{kind: errors.get(kind, nan) for kind in ("l2", "h1", "max")},
         "seconds": settings["seconds"],
         "steps": len(record["history"]),
-        "reason": record["reason"],
+        "reason": str(record["ending"]),
         "levels": record["levels"],
         "config": record["config"],
         "settings": settings,

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kanpde.configure.job import Job, prepare
+from kanpde.configure.job import Job, make_job
 from kanpde.errors import InputError
 from kanpde.hard_constraints import hardened
 from kanpde.models.network import Network
@@ -75,7 +75,7 @@ def make_arms(
         except ValueError as error:
             raise InputError(f"The options of {name} cannot be read ({error}): {text}") from None
         overrides = [*_for_model(typed, own), *own]
-        job = prepare(compose(overrides))
+        job = make_job(compose(overrides))
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
             raise InputError(
                 f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."

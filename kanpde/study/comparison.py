@@ -23,7 +23,7 @@ from kanpde.errors import InputError
 from kanpde.paths import PACKAGE, RESULT, packaged, short
 from kanpde.problem import Problem
 from kanpde.runs.ledger import Ledger, Run, conduct
-from kanpde.runs.process import FINISHED
+from kanpde.runs.status import RunState
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
 from kanpde.study.arms import Arm, Compose, make_arms
@@ -119,7 +119,7 @@ def compare(
         known = judge_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
         _solve_classically(folder, jobs[0].problem, known, say)
     say(f"Report: {short(write_report(folder))}")
-    return int(any(status.state != FINISHED for status in statuses.values()))
+    return int(any(status.state is not RunState.FINISHED for status in statuses.values()))
 
 
 def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], compose: Compose) -> str:

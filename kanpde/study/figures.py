@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI
-from kanpde.study.outcomes import FINISHED, Outcome, Study, as_number
+from kanpde.runs.status import RunState
+from kanpde.study.outcomes import Outcome, Study, as_number
 from kanpde.study.scaling import best_so_far, median_curve, pareto_front
 from kanpde.study.statistics import summarise_errors
 
@@ -80,7 +81,7 @@ def save(pictures: Sequence[Picture], folder: Path) -> None:
 
 def pictures(study: Study) -> list[Picture]:
     """Every figure for which the runs have numbers."""
-    if not any(run.state == FINISHED for run in study.runs):
+    if not any(run.state is RunState.FINISHED for run in study.runs):
         return []
     over_time = [error_over_time(study)] if study.kind == "l2" else []
     return [errors_by_arm(study), *over_time, curves(study)]
@@ -233,7 +234,7 @@ def error_over_time(study: Study) -> Picture:
 
 def _curve(run: Outcome) -> tuple[NDArray, NDArray]:
     none = np.array([])
-    if run.state != FINISHED:
+    if run.state is not RunState.FINISHED:
         return none, none
     seconds = np.append(run.curve["seconds"], run.seconds).astype(float)
     return best_so_far(seconds, np.append(run.curve["error"], run.errors.get("l2", np.nan)).astype(float))

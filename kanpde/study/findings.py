@@ -7,7 +7,7 @@ from math import inf, isfinite, nan
 from statistics import median
 from typing import Any
 
-from kanpde.runs.process import FAILING, FINISHED
+from kanpde.runs.status import RunState
 from kanpde.study.outcomes import Study, as_number
 from kanpde.study.statistics import Comparison, Summary, Verdict, summarise_errors, verdicts
 
@@ -80,7 +80,7 @@ def progress(study: Study) -> str:
             "that, with study.classical=true."
         )
     states = study.states()
-    missing = {state: n for state, n in states.items() if state not in (FINISHED, FAILING)}
+    missing = {state: n for state, n in states.items() if not state.is_final}
     if not missing:
         return ""
     details = ", ".join(f"{n} {state}" for state, n in missing.items())
@@ -132,7 +132,7 @@ def _solver(row: Mapping[str, Any]) -> str:
 
 def typical_seconds(study: Study, arm: str) -> float:
     """Median over the finished runs."""
-    times = [run.seconds for run in study.of(arm) if run.state == FINISHED and isfinite(run.seconds)]
+    times = [run.seconds for run in study.of(arm) if run.state is RunState.FINISHED and isfinite(run.seconds)]
     return median(times) if times else nan
 
 

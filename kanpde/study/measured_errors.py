@@ -14,7 +14,7 @@ from kanpde.classical.reference import KINDS, MARGIN, Reference, reference, refe
 from kanpde.errors import InputError
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
-from kanpde.runs.process import FINISHED, status
+from kanpde.runs.status import RunState, status
 from kanpde.solution import Solution
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import load
@@ -47,7 +47,7 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
         (arm, int(path.parent.name)): path
         for arm in arms
         for path in (folder / "runs" / arm).glob(f"*/{RESULT}")
-        if status(path.parent).state == FINISHED
+        if status(path.parent).state is RunState.FINISHED
     }
     stamps = {f"{arm}/{seed}": str(path.stat().st_mtime_ns) for (arm, seed), path in paths.items()}
     rows = {row["run"]: row for row in read_references(folder) if row["stamp"] == stamps.get(row["run"])}

@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.classical.reference import KINDS
+from kanpde.ends import End
 from kanpde.errors import InputError
-from kanpde.paths import FAILED, LOG, RESULT
+from kanpde.paths import RESULT
 from kanpde.plots.axes import number
-from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
-from kanpde.storage.folders import essence
+from kanpde.runs.status import RunState, status
 from kanpde.storage.record import read_columns
 from kanpde.study.measured_errors import read_references
-from kanpde.training.course import DIVERGED, OVERFITTED
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
-LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason")
+LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason", "end")
 Row = dict[str, Any]
 
 
@@ -35,7 +34,7 @@ class Outcome:
 
     arm: str
     seed: int
-    state: str
+    state: RunState
     reason: str = ""
     errors: Mapping[str, float] = field(default_factory=dict)  # l2, h1, max
     loss: float = nan
@@ -49,21 +48,21 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        return self.state in (FINISHED, FAILING)
+        return self.state.is_final
 
     def lacks(self, kind: str) -> bool:
         """Whether the run finished but its error was never measured, as without an exact solution or reference."""
-        return self.state == FINISHED and kind != "loss" and kind not in self.errors
+        return self.state is RunState.FINISHED and kind != "loss" and kind not in self.errors
 
     @property
     def kept(self) -> list[Row]:
         """The levels that were not taken back."""
-        return [level for level in self.levels if not _text(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+        return [level for level in self.levels if not End[_text(level["end"])].is_taken_back]
 
     def error(self, kind: str) -> float:
         """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
         value = self.loss**0.5 if kind == "loss" else self.errors.get(kind, nan)
-        return value if self.state == FINISHED and isfinite(value) else inf
+        return value if self.state is RunState.FINISHED and isfinite(value) else inf
 
 
 @dataclass
@@ -96,7 +95,7 @@ class Study:
             for arm in self.arms
         }
 
-    def states(self) -> Counter[str]:
+    def states(self) -> Counter[RunState]:
         return Counter(run.state for run in self.runs)
 
 
@@ -146,18 +145,16 @@ def _csv(path: Path) -> list[Row]:
 
 
 def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
-    """The run as its folder shows it; where the folder is silent, as the ledger says."""
-    run = Outcome(arm, seed, WAITING, attempts=line.get("attempts") or "", command=line.get("command") or "")
-    if (folder / FAILED).is_file():
-        run.state, run.reason = FAILING, essence((folder / FAILED).read_text(encoding="utf-8", errors="replace"))
-    elif (folder / RESULT).is_file() and line.get("state") != FAILING:
+    """The run as its folder shows it; where there is no folder, as the ledger says."""
+    found = status(folder)
+    run = Outcome(arm, seed, found.state, found.reason)
+    run.attempts, run.command = line.get("attempts") or "", line.get("command") or ""
+    if found.state is RunState.FINISHED:
         _fill(run, folder)
-    elif line.get("state") in STATES:
-        lost = line["state"] == FINISHED  # the ledger knows of a result that is not there
-        run.state = FAILING if lost else line["state"]
+    elif found.state is RunState.EMPTY and line.get("state") in tuple(RunState):
+        lost = line["state"] == RunState.FINISHED  # the ledger lists a result that is not there
+        run.state = RunState.FAILED if lost else RunState(line["state"])
         run.reason = "its result is gone" if lost else line.get("reason") or ""
-    elif (folder / LOG).is_file():
-        run.state = RUNNING
     if not isfinite(run.seconds):
         run.seconds = as_number(line.get("seconds"))
     return run
@@ -168,10 +165,9 @@ def _fill(run: Outcome, folder: Path) -> None:
     try:
         record = read_columns(folder / RESULT, {"history": CURVE, "levels": LEVEL, "errors": KINDS})
     except InputError as error:
-        run.state, run.reason = FAILING, str(error)
+        run.state, run.reason = RunState.FAILED, str(error)
         return
-    run.state = INTERRUPTED if record["reason"].startswith(INTERRUPTED) else FINISHED
-    run.reason, run.settings = record["reason"], record["settings"]
+    run.settings = record["settings"]
     levels = {key: values.tolist() for key, values in record["levels"].items()}
     run.levels = [dict(zip(levels, row, strict=True)) for row in zip(*levels.values(), strict=True)]
     run.errors = {kind: float(values[0]) for kind, values in record["errors"].items() if len(values)}

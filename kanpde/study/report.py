@@ -9,6 +9,7 @@ from math import isfinite, isinf
 from pathlib import Path
 from typing import Any
 
+from kanpde.runs.status import RunState
 from kanpde.study.document import Code, Heading, Image, Paragraph, Part, Table, html_page, markdown
 from kanpde.study.figures import Picture, pictures, save
 from kanpde.study.findings import (
@@ -25,7 +26,7 @@ from kanpde.study.findings import (
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.laws import collect
 from kanpde.study.measured_errors import EXACT
-from kanpde.study.outcomes import FINISHED, Outcome, Row, Study, as_number, read_study
+from kanpde.study.outcomes import Outcome, Row, Study, as_number, read_study
 from kanpde.study.scaling import law_text
 from kanpde.study.statistics import Summary, Verdict
 
@@ -112,7 +113,7 @@ def _arms(study: Study, summaries: Mapping[str, Summary]) -> Table:
 
 
 def _arm_row(study: Study, arm: str, summary: Summary) -> Row:
-    finished = [run for run in study.of(arm) if run.state == FINISHED]
+    finished = [run for run in study.of(arm) if run.state is RunState.FINISHED]
     planned = study.arms[arm]
     parameters = finished[0].parameters if finished else planned.get("parameters")
     return {
@@ -222,7 +223,7 @@ def _unfinished(study: Study) -> list[Part]:
     rows = [
         [f"{run.arm}/{run.seed}", run.state, run.reason or "", run.attempts]
         for run in study.runs
-        if run.state != FINISHED or not isfinite(run.error(study.kind))
+        if run.state is not RunState.FINISHED or not isfinite(run.error(study.kind))
     ]
     if not rows:
         return [Paragraph(f"None: all {len(study.runs)} runs finished.")]

@@ -16,7 +16,7 @@ from kanpde.errors import InputError
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
 from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
 from kanpde.plots.run import level_errors
-from kanpde.storage.folders import essence
+from kanpde.runs.status import RunState, status
 from kanpde.storage.store import read_record
 from kanpde.terminal import print_table
 
@@ -97,18 +97,10 @@ def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) 
         group: config[group].get("name", "") for group in ("problem", "model") if isinstance(config.get(group), dict)
     }
     options = {"seed": config.get("seed", ""), **chosen, **typed}
-    row: Row = {"folder": name, "status": "done", **dict.fromkeys(FIGURES, nan), "levels": []}
-    record: Mapping[str, Any] = {}
-    if (path / FAILED).is_file():
-        message = (path / FAILED).read_text(encoding="utf-8", errors="replace").strip()
-        row.update(status="failed", reason=essence(message))
-    elif not (path / RESULT).is_file():
-        row.update(status="unfinished", reason="")
-    else:
-        try:
-            record = read_record(path)
-        except InputError as error:
-            row.update(status="unreadable", reason=essence(str(error)))
+    found = status(path)
+    row: Row = {"folder": name, "status": found.state, **dict.fromkeys(FIGURES, nan), "levels": []}
+    row["reason"] = found.reason
+    record: Mapping[str, Any] = read_record(path) if found.state is RunState.FINISHED else {}
     row.update({key: record[key] for key in (*FIGURES, "levels") if key in record})
     row.update({key: options.get(key) or record.get(key, "") for key in ("problem", "model")})
     row["seed"] = record.get("seed", options["seed"])
@@ -178,7 +170,7 @@ def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
         **({"L2 error": lambda row: _short(row["l2"])} if has_error else {}),
         "loss": lambda row: _short(row["loss"]),
         "seconds": lambda row: _short(row["seconds"], ".1f"),
-        "ended": lambda row: ": ".join(filter(None, (row["status"].replace("done", ""), row["reason"]))),
+        "ended": _how_it_ended,
     }
     print_table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
     groups = _groups(rows, described)
@@ -193,14 +185,19 @@ def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
 def _medians(group: Sequence[Row], described: Sequence[str], names: Sequence[str], kinds: Sequence[str]) -> list[str]:
     cells = [_what(group[0], described, names)]
     for kind in kinds:
-        values = [number(row[kind]) for row in group if row["status"] == "done"]
+        values = [number(row[kind]) for row in group if row["status"] is RunState.FINISHED]
         values = [v for v in values if isfinite(v)]
         cells += [_short(median(values)), _short(max(values))] if values else ["", ""]
-    return [*cells, str(len(group)), str(sum(row["status"] != "done" for row in group))]
+    return [*cells, str(len(group)), str(sum(row["status"] is not RunState.FINISHED for row in group))]
 
 
 def _what(row: Row, keys: Sequence[str], bare: Sequence[str]) -> str:
     return " ".join(str(row[k]) if k in bare else f"{k}={row[k]}" for k in keys if row[k] != "")
+
+
+def _how_it_ended(row: Row) -> str:
+    state = "" if row["status"] is RunState.FINISHED else row["status"]
+    return ": ".join(filter(None, (state, row["reason"])))
 
 
 def _short(value: Any, form: str = "") -> str:

@@ -11,7 +11,11 @@ from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 from kanpde.solution import Solution
+from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
+from kanpde.training.sampling import Sampling
+from kanpde.training.settings import Settings
+from kanpde.training.state import State
 
 OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS(), steps=50)]."
 
@@ -77,3 +81,19 @@ def check_ansatz(problem: Problem, untrained: Solution, device: torch.device, dt
                 f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
                 f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
             )
+
+
+def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
+    """Refuses what cannot work, and warns of what may not."""
+    check_phases(settings.phases, state.network, settings.derivatives)
+    generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    points = draw(settings, state.network, Sampling("uniform", 64, 64), generator)
+    problem, derivatives = settings.problem, settings.derivatives
+    objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
+    check_degree(state.network, objective, log)
+    check_sizes(settings.phases, state.network, objective)
+    coefficients = dict(problem.parameters)
+    untrained = Solution(problem, state.network, [], [], state.ending, {}, coefficients, {"derivatives": derivatives})
+    check_ansatz(problem, untrained, settings.device, settings.dtype)
+    if not hasattr(state.network, "grid") and any(phase.grid or phase.refine for phase in settings.phases):
+        log(f"{type(settings.model).__name__} has no grid; the schedule's grids leave its size as it is")

@@ -1,20 +1,35 @@
-"""From a problem, a model and phases to a solution."""
+"""From a problem, a model and phases to a solution; and on from a checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import torch
 from torch import nn
 
 from kanpde.device import choose_device, choose_dtype
-from kanpde.errors import InputError
+from kanpde.factories import described
 from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KAN
 from kanpde.problem import Problem
-from kanpde.solution import Solution
-from kanpde.training.course import Training
+from kanpde.solution import Errors, Solution
+from kanpde.storage.checkpoint import Checkpoints
+from kanpde.training.checks import check_all
+from kanpde.training.course import train
+from kanpde.training.entering import first_state
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
+from kanpde.training.settings import Settings, settings_data
+from kanpde.training.snapshot import to_data
+from kanpde.training.state import State
+from kanpde.training.stopping import StopRequest, stop_on
+from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.version import __version__
+
+Observe = Callable[[Progress], None]
+Log = Callable[[str], None]
 
 
 def solve(
@@ -32,10 +47,16 @@ def solve(
     time_limit: float | None = None,
     derivatives: str = "jets",
     constraints: str = "soft",
-    observe: Callable[[Progress], None] = lambda progress: None,
-    log: Callable[[str], None] = lambda line: None,
+    checkpoint: float = 5.0,
+    folder: str | Path | Checkpoints | None = None,
+    stop: StopRequest | None = None,
+    observe: Observe = lambda progress: None,
+    log: Log = lambda line: None,
 ) -> Solution:
     """Trains a model until the problem's conditions hold.
+
+    Ctrl-C ends the run after the present step, and the solution is what was reached; a second one raises
+    KeyboardInterrupt.
 
     Args:
         problem: what to solve.
@@ -54,6 +75,10 @@ def solve(
         derivatives: "jets", or "autograd" (the reference; any module).
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
             (`kanpde.hard_constraints`), which needs boxes and values that agree where faces meet.
+        checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
+        folder: for the checkpoints, from which `kanpde.resume` goes on; None keeps none. Those of an earlier run in the
+            folder are removed.
+        stop: read after every step, for callers that handle signals themselves.
         observe: called after every step.
         log: called with one line on what happens.
 
@@ -62,32 +87,97 @@ def solve(
     """
     if starts is None:
         starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
-    if starts < 1:
-        raise InputError(f"starts must be at least 1, got {starts}.")
-    if starts > 1 and isinstance(model, nn.Module):
-        raise InputError("Several starts need a factory such as KAN(), not a ready module. Write starts=1.")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}. Write threads=1.")
-    if constraints not in ("soft", "hard"):
-        raise InputError(f'constraints must be "soft" or "hard", got "{constraints}". Write constraints=soft.')
-    training = Training(
-        hardened(problem) if constraints == "hard" else problem,
-        KAN() if model is None else model,
-        sampling,
-        dict(weights or {}),
-        seed,
-        choose_device(device),
-        choose_dtype(dtype),
-        time_limit,
-        derivatives,
-        constraints,
-        observe,
-        log,
+    settings = Settings(
+        problem=hardened(problem) if constraints == "hard" else problem,
+        model=KAN() if model is None else model,
+        phases=tuple(phases) if phases else tuple(default_phases()),
+        starts=starts,
+        sampling=sampling,
+        weights=dict(weights or {}),
+        seed=seed,
+        device=choose_device(device),
+        dtype=choose_dtype(dtype),
+        threads=threads,
+        time_limit=time_limit,
+        derivatives=derivatives,
+        constraints=constraints,
+        checkpoint=checkpoint,
     )
+    with ExitStack() as held:
+        checkpoints = Checkpoints(folder) if isinstance(folder, (str, Path)) else folder
+        if checkpoints is not None:
+            held.enter_context(checkpoints)
+
+        def begin(around: Surroundings) -> State:
+            state = first_state(settings)
+            check_all(settings, state, around.log)
+            if checkpoints is not None:
+                checkpoints.clear()
+            return state
+
+        return carried_out(settings, begin, checkpoints, stop, observe, log)
+
+
+def carried_out(
+    settings: Settings,
+    begin: Callable[[Surroundings], State],
+    checkpoints: Checkpoints | None,
+    stop: StopRequest | None,
+    observe: Observe,
+    log: Log,
+) -> Solution:
+    """Trains from the state that ``begin`` gives to the end, on the threads of the settings."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
+    torch.set_num_threads(settings.threads or before)
     try:
-        training.train(list(phases) if phases else default_phases(), starts)
-        return training.solution()
+        with ExitStack() as held:
+            stop = stop or held.enter_context(stop_on(SIGINT))
+            errors = Errors(settings.problem, settings.device, settings.dtype)
+            around = Surroundings(errors, observe, log, saver(settings, checkpoints, log), stop)
+            state = begin(around)
+            around.clock = Clock(state.seconds)
+            return solution_of(settings, train(settings, state, around), errors)
     finally:
         torch.set_num_threads(before)
+
+
+def saver(settings: Settings, checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
+    """Writes checkpoints; where the disk refuses one the run goes on, and the log says so."""
+    if checkpoints is None:
+        return None
+
+    asked = settings_data(settings)
+
+    def save(state: State) -> None:
+        try:
+            checkpoints.write({"version": __version__, "settings": asked, "state": to_data(state)})
+        except OSError as error:
+            log(f"warning: the checkpoint could not be written ({error.strerror or error}); the run goes on")
+
+    return save
+
+
+def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
+    """What a run reached."""
+    values = [] if state.coefficients is None else state.coefficients.tolist()
+    facts = {
+        "seed": settings.seed,
+        "device": str(settings.device),
+        "dtype": str(settings.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "derivatives": settings.derivatives,
+        "constraints": settings.constraints,
+        "seconds": state.seconds,
+        "model": described(settings.model),
+        **state.used,
+    }
+    return Solution(
+        problem=settings.problem,
+        model=state.network,
+        history=state.history,
+        levels=[dict(level) for level in state.levels],
+        ending=state.ending,
+        errors=errors.all(state.network, settings.derivatives),
+        coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
+        settings=facts,
+    )

@@ -1,0 +1,68 @@
+"""``resume=FOLDER``: going on with a run of the command line."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from kanpde.command.single import carried_out
+from kanpde.errors import InputError
+from kanpde.paths import CONFIG, LOG
+
+CHANGEABLE = re.compile(r"time_limit|checkpoint|plots|output\..+|schedule\.phases\.\d+\.steps")
+
+
+def resumed_folder(overrides: list[str]) -> str | None:
+    """The folder after ``resume=``; None where that is not among the options."""
+    found = [o for o in _parsed(overrides) if o.key_or_group == "resume"]
+    return str(found[-1].value()) if found else None
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides(overrides)
+
+
+def run_resumed(overrides: list[str]) -> None:
+    """Goes on with the run in the folder; other options may give it more time or steps.
+
+    Raises:
+        InputError: the folder has no run to go on with, or an option cannot be changed any more. Nothing was touched.
+        Stopped: a signal stopped the run again.
+    """
+    folder = Path(str(resumed_folder(overrides)))
+    changes = [o for o in _parsed(overrides) if o.key_or_group != "resume"]
+    for o in changes:
+        if o.is_sweep_override() or not CHANGEABLE.fullmatch(o.key_or_group):
+            raise InputError(
+                f"{o.input_line} cannot be changed in a run that has begun. What can: time_limit, "
+                "schedule.phases.N.steps, checkpoint, plots, output."
+            )
+    refuse_what_cannot_go_on(folder, changes)
+    config = OmegaConf.load(folder / CONFIG)
+    for o in changes:
+        OmegaConf.update(config, o.key_or_group, o.value())
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(overrides)}\n")
+        carried_out(config, folder, log, goes_on=True)  # pyright: ignore[reportArgumentType]
+
+
+def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:
+    """Raises an error for a folder without a run, with a finished one, or with one at work."""
+    from kanpde.runs.status import RunState, status
+
+    if not (folder / CONFIG).is_file():
+        raise InputError(
+            f'There is no run in "{folder}": it has no {CONFIG}. Give the folder of a run: resume=outputs/DATE/TIME.'
+        )
+    found = status(folder)
+    if found.state is RunState.RUNNING:
+        raise InputError(f'The run in "{folder}" is under way in another process. Wait for its end, or stop it.')
+    longer = any(o.key_or_group == "time_limit" or o.key_or_group.endswith(".steps") for o in changes)
+    if found.state is RunState.FINISHED and not longer:
+        raise InputError(
+            f'The run in "{folder}" is finished ({found.reason}). Give it more time or steps: time_limit=600, or '
+            "schedule.phases.0.steps=500."
+        )

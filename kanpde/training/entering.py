@@ -1,0 +1,92 @@
+"""Beginning a leg: the network at its grid, the points, the weights."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.weights import automatic_weights
+from kanpde.solution import at_points
+from kanpde.training.fresh import draw
+from kanpde.training.phases import Phase
+from kanpde.training.settings import Settings
+from kanpde.training.state import Candidate, Leg, State
+from kanpde.training.surroundings import Surroundings
+
+
+def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Module, nn.Parameter | None]:
+    """A network at its start, and the starting values of the problem's coefficients."""
+    problem, coefficients = settings.problem, None
+    if problem.parameters:
+        values = torch.tensor(list(problem.parameters.values()), device=settings.device, dtype=settings.dtype)
+        coefficients = nn.Parameter(values)
+    if isinstance(settings.model, nn.Module):
+        return settings.model.to(device=settings.device, dtype=settings.dtype), coefficients
+    network = settings.model(
+        problem.domain.ranges,
+        len(problem.unknowns),
+        periodic=problem.domain.periodic,
+        generator=generator,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
+    return network, coefficients
+
+
+def first_state(settings: Settings) -> State:
+    """Where a run begins."""
+    generator = torch.Generator(device=settings.device).manual_seed(settings.seed)
+    return State(*new_network(settings, generator), generator)
+
+
+def enter(settings: Settings, state: State, around: Surroundings) -> State:
+    """Begins a leg: brings the network to the phase's grid, draws points and sets weights."""
+    began, phase, before = around.clock.seconds(), settings.phases[state.phase], None
+    if state.phase:
+        before = Candidate(*deepcopy((state.network, state.coefficients)))
+    elif state.start:
+        network, coefficients = new_network(settings, state.generator)
+        state = replace(state, network=network, coefficients=coefficients)
+    regrid(settings, state.network, phase, around)
+    sampling = phase.sampling or settings.sampling
+    points = draw(settings, state.network, sampling, state.generator)
+    # the first start's weights serve all, so that the losses of starts can be compared
+    weights = state.used["weights"] if state.start else chosen_weights(settings, state, points)
+    counts = {name: len(p.x) for name, p in points.items()}
+    used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
+    return replace(state, leg=Leg(points, weights, began, before), used=used)
+
+
+def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
+    """The automatic weights, replaced by those that the user gave."""
+    objective = Objective(
+        settings.problem, state.network, points, settings.weights, state.coefficients, settings.derivatives
+    )
+    return {**automatic_weights(objective), **settings.weights}
+
+
+def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings) -> None:
+    """Brings the network to the phase's grid, and logs by how much that changed it if it did."""
+    grid = getattr(network, "grid", None)
+    if grid is None:
+        return
+    new = phase.next_grid(grid)
+    if new == grid and not phase.move_knots:
+        return
+    x = around.errors.x
+
+    def values() -> Tensor:
+        return at_points(settings.problem, network, settings.derivatives, x, lambda *u: u[0].value)
+
+    before = values()
+    if phase.move_knots:
+        network.update_grid(x, new)
+    else:
+        network.refine(new)
+    change = float((values() - before).abs().max())
+    if change > torch.finfo(before.dtype).eps ** 0.5 * float(before.abs().max()):
+        around.log(f"grid {new}: regridding changed the network by at most {change:.1e}")

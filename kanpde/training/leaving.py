@@ -1,0 +1,131 @@
+"""Ending a leg: which start goes on, whether the phase is taken back, whether the run ends."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import torch
+
+from kanpde.ends import Ending
+from kanpde.optimizers.lm import ROUNDING
+from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
+from kanpde.training.settings import Settings
+from kanpde.training.state import Candidate, Leg, State
+from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+
+
+def leave(settings: Settings, state: State, work: Work, around: Surroundings) -> State:
+    """Draws the conclusions from a leg that has ended."""
+    leg, ended = state.leg, limit(settings, around)
+    assert leg is not None
+    final, ending = losses(work.objective), leg.ending or ended
+    if not all(isfinite(value) for value in final.values()):
+        ending = back_to(leg.good if leg.good is not None else work.objective.vector(), work.objective)
+        final = losses(work.objective)
+    assert ending is not None
+    level = level_row(settings, state, leg, final, ending, around)
+    around.log(level_line(level))
+    is_last = state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
+    if state.phase:
+        state = after_phase(settings, state, leg, level, ending, around)
+    else:
+        goes_on = state.start + 1 < settings.starts and ended is None
+        state = after_start(settings, state, leg, level, ending, around, goes_on)
+    is_cut = ended is not None and (leg.ending is None or not is_last)
+    if is_cut and not state.ending.end.ends_run:
+        return replace(state, ending=ended, done=True)
+    return state
+
+
+def after_start(
+    settings: Settings,
+    state: State,
+    leg: Leg,
+    level: Mapping[str, Any],
+    ending: Ending,
+    around: Surroundings,
+    goes_on: bool,
+) -> State:
+    """Goes to the next start, or on with the one whose loss on fresh points is least."""
+    fresh = 0.0
+    if settings.starts > 1:
+        points = fresh_points(settings, state, 0, settings.seed)
+        fresh = loss_at(settings, state, points, leg.weights)
+        around.log(f"start {state.start + 1} of {settings.starts}: loss on fresh points {fresh:.2e}")
+    best = state.best
+    if best is None or fresh < best.fresh:
+        best = Candidate(state.network, state.coefficients, level, ending, fresh)
+    if goes_on:
+        return replace(state, leg=None, start=state.start + 1, best=best)
+    assert best.ending is not None
+    state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
+    return through(settings, state, best.level, best.ending)
+
+
+def after_phase(
+    settings: Settings, state: State, leg: Leg, level: dict[str, Any], ending: Ending, around: Surroundings
+) -> State:
+    """Keeps the phase, or takes it back if the residuals on fresh points are clearly larger than before it."""
+    points, before = fresh_points(settings, state, state.phase, settings.seed), leg.before
+    assert before is not None
+    fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
+    rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
+    back = taken_back(level["loss"], fresh_before, fresh, rounding)
+    if back is None:
+        return through(settings, state, level, ending)
+    around.log(f"the weights of the phase before are kept: {back}")
+    state = replace(state, network=before.network, coefficients=before.coefficients)
+    level = {**level, "reason": str(back), "end": back.end.name}
+    return through(settings, state, level, ending if ending.end.ends_run else back)
+
+
+def through(settings: Settings, state: State, level: Mapping[str, Any], ending: Ending) -> State:
+    """The state after a phase with its row."""
+    phase, levels = state.phase + 1, (*state.levels, level)
+    done = ending.end.ends_run or phase == len(settings.phases)
+    return replace(state, leg=None, phase=phase, start=0, levels=levels, ending=ending, done=done)
+
+
+def level_row(
+    settings: Settings, state: State, leg: Leg, final: Mapping[str, float], ending: Ending, around: Surroundings
+) -> dict[str, Any]:
+    """What a phase cost and what it reached."""
+    tensors = [*state.network.parameters(), *([] if state.coefficients is None else [state.coefficients])]
+    parameters = sum(p.numel() for p in tensors if p.requires_grad)
+    level = {
+        "phase": state.phase,
+        "optimizer": type(settings.phases[state.phase].optimizer).__name__,
+        "method": ", ".join(filter(None, leg.methods)),
+        "grid": grid_of(state.network),
+        "parameters": parameters,
+        "points": sum(len(p.x) for p in leg.points.values()),
+        "steps": leg.step,
+        "loss": sum(final.values()),
+        **{f"loss_{name}": value for name, value in final.items()},
+        "seconds": around.clock.seconds() - leg.began,
+        "reason": str(ending),
+        "end": ending.end.name,
+    }
+    for unknown, errors in around.errors.all(state.network, settings.derivatives).items():
+        suffix = "" if unknown == settings.problem.unknowns[0] else f"_{unknown}"
+        level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
+    return level
+
+
+def level_line(level: Mapping[str, Any]) -> str:
+    """The same in a line of the log."""
+    error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
+    method = f" by {level['method']}" if level["method"] else ""
+    grid = f"grid {level['grid']}, " if level["grid"] else ""
+    return (
+        f"{level['optimizer']}{method}, {grid}{level['parameters']} parameters: {level['steps']} steps in "
+        f"{level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({level['reason']})"
+    )
+
+
+def with_fresh_loss(settings: Settings, state: State) -> State:
+    """Notes the loss of what was reached, on points that neither trained nor chose anything."""
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + 1)
+    fresh = loss_at(settings, state, points, state.used["weights"])
+    return replace(state, used={**state.used, "fresh": fresh})

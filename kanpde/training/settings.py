@@ -1,0 +1,143 @@
+"""What a run was asked to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import torch
+from torch import nn
+
+import kanpde.models
+import kanpde.optimizers
+from kanpde.device import choose_dtype
+from kanpde.errors import InputError
+from kanpde.factories import described, made_from
+from kanpde.hard_constraints import hardened
+from kanpde.problem import Problem
+from kanpde.training.phases import Phase
+from kanpde.training.sampling import Sampling
+
+CONSTRAINTS = ("soft", "hard")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `kanpde.solve`, checked, with defaults filled in and names resolved.
+
+    Attributes:
+        problem: with its given values built in where ``constraints`` is "hard".
+        model: a factory, or a ready module.
+        phases, starts, sampling, weights, seed, threads, derivatives, constraints: as in `kanpde.solve`.
+        device, dtype: as torch has them.
+        time_limit: in seconds over all sessions of the run; None for none.
+        checkpoint: minutes between checkpoints.
+    """
+
+    problem: Problem
+    model: Any
+    phases: Sequence[Phase]
+    starts: int
+    sampling: Sampling
+    weights: Mapping[str, float]
+    seed: int
+    device: torch.device
+    dtype: torch.dtype
+    threads: int | None
+    time_limit: float | None
+    derivatives: str
+    constraints: str
+    checkpoint: float
+
+    def __post_init__(self):
+        if self.starts < 1:
+            raise InputError(f"starts must be at least 1, got {self.starts}.")
+        if self.starts > 1 and isinstance(self.model, nn.Module):
+            raise InputError("Several starts need a factory such as KAN(), not a ready module. Write starts=1.")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads must be at least 1, got {self.threads}. Write threads=1.")
+        if self.constraints not in CONSTRAINTS:
+            raise InputError(
+                f'constraints must be "soft" or "hard", got "{self.constraints}". Write constraints="soft".'
+            )
+        if self.time_limit is not None and (isnan(self.time_limit) or self.time_limit <= 0):
+            raise InputError(
+                f"time_limit must be a positive number of seconds, got {self.time_limit:g}. Write time_limit=60."
+            )
+        if isnan(self.checkpoint) or self.checkpoint <= 0:
+            raise InputError(
+                f"checkpoint must be a positive number of minutes, got {self.checkpoint:g}. Write checkpoint=5."
+            )
+        if not self.phases:
+            raise InputError("A run needs at least one phase. Write phases=[Phase(LM(), steps=100)].")
+
+
+# in a checkpoint -----------------------------------------------------------------------------------------------------
+def settings_data(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, all but the problem, of which it is stored what identifies it."""
+    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
+    return {
+        **{name: getattr(settings, name) for name in plain},
+        "problem": identity(settings.problem),
+        "model": described(settings.model),
+        "phases": [phase_data(phase) for phase in settings.phases],
+        "sampling": described(settings.sampling),
+        "weights": dict(settings.weights),
+        "device": str(settings.device),
+        "dtype": str(settings.dtype).removeprefix("torch."),
+    }
+
+
+def identity(problem: Problem) -> list[str]:
+    """What tells problems apart at a glance: domain, unknowns, conditions and parameters."""
+    names = (problem.unknowns, problem.conditions, problem.parameters)
+    return [str(problem.domain), *(", ".join(each) for each in names)]
+
+
+def phase_data(phase: Phase) -> dict[str, Any]:
+    """A phase as plain values."""
+    sampling = None if phase.sampling is None else described(phase.sampling)
+    return {**described(phase), "optimizer": described(phase.optimizer), "sampling": sampling}
+
+
+def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.device, **given: Any) -> Settings:
+    """The settings that were stored, with another problem object and those that are given now.
+
+    Args:
+        data: from `settings_data`.
+        problem: the one that was being solved.
+        device: to go on with.
+        given: other values of attributes of `Settings`; None takes the stored one.
+
+    Raises:
+        InputError: the problem is another one, or what is stored by name only is not given.
+    """
+    if data["constraints"] == "hard":
+        problem = hardened(problem)
+    if (found := identity(problem)) != data["problem"]:
+        raise InputError(
+            f"The checkpoint belongs to another problem, {'; '.join(filter(None, data['problem']))}; the one given is "
+            f"{'; '.join(filter(None, found))}. Give the problem that was being solved."
+        )
+    given = {name: value for name, value in given.items() if value is not None}
+    made = {
+        "model": lambda: made_from(data["model"], kanpde.models, "model"),
+        "phases": lambda: tuple(phase_from(each) for each in data["phases"]),
+        "sampling": lambda: sampling_from(data["sampling"]),
+    }
+    plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
+    values = {name: data[name] for name in plain} | given
+    values |= {name: make() for name, make in made.items() if name not in given}
+    return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
+
+
+def phase_from(data: Mapping[str, Any]) -> Phase:
+    """The phase that `phase_data` described."""
+    others = {name: value for name, value in data.items() if name not in ("name", "optimizer", "sampling")}
+    sampling = None if data["sampling"] is None else sampling_from(data["sampling"])
+    return Phase(optimizer=made_from(data["optimizer"], kanpde.optimizers, "phases"), sampling=sampling, **others)
+
+
+def sampling_from(data: Mapping[str, Any]) -> Sampling:
+    """The sampling whose arguments were stored."""
+    return Sampling(**{name: value for name, value in data.items() if name != "name"})

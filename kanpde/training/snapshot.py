@@ -1,0 +1,176 @@
+"""A state as tensors and plain values, as a checkpoint holds it, and back."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.domains import Points
+from kanpde.ends import End, Ending
+from kanpde.models.architecture import network_from
+from kanpde.models.network import Network
+from kanpde.training.settings import Settings
+from kanpde.training.state import Candidate, Leg, State
+
+Data = dict[str, Any]
+
+
+def to_data(state: State) -> Data:
+    """A copy of all of a state."""
+    return {
+        "network": _network_data(state.network),
+        "coefficients": _copy(state.coefficients),
+        "generator": state.generator.get_state(),
+        "generator_device": state.generator.device.type,
+        "phase": state.phase,
+        "start": state.start,
+        "leg": None if state.leg is None else _leg_data(state.leg),
+        "best": None if state.best is None else _candidate_data(state.best),
+        "used": deepcopy(dict(state.used)),
+        "history": _table_data(state.history),
+        "levels": [dict(level) for level in state.levels],
+        "seconds": state.seconds,
+        "watching": state.watching,
+        "error": state.error,
+    }
+
+
+def from_data(data: Data, settings: Settings) -> State:
+    """The state, on the device of the settings.
+
+    The random numbers still to come are the same if that is a device of the same kind, else those of a new generator.
+    """
+    generator = torch.Generator(device=settings.device)
+    if data["generator_device"] == settings.device.type:
+        generator.set_state(data["generator"])
+    else:
+        generator.manual_seed(settings.seed + 1)
+    return State(
+        network=_network(data["network"], settings),
+        coefficients=_parameter(data["coefficients"], settings),
+        generator=generator,
+        phase=data["phase"],
+        start=data["start"],
+        leg=None if data["leg"] is None else _leg(data["leg"], settings),
+        best=None if data["best"] is None else _candidate(data["best"], settings),
+        used=data["used"],
+        history=_table(data["history"]),
+        levels=tuple(data["levels"]),
+        seconds=data["seconds"],
+        watching=data["watching"],
+        error=data["error"],
+    )
+
+
+# parts ---------------------------------------------------------------------------------------------------------------
+def _leg_data(leg: Leg) -> Data:
+    return {
+        "points": {name: asdict(points) for name, points in leg.points.items()},
+        "weights": dict(leg.weights),
+        "began": leg.began,
+        "before": None if leg.before is None else _candidate_data(leg.before),
+        "good": _copy(leg.good),
+        "step": leg.step,
+        "methods": list(leg.methods),
+        "optimizer": leg.optimizer,
+        "loss": leg.loss,
+        "ending": _ending_data(leg.ending),
+    }
+
+
+def _leg(data: Data, settings: Settings) -> Leg:
+    points = {
+        name: Points(**{key: _moved(tensor, settings) for key, tensor in each.items()})
+        for name, each in data["points"].items()
+    }
+    others = {key: data[key] for key in ("weights", "began", "step", "loss")}
+    return Leg(
+        points=points,
+        before=None if data["before"] is None else _candidate(data["before"], settings),
+        good=_moved(data["good"], settings),
+        methods=tuple(data["methods"]),
+        optimizer=_moved_all(data["optimizer"], settings),
+        ending=_ending(data["ending"]),
+        **others,
+    )
+
+
+def _candidate_data(candidate: Candidate) -> Data:
+    return {
+        "network": _network_data(candidate.network),
+        "coefficients": _copy(candidate.coefficients),
+        "level": dict(candidate.level),
+        "ending": _ending_data(candidate.ending),
+        "fresh": candidate.fresh,
+    }
+
+
+def _candidate(data: Data, settings: Settings) -> Candidate:
+    return Candidate(
+        network=_network(data["network"], settings),
+        coefficients=_parameter(data["coefficients"], settings),
+        level=data["level"],
+        ending=_ending(data["ending"]),
+        fresh=data["fresh"],
+    )
+
+
+def _network_data(network: nn.Module) -> Data:
+    architecture = network.architecture() if isinstance(network, Network) else None
+    return {"architecture": architecture, "tensors": {k: _copy(v) for k, v in network.state_dict().items()}}
+
+
+def _network(data: Data, settings: Settings) -> nn.Module:
+    """The network at its size; of a module of the user's own, a copy with the stored tensors."""
+    if data["architecture"] is not None:
+        network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
+    else:
+        network = deepcopy(settings.model).to(settings.device, settings.dtype)
+    network.load_state_dict(data["tensors"])
+    return network
+
+
+def _ending_data(ending: Ending | None) -> list[str] | None:
+    return None if ending is None else [ending.end.name, ending.detail]
+
+
+def _ending(data: list[str] | None) -> Ending | None:
+    return None if data is None else Ending(End[data[0]], data[1])
+
+
+def _table_data(rows: list[dict[str, float]]) -> Data:
+    """Columns, which are written a hundred times faster than rows."""
+    columns = list(rows[0]) if rows else []
+    return {key: torch.tensor([row[key] for row in rows], dtype=torch.float64) for key in columns}
+
+
+def _table(data: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    whole = ("step", "start", "phase", "parameters")
+    columns = {key: values.long().tolist() if key in whole else values.tolist() for key, values in data.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _copy(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.detach().clone()
+
+
+def _moved(tensor: Tensor | None, settings: Settings) -> Any:
+    return None if tensor is None else tensor.to(settings.device)
+
+
+def _moved_all(value: Any, settings: Settings) -> Any:
+    """Tensors anywhere in a value, moved."""
+    if isinstance(value, Tensor):
+        return value.to(settings.device)
+    if isinstance(value, dict):
+        return {key: _moved_all(v, settings) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved_all(v, settings) for v in value)
+    return value
+
+
+def _parameter(tensor: Tensor | None, settings: Settings) -> nn.Parameter | None:
+    return None if tensor is None else nn.Parameter(tensor.to(settings.device, settings.dtype))
