@@ -95,5 +95,5 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     coefficients = dict(problem.parameters)
     untrained = Solution(problem, state.network, [], [], state.ending, {}, coefficients, {"derivatives": derivatives})
     check_ansatz(problem, untrained, settings.device, settings.dtype)
-    if not hasattr(state.network, "grid") and any(phase.grid or phase.refine for phase in settings.phases):
+    if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
         log(f"{type(settings.model).__name__} has no grid; the schedule's grids leave its size as it is")

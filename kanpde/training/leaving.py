@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from kanpde.ends import Ending
+from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
