@@ -5,6 +5,7 @@ import torch
 
 from kanpde import KAN, MLP, InputError
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
+from kanpde.models.network import grid_of
 from kanpde.models.splinemlp import SplineMLP
 
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
@@ -175,3 +176,21 @@ def test_generator_decides_everything(factory):
 def test_bad_sizes_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_network_without_a_grid_keeps_its_size():
+    network = MLP([5])(SQUARE, 1, generator=torch.Generator().manual_seed(0))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert network.grid is None and grid_of(network) is None and grid_of(torch.nn.Linear(2, 1)) is None
+    network.refine(8)
+    network.update_grid(points())
+    assert network.size_at(8) == count(network)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_edges_are_offered_where_all_layers_have_them():
+    made = [factory(SQUARE, 1) for factory in (KAN([3]), SplineMLP([3]), MLP([3]))]
+    assert [network.has_edges for network in made] == [True, True, False], "an MLP has no learned functions"
+    assert grid_of(made[0]) == 4
+    with pytest.raises(NotImplementedError):
+        MLP([3], fourier=2)(SQUARE, 1).layers[0].edges(points())

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import kanpde.bases
+from kanpde.bases.table_jets import LocalFeatures, Place, consecutive
+from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
 
@@ -23,11 +25,6 @@ def uniform_knots(lower: Tensor, upper: Tensor, grid: int, outside: int = 0) -> 
     """Ends of ``grid`` equal cells on [lower, upper] for each input, with ``outside`` more on each side."""
     steps = torch.arange(-outside, grid + outside + 1, device=lower.device, dtype=lower.dtype) / grid
     return lower[:, None] + (upper - lower)[:, None] * steps
-
-
-def consecutive(first: Tensor, count: int) -> Tensor:
-    """first, first + 1, ... in a new last dimension."""
-    return first[..., None] + torch.arange(count, device=first.device)
 
 
 class Basis(nn.Module, ABC):
@@ -127,6 +124,25 @@ class Basis(nn.Module, ABC):
             return table[0]
         places = torch.zeros(*x.shape, self.size, dtype=x.dtype, device=x.device)
         return places.scatter(2, consecutive(first, self.local), table[0])
+
+    # jets of edges ---------------------------------------------------------------------------------------------------
+    def edge_features(
+        self, data: Float[Tensor, "components points d_in"], space: JetSpace
+    ) -> Float[Tensor, "components points features"]:
+        """The jets of all functions of every input, and of its silu: size + 1 features an input."""
+        splines, base, first = LocalFeatures.apply(data, self.table, space)
+        return Place.apply(splines, base, first, self.size)
+
+    def edge_sums(
+        self, data: Tensor, weight: Float[Tensor, "features d_out"], space: JetSpace
+    ) -> Float[Tensor, "components points d_out"]:
+        """The jets of ``features @ weight``. A family that knows a faster way overrides it, and `traced_sums`."""
+        return self.edge_features(data, space) @ weight
+
+    def traced_sums(self, data: Tensor, weight: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
+        """The features without gradients, and the sums with the gradient with respect to ``data``."""
+        features = self.edge_features(data, space)
+        return features.detach(), features @ weight
 
     # refinement ------------------------------------------------------------------------------------------------------
     def refined(self, grid: int) -> tuple["Basis", NDArray]:

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.bases import Basis, uniform_knots
+from kanpde.bases.spline_jets import Features, Products, Sums, combine
+from kanpde.calculus.jet import JetSpace
+
+LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
 
 
 def knots_from_breakpoints(breakpoints: Float[Tensor, "d_in points"], degree: int) -> Float[Tensor, "d_in knots"]:
@@ -76,16 +80,6 @@ def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
                 rows[i] = (1.0 - share) * rows[i - 1] + share * rows[i]
         matrix[j, piece : piece + degree + 1] = rows[degree]
     return matrix
-
-
-def combine(matrices: Tensor, powers: Tensor) -> Tensor:
-    """Small matrices (d_in, a, b), or one at every point (d_in, a, b, points), times (..., d_in, b, points)."""
-    if matrices.ndim == 3:
-        return matrices @ powers
-    total = matrices[:, :, 0] * powers[..., :1, :]
-    for k in range(1, matrices.shape[2]):
-        total.addcmul_(matrices[:, :, k], powers[..., k : k + 1, :])
-    return total
 
 
 class BSpline(Basis):
@@ -161,6 +155,25 @@ class BSpline(Basis):
         count = self.degree + 1
         rows = [combine(matrices[:, :, k:], powers[:, : count - k]) if k < count else none for k in range(order + 1)]
         return [row.permute(2, 0, 1) for row in rows], first.T
+
+    def edge_features(self, data: Tensor, space: JetSpace) -> Tensor:
+        return Features.apply(data, self, space)
+
+    def edge_sums(self, data: Tensor, weight: Tensor, space: JetSpace) -> Tensor:
+        """By whichever of two ways costs less: all features, or those that are not zero.
+
+        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
+        """
+        if LOCAL_COST * self.local * weight.shape[1] > len(data) * self.size:
+            return Products.apply(data, weight, self, space)
+        by_edge = weight.view(data.shape[2], self.size + 1, -1)
+        return Sums.apply(data, by_edge.permute(2, 0, 1).contiguous(), self, space)
+
+    def traced_sums(self, data: Tensor, weight: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
+        """The gradient of the sums costs less than that of all features."""
+        with torch.no_grad():
+            features = self.edge_features(data, space)
+        return features, self.edge_sums(data, weight.detach(), space)
 
     def embedding(self, new: Basis) -> NDArray | None:
         """Exact when every cell is split evenly."""

@@ -8,7 +8,8 @@ import torch
 import kanpde.models
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
-from kanpde.models.network import Inputs, Layer, Network, Nodes
+from kanpde.models.inputs import Inputs
+from kanpde.models.network import Layer, Network, Nodes
 
 
 def network_from(

@@ -14,19 +14,17 @@ from torch import Tensor, nn
 
 import kanpde.bases
 from kanpde.bases import Basis, basis_from
-from kanpde.bases.bspline import BSpline
 from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
-from kanpde.models.network import Inputs, Layer, Network, Nodes, check_hidden
-from kanpde.models.spline_jets import Features, Products, Sums
-from kanpde.models.table_jets import LocalFeatures, Place
-
-LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
+from kanpde.models.inputs import Inputs
+from kanpde.models.network import Layer, Network, Nodes, check_hidden
 
 
 class KANLayer(Layer):
     """Features [B_1(x_i) ... B_n(x_i), silu(x_i)] for every input i; ``weight`` is (d_in (n + 1), d_out)."""
+
+    has_edges = True
 
     def __init__(self, basis: Basis, weight: Tensor):
         super().__init__()
@@ -58,6 +56,17 @@ class KANLayer(Layer):
         return self.weight.view(-1, self.basis.size + 1, self.weight.shape[1])
 
     @property
+    def grid(self) -> int:
+        return self.basis.cells
+
+    @property
+    def smoothness(self) -> float:
+        return self.basis.smoothness
+
+    def size_at(self, grid: int) -> int:
+        return self.weight.numel() + (grid - self.basis.cells) * self.coefficients[:, 0].numel()
+
+    @property
     def active(self) -> int:
         return len(self.basis.knots) * (self.basis.local + 1)
 
@@ -65,33 +74,13 @@ class KANLayer(Layer):
         return self._plain_features(x).flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
-        if isinstance(self.basis, BSpline):
-            return Features.apply(data, self.basis, space)
-        splines, base, first = LocalFeatures.apply(data, self.basis, space)
-        return Place.apply(splines, base, first, self.basis.size)
+        return self.basis.edge_features(data, space)
 
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
-        """The jet of the outputs; of B-splines by whichever of two ways costs less: all features, or those that count.
-
-        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
-        """
-        if not isinstance(self.basis, BSpline):
-            return super().jet(data, space)
-        return self._piecewise_jet(data, self.weight, self.basis, space)
+        return self.basis.edge_sums(data, self.weight, space)
 
     def traced(self, data: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
-        """As in `Layer`; the gradient of the jet of B-splines costs less than that of all features."""
-        if not isinstance(self.basis, BSpline):
-            return super().traced(data, space)
-        with torch.no_grad():
-            features = self.features(data, space)
-        return features, self._piecewise_jet(data, self.weight.detach(), self.basis, space)
-
-    def _piecewise_jet(self, data: Tensor, weight: Tensor, basis: BSpline, space: JetSpace) -> Tensor:
-        if LOCAL_COST * basis.local * weight.shape[1] > len(data) * basis.size:
-            return Products.apply(data, weight, basis, space)
-        by_edge = weight.view(data.shape[2], basis.size + 1, -1)
-        return Sums.apply(data, by_edge.permute(2, 0, 1).contiguous(), basis, space)
+        return self.basis.traced_sums(data, self.weight, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Every edge function at its own column of x."""
@@ -142,59 +131,6 @@ class KANLayer(Layer):
         points = torch.cat([torch.zeros_like(lower), gaps.cumsum(dim=1)], dim=1) * span + (middle - 0.5 * span)
         new = self.basis.on(points)
         self._change_basis(new, self.basis.transfer(new))
-
-
-class KANNetwork(Network):
-    """A stack of KAN layers whose grids can be refined and moved."""
-
-    @property
-    def kan_layers(self) -> list[KANLayer]:
-        """The layers."""
-        return [layer for layer in self.layers if isinstance(layer, KANLayer)]
-
-    @property
-    def smoothness(self) -> float:
-        """The highest order of bounded derivatives of the edge functions; infinity for analytic ones."""
-        return min(layer.basis.smoothness for layer in self.kan_layers)
-
-    @property
-    def grid(self) -> int:
-        """Cells per input, of the finest layer."""
-        return max(layer.basis.cells for layer in self.kan_layers)
-
-    def size_at(self, grid: int) -> int:
-        """How many parameters the network has on that grid."""
-        more = sum((grid - layer.basis.cells) * layer.coefficients[:, 0].numel() for layer in self.kan_layers)
-        return more + sum(p.numel() for p in self.parameters())
-
-    def refine(self, grid: int) -> None:
-        """Gives every layer ``grid`` cells per input."""
-        for layer in self.kan_layers:
-            layer.refine(grid)
-
-    @torch.no_grad()
-    def update_grid(
-        self,
-        x: Float[Tensor, "points dim"],
-        grid: int | None = None,
-        uniform_share: float = 1.0,
-        min_gap: float = 0.2,
-        margin: float = 0.05,
-    ) -> None:
-        """Moves the knots of the hidden layers to the values that reach them from the points x.
-
-        The first layer keeps the coordinates' own range. ``grid`` is the number of cells per input from now on; the
-        other arguments are those of `KANLayer.update_grid`.
-        """
-        grid = grid or self.grid
-        y = self.inputs(x)
-        for i, layer in enumerate(self.layers):
-            y = self.nodes[i - 1].values(y) if i else y
-            if isinstance(layer, KANLayer) and i:
-                layer.update_grid(y, grid, uniform_share, min_gap, margin)
-            elif isinstance(layer, KANLayer):
-                layer.refine(grid)
-            y = layer(y)
 
 
 @dataclass(frozen=True)
@@ -249,7 +185,7 @@ class KAN:
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
-    ) -> KANNetwork:
+    ) -> Network:
         """Builds the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         nodes = self._nodes()
@@ -260,7 +196,7 @@ class KAN:
             layers.append(self.layer(half, after.outputs, generator))
             with torch.no_grad():  # so that products have the same deviation as sums
                 layers[-1].weight[:, after.sums :] *= self.gain ** (1 / after.arity - 1)
-        return KANNetwork(inputs, layers, nodes)
+        return Network(inputs, layers, nodes)
 
     def layer(self, half: Float[Tensor, " d_in"], outputs: int, generator: torch.Generator | None) -> KANLayer:
         """One layer at its start, with grids on [-half, half]."""

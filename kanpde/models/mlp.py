@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from kanpde.calculus.functions import TABLES
 from kanpde.calculus.jet import JetSpace, compose
 from kanpde.errors import InputError, suggest
-from kanpde.models.network import Inputs, Layer, Network, check_hidden
+from kanpde.models.inputs import Inputs
+from kanpde.models.network import Layer, Network, check_hidden
 
 ACTIVATIONS = {"tanh": torch.tanh, "sine": torch.sin, "silu": nn.functional.silu, "gelu": nn.functional.gelu}
 TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}
@@ -21,6 +22,8 @@ TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}
 
 class MLPLayer(Layer):
     """Features [σ(x_1), ..., σ(x_d_in), 1]; the identity stands for σ in the first layer."""
+
+    has_edges = True
 
     def __init__(self, weight: Tensor, activation: str | None):
         super().__init__()

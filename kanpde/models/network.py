@@ -4,84 +4,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
-from math import pi
-from typing import Any, cast
+from math import inf
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kanpde.calculus.jet import LAPLACIAN, JetSpace, multiply
+from kanpde.calculus.jet import JetSpace, multiply
 from kanpde.errors import InputError
-
-
-class Inputs(nn.Module):
-    """Maps coordinates to network inputs: affinely to [-1, 1], or to (sin, cos) for periodic coordinates.
-
-    Args:
-        ranges: (lower, upper) of every coordinate.
-        periodic: positions of the coordinates whose period is their range; the network is then exactly periodic.
-    """
-
-    lower: Tensor
-    upper: Tensor
-
-    def __init__(self, ranges: Sequence[tuple[float, float]], periodic: Sequence[int], device, dtype):
-        super().__init__()
-        self.periodic = tuple(periodic)
-        self.register_buffer("lower", torch.tensor([lo for lo, _ in ranges], device=device, dtype=dtype))
-        self.register_buffer("upper", torch.tensor([hi for _, hi in ranges], device=device, dtype=dtype))
-
-    def architecture(self) -> dict[str, Any]:
-        """The arguments from which it is built again, but for device and dtype."""
-        ranges = [list(pair) for pair in zip(self.lower.tolist(), self.upper.tolist(), strict=True)]
-        return {"ranges": ranges, "periodic": list(self.periodic)}
-
-    @property
-    def size(self) -> int:
-        """Number of network inputs."""
-        return len(self.lower) + len(self.periodic)
-
-    def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points size"]:
-        columns = []
-        for i in range(x.shape[1]):
-            share = (x[:, i] - self.lower[i]) / (self.upper[i] - self.lower[i])
-            columns += [torch.sin(2 * pi * share), torch.cos(2 * pi * share)] if i in self.periodic else [2 * share - 1]
-        return torch.stack(columns, dim=1)
-
-    def jet(self, x: Float[Tensor, "points dim"], space: JetSpace) -> Float[Tensor, "components points size"]:
-        """The jet of the network inputs; each depends on one coordinate."""
-        out = torch.zeros(len(space.keys), len(x), self.size, dtype=x.dtype, device=x.device)
-        column = 0
-        for i in range(x.shape[1]):
-            width = self.upper[i] - self.lower[i]
-            if i in self.periodic:
-                angle, rate = 2 * pi * (x[:, i] - self.lower[i]) / width, 2 * pi / width
-                for shift in (0.0, 0.5 * pi):  # cos is sin a quarter turn on; every derivative is another quarter turn
-                    for row, key in enumerate(space.keys):
-                        order = _order_along(key, i, space)
-                        if order is not None:
-                            out[row, :, column] = rate**order * torch.sin(angle + shift + order * 0.5 * pi)
-                    column += 1
-            else:
-                out[0, :, column] = 2 * (x[:, i] - self.lower[i]) / width - 1
-                if (i,) in space.row:
-                    out[space.row[i,], :, column] = 2 / width
-                column += 1
-        return out
-
-
-def _order_along(key, i: int, space: JetSpace) -> int | None:
-    """The order of the derivative ``key`` of a function of coordinate i alone; None where it vanishes."""
-    if key == LAPLACIAN:
-        return len(key) if i in space.space else None
-    return len(key) if all(k == i for k in key) else None
+from kanpde.models.inputs import Inputs
 
 
 class Layer(nn.Module, ABC):
-    """``features(x) @ weight``; ``weight`` is (features, d_out)."""
+    """``features(x) @ weight``; ``weight`` is (features, d_out).
+
+    A layer with a grid overrides `grid`, `smoothness`, `size_at`, `refine` and `update_grid`; the others keep their
+    size. ``has_edges`` says that every output is a sum of functions of one input each, which `edges` then gives.
+    """
 
     weight: nn.Parameter
+    has_edges: ClassVar[bool] = False
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
@@ -117,6 +60,33 @@ class Layer(nn.Module, ABC):
         """Features without gradients, and outputs with the gradient with respect to ``data``."""
         features = self.features(data, space)
         return features.detach(), features @ self.weight
+
+    def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
+        """Every edge function at its own column of x; for layers with ``has_edges``."""
+        raise NotImplementedError(f"{type(self).__name__} has no functions of one input each.")
+
+    # grids -----------------------------------------------------------------------------------------------------------
+    @property
+    def grid(self) -> int | None:
+        """Cells per input; None where there are none."""
+        return None
+
+    @property
+    def smoothness(self) -> float:
+        """The highest order of bounded derivatives of the features."""
+        return inf
+
+    def size_at(self, grid: int) -> int:
+        """How many weights the layer has on that grid."""
+        return self.weight.numel()
+
+    def refine(self, grid: int) -> None:
+        """More cells; the layer stays the same function where that is possible."""
+
+    def update_grid(
+        self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
+    ) -> None:
+        """Lays ``grid`` cells where ``samples`` are; the arguments are explained at `kanpde.models.kan.KANLayer`."""
 
 
 Traced = tuple[Tensor, Tensor]
@@ -212,6 +182,61 @@ class Network(nn.Module):
         for nodes, layer in self.rest:
             steps.append(layer.traced(nodes.jet(steps[-1][1], space), space))
         return steps
+
+    # grids -----------------------------------------------------------------------------------------------------------
+    @property
+    def grid(self) -> int | None:
+        """Cells per input, of the finest layer; None for a network without grids."""
+        return max((layer.grid for layer in self.layers if layer.grid is not None), default=None)
+
+    @property
+    def smoothness(self) -> float:
+        """The highest order of bounded derivatives of all layers; infinity for analytic ones."""
+        return min(layer.smoothness for layer in self.layers)
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether every layer consists of functions of one input each, of which some have a grid."""
+        return self.grid is not None and all(layer.has_edges for layer in self.layers)
+
+    def size_at(self, grid: int) -> int:
+        """How many parameters the network has on that grid."""
+        return sum(layer.size_at(grid) for layer in self.layers)
+
+    def refine(self, grid: int) -> None:
+        """Gives every layer ``grid`` cells per input; layers without a grid stay as they are."""
+        for layer in self.layers:
+            layer.refine(grid)
+
+    @torch.no_grad()
+    def update_grid(
+        self,
+        x: Float[Tensor, "points dim"],
+        grid: int | None = None,
+        uniform_share: float = 1.0,
+        min_gap: float = 0.2,
+        margin: float = 0.05,
+    ) -> None:
+        """Moves the knots of the hidden layers to the values that reach them from the points x.
+
+        The first layer keeps the coordinates' own range. ``grid`` is the number of cells per input from now on; the
+        other arguments are those of `kanpde.models.kan.KANLayer.update_grid`. A network without grids stays as it is.
+        """
+        if (grid := grid or self.grid) is None:
+            return
+        y = self.inputs(x)
+        for i, layer in enumerate(self.layers):
+            if i:
+                y = self.nodes[i - 1].values(y)
+                layer.update_grid(y, grid, uniform_share, min_gap, margin)
+            else:
+                layer.refine(grid)
+            y = layer(y)
+
+
+def grid_of(model: nn.Module) -> int | None:
+    """Cells per input of a network; None for one without grids, and for a module that is none of this package's."""
+    return model.grid if isinstance(model, Network) else None
 
 
 def check_hidden(hidden: Sequence[int]) -> None:

@@ -7,9 +7,10 @@ from math import sqrt
 import torch
 
 from kanpde.errors import InputError
-from kanpde.models.kan import KAN, KANNetwork
+from kanpde.models.inputs import Inputs
+from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLPLayer
-from kanpde.models.network import Inputs, check_hidden
+from kanpde.models.network import Network, check_hidden
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SplineMLP:
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
-    ) -> KANNetwork:
+    ) -> Network:
         """Builds the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         (width,) = self.hidden
@@ -64,4 +65,4 @@ class SplineMLP:
         weight *= self.scale / sqrt(inputs.size)
         weight[-1] = 0.0
         half = torch.full((width,), self.hidden_range, device=device, dtype=dtype)
-        return KANNetwork(inputs, [MLPLayer(weight, None), self._activations().layer(half, outputs, generator)])
+        return Network(inputs, [MLPLayer(weight, None), self._activations().layer(half, outputs, generator)])

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kanpde.models.kan import KANLayer, KANNetwork
-from kanpde.models.mlp import MLPLayer
-from kanpde.models.network import Nodes
+from kanpde.models.network import Network, Nodes
 from kanpde.solution import Solution
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ INK = "#0072B2"
 
 
 @dataclass(frozen=True)
-class Edges:
+class DrawnEdges:
     """The functions of one layer.
 
     ``x`` (CURVE, d_in) covers the values that reach the layer, ``y`` (CURVE, d_in, d_out) are the functions there,
@@ -45,7 +43,7 @@ def network_figure(solution: Solution) -> Figure:
     from matplotlib.figure import Figure
 
     model = solution.model
-    assert isinstance(model, KANNetwork)
+    assert isinstance(model, Network) and model.has_edges
     layers = _edges(solution, model)
     shown = _strongest(layers, model.nodes)
     widths = [len(a) * len(b) * (LEAST_BOX + GAP) for a, b in shown]
@@ -72,26 +70,25 @@ def network_figure(solution: Solution) -> Figure:
 
 
 @torch.no_grad()
-def _edges(solution: Solution, model: KANNetwork) -> list[Edges]:
+def _edges(solution: Solution, model: Network) -> list[DrawnEdges]:
     like = next(model.parameters())
     points = solution.problem.domain.test_points(like.device, like.dtype)
     values = model.inputs(points[:: max(1, len(points) // SAMPLES)])
     layers = []
     for layer in model.layers:
-        assert isinstance(layer, (KANLayer, MLPLayer))
         reached = layer.edges(values)
         share = torch.linspace(0, 1, CURVE, dtype=values.dtype, device=values.device)[:, None]
         lower, upper = values.min(dim=0).values, values.max(dim=0).values
         x = lower + share * (upper - lower)
         arrays = (a.double().cpu().numpy() for a in (x, layer.edges(x), reached.std(dim=0)))
-        layers.append(Edges(*arrays))
+        layers.append(DrawnEdges(*arrays))
         values = layer(values)
         if len(layers) <= len(model.nodes):
             values = model.nodes[len(layers) - 1].values(values)
     return layers
 
 
-def _strongest(layers: list[Edges], nodes: Sequence[Nodes]) -> list[tuple[NDArray, NDArray]]:
+def _strongest(layers: list[DrawnEdges], nodes: Sequence[Nodes]) -> list[tuple[NDArray, NDArray]]:
     """Which inputs and outputs of every layer are drawn: those with the strongest edges, in their order."""
     weights = [edges.strength.max(axis=1) for edges in layers] + [layers[-1].strength.max(axis=0)]
     drawn = [np.sort(np.argsort(-w, kind="stable")[:MOST_NODES]) for w in weights]
@@ -129,7 +126,7 @@ class _Band:
         return middle - self.box / 2, LINES + row * self.pitch + GAP / 2
 
 
-def _draw_layer(axes: Axes, band: _Band, level: float, edges: Edges, inputs: NDArray, outputs: NDArray) -> None:
+def _draw_layer(axes: Axes, band: _Band, level: float, edges: DrawnEdges, inputs: NDArray, outputs: NDArray) -> None:
     from matplotlib.collections import LineCollection, PatchCollection
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
@@ -181,7 +178,7 @@ def _draw_products(axes: Axes, width: float, level: float, nodes: Nodes, outputs
 
 
 def _name_nodes(
-    axes: Axes, width: float, solution: Solution, model: KANNetwork, shown: list[tuple[NDArray, NDArray]], top: float
+    axes: Axes, width: float, solution: Solution, model: Network, shown: list[tuple[NDArray, NDArray]], top: float
 ) -> None:
     names = []
     for i, name in enumerate(solution.problem.domain.names):
@@ -193,7 +190,7 @@ def _name_nodes(
             axes.text(x, y, words[i], ha="center", va=align, style="italic", fontsize=12)
 
 
-def _caption(layers: list[Edges], shown: list[tuple[NDArray, NDArray]]) -> str:
+def _caption(layers: list[DrawnEdges], shown: list[tuple[NDArray, NDArray]]) -> str:
     text = "opacity: standard deviation of the edge function over the domain,\nrelative to the largest of its layer"
     total = sum(edges.strength.size for edges in layers)
     drawn = sum(len(a) * len(b) for a, b in shown)

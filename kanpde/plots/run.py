@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.models.kan import KANNetwork
+from kanpde.models.network import Network
 from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
 from kanpde.plots.network import network_figure
 from kanpde.plots.solution import solution_figure
@@ -32,7 +32,7 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
         "history": history_figure(solution),
         "scaling": scaling_figure(solution.levels),
     }
-    if isinstance(solution.model, KANNetwork):
+    if isinstance(solution.model, Network) and solution.model.has_edges:
         figures["network"] = network_figure(solution)
     paths = []
     for name, figure in figures.items():

@@ -10,7 +10,6 @@ import torch
 from kanpde.configure.job import Job, make_job
 from kanpde.errors import InputError
 from kanpde.hard_constraints import hardened
-from kanpde.models.kan import KANNetwork
 from kanpde.models.network import Network
 from kanpde.residuals.site import site_of
 from kanpde.training.phases import Phase
@@ -153,7 +152,7 @@ def finest(job: Job) -> tuple[Network, int]:
     network = job.model(
         domain.ranges, len(job.problem.unknowns), periodic=domain.periodic, generator=torch.Generator().manual_seed(0)
     )
-    grid = network.grid if isinstance(network, KANNetwork) else 0
+    grid = network.grid or 0
     for phase in job.schedule.phases if grid else ():
         grid = phase.next_grid(grid)
     return network, grid
@@ -161,7 +160,7 @@ def finest(job: Job) -> tuple[Network, int]:
 
 def _parameters(job: Job) -> int:
     network, grid = finest(job)
-    return network.size_at(grid) if isinstance(network, KANNetwork) else sum(p.numel() for p in network.parameters())
+    return network.size_at(grid)
 
 
 def step_flops(job: Job) -> float:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from kanpde.errors import InputError
-from kanpde.models.kan import KANNetwork
-from kanpde.models.network import Network
+from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 from kanpde.solution import Solution
@@ -24,7 +23,7 @@ OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS()
 def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
     """The functions on the edges must have the derivatives that the residuals take."""
     order = max(site.space.order for site in objective.sites)
-    if not isinstance(model, KANNetwork):
+    if not isinstance(model, Network):
         return
     if model.smoothness < order:
         raise InputError(
@@ -56,10 +55,10 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
 
 def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
     """No phase's grid may be coarser than the one before, and its optimizer must be able to work on its size."""
-    grid = getattr(model, "grid", 0)
+    grid = grid_of(model)
     for phase in phases:
         parameters = sum(p.numel() for p in model.parameters())
-        if isinstance(model, KANNetwork):
+        if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
             if wanted < grid:
                 raise InputError(
@@ -96,5 +95,5 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     coefficients = dict(problem.parameters)
     untrained = Solution(problem, state.network, [], [], state.ending, {}, coefficients, {"derivatives": derivatives})
     check_ansatz(problem, untrained, settings.device, settings.dtype)
-    if not hasattr(state.network, "grid") and any(phase.grid or phase.refine for phase in settings.phases):
+    if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
         log(f"{type(settings.model).__name__} has no grid; the schedule's grids leave its size as it is")

@@ -11,6 +11,7 @@ import torch
 
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
+from kanpde.models.network import grid_of
 from kanpde.optimizers import Step
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.objective import Objective
@@ -143,7 +144,7 @@ def history_row(state: State, leg: Leg, result: Step, parameters: int, around: S
         "step": len(state.history) + 1,
         "start": state.start,
         "phase": state.phase,
-        "grid": getattr(state.network, "grid", None) or nan,
+        "grid": grid_of(state.network) or nan,
         "parameters": parameters,
         "loss": result.loss,
         "error": state.error,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.models.network import grid_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.weights import automatic_weights
 from kanpde.solution import at_points
@@ -71,7 +72,7 @@ def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) 
 
 def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings) -> None:
     """Brings the network to the phase's grid, and logs by how much that changed it if it did."""
-    grid = getattr(network, "grid", None)
+    grid = grid_of(network)
     if grid is None:
         return
     new = phase.next_grid(grid)

@@ -8,6 +8,7 @@ from torch import nn
 
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
+from kanpde.models.network import grid_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -18,7 +19,7 @@ WORSE = 2.0  # times the loss on fresh points before a phase: more than chance a
 
 def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
     """New points of every trained condition, as many as the network asks for."""
-    parameters, grid = sum(p.numel() for p in network.parameters()), getattr(network, "grid", 0)
+    parameters, grid = sum(p.numel() for p in network.parameters()), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
         n = sampling.size(condition.region, parameters, grid)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from kanpde.ends import Ending
+from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
@@ -97,7 +98,7 @@ def level_row(
         "phase": state.phase,
         "optimizer": type(settings.phases[state.phase].optimizer).__name__,
         "method": ", ".join(filter(None, leg.methods)),
-        "grid": getattr(state.network, "grid", None),
+        "grid": grid_of(state.network),
         "parameters": parameters,
         "points": sum(len(p.x) for p in leg.points.values()),
         "steps": leg.step,

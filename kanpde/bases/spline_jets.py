@@ -8,23 +8,45 @@ coefficients that count (`Sums`). Inside, the points come last, so that elementw
 
 from collections.abc import Callable
 from functools import cache
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from kanpde.bases.bspline import BSpline, combine
 from kanpde.calculus.functions import silu
 from kanpde.calculus.jet import JetSpace
 
 
-class Edges:
+@runtime_checkable
+class PiecewisePolynomials(Protocol):
+    """A basis whose functions are polynomials on every cell: `kanpde.bases.bspline.BSpline`."""
+
+    degree: int
+    size: int
+
+    def taylor(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Matrices, powers t^k / k! and the first non-zero function's index at x (points, d_in)."""
+        ...
+
+
+def combine(matrices: Tensor, powers: Tensor) -> Tensor:
+    """Small matrices (d_in, a, b), or one at every point (d_in, a, b, points), times (..., d_in, b, points)."""
+    if matrices.ndim == 3:
+        return matrices @ powers
+    total = matrices[:, :, 0] * powers[..., :1, :]
+    for k in range(1, matrices.shape[2]):
+        total.addcmul_(matrices[:, :, k], powers[..., k : k + 1, :])
+    return total
+
+
+class LocalSplines:
     """What is known of splines and silus where the inputs have the jet ``data`` (components, d_in, points).
 
     ``powers`` are t^k / k! (d_in, degree + 1, points), ``silus`` the derivatives (d_in, order + 1, points), ``index``
     the non-zero splines (d_in, local, points).
     """
 
-    def __init__(self, data: Tensor, basis: BSpline, space: JetSpace, order: int):
+    def __init__(self, data: Tensor, basis: PiecewisePolynomials, space: JetSpace, order: int):
         self.data, self.space, self.size = data, space, basis.size + 1
         self.matrices, self.powers, first = basis.taylor(data[0].T)
         self.silus = torch.stack(silu(data[0], order), dim=1)
@@ -138,33 +160,33 @@ class Edges:
         return result
 
 
-def _edges(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Edges:
+def _local_splines(ctx, data: Tensor, basis: PiecewisePolynomials, space: JetSpace) -> LocalSplines:
     order = space.order + int(ctx.needs_input_grad[0])
-    return Edges(data.mT.contiguous(), basis, space, order)
+    return LocalSplines(data.mT.contiguous(), basis, space, order)
 
 
 class Features(torch.autograd.Function):
     """The jets of all features of a layer's inputs: (components, points, features)."""
 
     @staticmethod
-    def forward(ctx, data: Tensor, basis: BSpline, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.edges = _edges(ctx, data, basis, space)
-        return ctx.edges.features_points_first().flatten(2)
+    def forward(ctx, data: Tensor, basis: PiecewisePolynomials, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.splines = _local_splines(ctx, data, basis, space)
+        return ctx.splines.features_points_first().flatten(2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *grad_outputs: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        gradient = grad_outputs[0].unflatten(2, (-1, ctx.edges.size))
-        return ctx.edges.pull_features_points_first(gradient).mT, None, None
+        gradient = grad_outputs[0].unflatten(2, (-1, ctx.splines.size))
+        return ctx.splines.pull_features_points_first(gradient).mT, None, None
 
 
 class Products(torch.autograd.Function):
     """The jets of a layer's outputs: all features times the weight (features, d_out)."""
 
     @staticmethod
-    def forward(ctx, data: Tensor, weight: Tensor, basis: BSpline, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.edges = _edges(ctx, data, basis, space)
-        ctx.features = ctx.edges.features().flatten(1, 2)
+    def forward(ctx, data: Tensor, weight: Tensor, basis: PiecewisePolynomials, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.splines = _local_splines(ctx, data, basis, space)
+        ctx.features = ctx.splines.features().flatten(1, 2)
         ctx.save_for_backward(weight)
         return torch.bmm(weight.T.expand(len(data), -1, -1), ctx.features).mT
 
@@ -176,7 +198,7 @@ class Products(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, of_weight, None, None
         of_features = torch.bmm(weight.expand(len(gradient), -1, -1), gradient)
-        of_data = ctx.edges.pull_features(of_features.unflatten(1, (-1, ctx.edges.size)))
+        of_data = ctx.splines.pull_features(of_features.unflatten(1, (-1, ctx.splines.size)))
         return of_data.mT, of_weight, None, None
 
 
@@ -187,11 +209,11 @@ class Sums(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, data: Tensor, weight: Tensor, basis: BSpline, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.edges = _edges(ctx, data, basis, space)
-        ctx.functions = ctx.edges.functions(weight)
+    def forward(ctx, data: Tensor, weight: Tensor, basis: PiecewisePolynomials, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.splines = _local_splines(ctx, data, basis, space)
+        ctx.functions = ctx.splines.functions(weight)
         ctx.shape = weight.shape
-        return space.chain(ctx.functions.unbind(2), ctx.edges.bells).sum(2).mT
+        return space.chain(ctx.functions.unbind(2), ctx.splines.bells).sum(2).mT
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -200,6 +222,6 @@ class Sums(torch.autograd.Function):
         of_weight = None
         if ctx.needs_input_grad[1]:
             of_weight = gradient.new_zeros(ctx.shape)
-            ctx.edges.pull_weight(gradient, of_weight)
-        of_data = ctx.edges.pull_sums(gradient, ctx.functions).mT if ctx.needs_input_grad[0] else None
+            ctx.splines.pull_weight(gradient, of_weight)
+        of_data = ctx.splines.pull_sums(gradient, ctx.functions).mT if ctx.needs_input_grad[0] else None
         return of_data, of_weight, None, None

@@ -1,13 +1,18 @@
-"""Jets of the features of a KAN layer, for any basis; piecewise polynomials have a faster way, `piecewise`."""
+"""Jets of the features of a KAN layer, for any basis; piecewise polynomials have a faster way, `spline_jets`."""
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from kanpde.bases import Basis, consecutive
 from kanpde.calculus.functions import silu
 from kanpde.calculus.jet import JetSpace
+
+
+def consecutive(first: Tensor, count: int) -> Tensor:
+    """first, first + 1, ... in a new last dimension."""
+    return first[..., None] + torch.arange(count, device=first.device)
 
 
 class Place(torch.autograd.Function):
@@ -34,13 +39,13 @@ class Place(torch.autograd.Function):
 class LocalFeatures(torch.autograd.Function):
     """Jets of the non-zero functions (components, points, d_in, local), of the silus, and the first one's index.
 
-    Faà di Bruno with its gradient written out.
+    Faà di Bruno with its gradient written out. ``table_of`` is the table of a `kanpde.bases.Basis`.
     """
 
     @staticmethod
-    def forward(ctx, data: Tensor, basis: Basis, space: JetSpace):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx, data: Tensor, table_of: Callable, space: JetSpace):  # pyright: ignore[reportIncompatibleMethodOverride]
         order = space.order + int(ctx.needs_input_grad[0])
-        table, first = basis.table(data[0], order)
+        table, first = table_of(data[0], order)
         base, bells = silu(data[0], order), space.bell(data)
         ctx.mark_non_differentiable(first)
         if ctx.needs_input_grad[0]:
