@@ -136,8 +136,8 @@ class Box:
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> "Box":
         """The box of which `describe` gave the description."""
-        names, ranges = description["names"], description["ranges"]
-        return cls(periodic=description["periodic"], **dict(zip(names, ranges, strict=True)))
+        ranges = zip(description["names"], map(tuple, description["ranges"]), strict=True)
+        return cls(periodic=description["periodic"], **dict(ranges))
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """The union of slabs, each with some coordinates fixed at a fraction of their range."""

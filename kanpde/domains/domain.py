@@ -147,7 +147,9 @@ def domain_from(
         raise InputError(f'There is no domain "{kind}" in kanpde.domains. {suggest(kind, known)}')
     try:
         return known[kind].from_description(description)  # pyright: ignore[reportAttributeAccessIssue]
-    except (KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"The description of a {kind} is incomplete or of another form ({type(error).__name__}: {error}). Give "
             "what `describe` returned."
