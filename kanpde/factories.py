@@ -24,6 +24,11 @@ def families(package: ModuleType, parent: type[T]) -> dict[str, type[T]]:
     return {item.__name__.lower(): item for item in _classes(package) if issubclass(item, parent)}
 
 
+def offering(package: ModuleType, method: str) -> dict[str, type]:
+    """The classes in a package's modules that have a method of that name, by their own names."""
+    return {item.__name__: item for item in _classes(package) if callable(getattr(item, method, None))}
+
+
 def _classes(package: ModuleType) -> Iterator[type]:
     """The classes that a package's modules define."""
     for info in iter_modules(package.__path__, f"{package.__name__}."):

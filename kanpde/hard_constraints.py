@@ -16,6 +16,7 @@ from typing import Any
 
 from kanpde.calculus.field import Field, constant
 from kanpde.domains import Region
+from kanpde.domains.box import require_box
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Ansatz, Problem, Value
 
@@ -30,14 +31,16 @@ def hardened(problem: Problem) -> Problem:
     Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` finds out if they do not.
 
     Raises:
-        InputError: the problem has an ansatz of its own, or no such condition, or values in too many coordinates.
+        InputError: the problem has an ansatz of its own, or no such condition, or values in too many coordinates, or
+            its domain is not a `Box`.
     """
     if problem.ansatz is not None:
         raise InputError("The problem has an ansatz of its own. Write constraints=soft, which leaves it as it is.")
+    ranges = require_box(problem.domain, "constraints=hard", "Write constraints=soft, or an Ansatz of your own.").ranges
     given: dict[str, dict[tuple[int, int], Value]] = {name: {} for name in problem.unknowns}
     satisfied = []
     for name, condition in problem.conditions.items():
-        faces = _faces(condition.region, problem.domain.ranges)
+        faces = _faces(condition.region, ranges)
         if condition.given is None or not faces:
             continue
         unknown, value = condition.given
@@ -56,7 +59,7 @@ def hardened(problem: Problem) -> Problem:
                 "constraints=hard interpolates values other than the number 0 in at most "
                 f"{MOST_AXES} coordinates; {name} has them in more. Write constraints=soft."
             )
-    builders = [_built_in(faces, problem.domain.ranges) for faces in given.values()]
+    builders = [_built_in(faces, ranges) for faces in given.values()]
 
     def function(coords: Coords, *outputs: Field) -> tuple[Any, ...]:
         return tuple(build(coords, n) for build, n in zip(builders, outputs, strict=True))

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
-from kanpde.domains import Region
+from kanpde.domains import Domain, Region
+from kanpde.domains.box import require_box
 from kanpde.errors import InputError, suggest
 
 Value = float | Callable[..., Any]
@@ -53,7 +54,7 @@ class Problem:
     """What is to be solved.
 
     Args:
-        domain: for example a `Box`.
+        domain: a `Box`, or anything else that has what `kanpde.domains.Domain` lists.
         conditions: named; losses, weights and plots are keyed by the name.
         unknowns: their names, in the order of the network's outputs.
         parameters: unknown coefficients of an inverse problem with their starting values; residuals then take a last
@@ -63,7 +64,7 @@ class Problem:
         ansatz: hard constraints.
     """
 
-    domain: Any
+    domain: Domain
     conditions: Mapping[str, Condition]
     unknowns: tuple[str, ...] = ("u",)
     parameters: Mapping[str, float] = field(default_factory=dict)
@@ -139,11 +140,16 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
     return Condition(region, residual, given=None if order else (unknown, value))
 
 
-def periodic(domain, name: str, unknown: str | None = None) -> Condition:
-    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` does it exactly)."""
-    face = domain.face(name, 0)
-    position = domain.names.index(name)
-    lower, upper = domain.ranges[position]
+def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition:
+    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` does it exactly).
+
+    Raises:
+        InputError: the domain is not a `Box`, or has no faces in that coordinate.
+    """
+    box = require_box(domain, f'periodic(domain, "{name}")', "Write a Condition with `maps` of your own.")
+    face = box.face(name, 0)
+    position = box.names.index(name)
+    lower, upper = box.ranges[position]
 
     def shift(x: Tensor) -> Tensor:
         moved = x.clone()

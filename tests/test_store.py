@@ -1,5 +1,6 @@
 """A run on disk: read independently by h5py, as VTKHDF and XDMF, and back as the same solution."""
 
+import json
 from dataclasses import replace
 from math import pi
 from xml.etree import ElementTree
@@ -256,6 +257,32 @@ def test_with_its_problem_residuals_come_back_too(heat, tmp_path):
     assert save(copy, tmp_path / "again", COARSE).is_file()
     with pytest.raises(InputError, match="solved"):
         load(tmp_path, load_problem("heat")(dim=2, end=2.0))
+
+
+def test_a_file_without_a_description_still_loads(tmp_path):
+    """As versions before the protocol of domains wrote it."""
+    solution = quick(around())
+    path = save(solution, tmp_path, COARSE)
+    with h5py.File(path, "r+") as file:
+        assert json.loads(file["kanpde/domain_description"][0]) == solution.problem.domain.describe()
+        del file["kanpde/domain_description"]
+    for copy in (load(tmp_path), load(tmp_path, around())):
+        assert copy.problem.domain.describe() == solution.problem.domain.describe()
+        np.testing.assert_array_equal(copy(0.3, 0.4), solution(0.3, 0.4))
+    with pytest.raises(InputError, match="solved"):
+        load(tmp_path, replace(around(), domain=Box(x=(-1.0, 2.0), y=(0.0, 1.0))))
+    with h5py.File(path, "r+") as file:
+        file["kanpde/domain_kind"][0] = b"Egg"
+    with pytest.raises(InputError, match=r"Egg.*load\(folder, problem="):
+        load(tmp_path)
+
+
+def test_a_problem_on_another_domain_is_refused(tmp_path):
+    """Same coordinates and ranges, but another period."""
+    save(quick(around()), tmp_path, COARSE)
+    assert load(tmp_path, around()).problem.domain.periodic == (0,)
+    with pytest.raises(InputError, match="solved"):
+        load(tmp_path, replace(around(), domain=Box(x=(-1.0, 2.0), y=(0.0, 1.0), periodic=["y"])))
 
 
 def test_an_ansatz_needs_the_problem(tmp_path):

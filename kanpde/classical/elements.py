@@ -23,6 +23,7 @@ from kanpde.classical.interpolation import Interpolation
 from kanpde.classical.linear import check_solvable, is_linear
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.classical.terms import terms_of
+from kanpde.domains import Domain
 from kanpde.errors import InputError
 from kanpde.problem import Problem
 
@@ -230,5 +231,5 @@ def _sparse_solve(matrix: Any, right: NDArray) -> NDArray:
         ) from None
 
 
-def _label(domain: Any, face: tuple[int, int]) -> str:
+def _label(domain: Domain, face: tuple[int, int]) -> str:
     return f"the face {domain.names[face[0]]} = {domain.ranges[face[0]][face[1]]:g}"

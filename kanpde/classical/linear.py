@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from kanpde.domains.box import require_box
 from kanpde.errors import InputError
 from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows
@@ -83,8 +84,13 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
     """Refuses what no classical solver here can do.
 
     Raises:
-        InputError: unknown coefficients, or too many coordinates for a tensor grid.
+        InputError: a domain that is not a `Box`, unknown coefficients, or too many coordinates for a tensor grid.
     """
+    require_box(
+        problem.domain,
+        "A classical solver (Chebyshev collocation, finite elements)",
+        "Measure errors against Problem(..., exact=...) instead.",
+    )
     if problem.parameters:
         raise InputError(
             f"Classical solvers here solve for the unknowns alone, and this is an inverse problem with the parameters "

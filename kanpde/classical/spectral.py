@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
+from kanpde.domains import Domain
 
 CHUNK = 4096  # points evaluated at a time
 
@@ -50,7 +51,7 @@ class Tensors:
         degree: of the polynomials along every coordinate (2 ⌊degree / 2⌋ + 1 functions where it is periodic).
     """
 
-    def __init__(self, domain, degree: int):
+    def __init__(self, domain: Domain, degree: int):
         self.domain, self.degree = domain, degree
         self.shape = tuple(
             2 * (degree // 2) + 1 if i in domain.periodic else degree + 1 for i in range(len(domain.names))

@@ -1,22 +1,21 @@
 """Boxes in any number of named coordinates; the coordinate named ``t`` is time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, prod
 from numbers import Real
 from typing import Any
 
 import meshio
-import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from kanpde.domains import Points, Region
+from kanpde.domains.meshes import box_mesh
+from kanpde.domains.region import Points, Region
 from kanpde.domains.rules import unit_cube
 from kanpde.errors import InputError, suggest
 
-_CELLS = {1: "line", 2: "quad", 3: "hexahedron"}
-# corners of a cell in VTK's order, as offsets along each coordinate
-_CORNERS = {1: [(0,), (1,)], 2: [(0, 0), (1, 0), (1, 1), (0, 1)]}
-_CORNERS[3] = [(*c, z) for z in (0, 1) for c in _CORNERS[2]]
+_ROUNDING = 8  # units in the last place
 
 
 class Box:
@@ -71,7 +70,7 @@ class Box:
         i = self._position(name)
         if i in self.periodic:
             raise InputError(f'"{name}" is periodic and has no faces.')
-        return self._region(f"{name}={self.ranges[i][side]:g}", [{i: float(side)}])
+        return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
         """The slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
@@ -81,8 +80,64 @@ class Box:
             if not lo <= value <= hi:
                 raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
             values[self._position(name)] = (value - lo) / (hi - lo)
-        label = ", ".join(f"{n}={v:g}" for n, v in fixed.items())
-        return self._region(label, [values])
+        return self._region(", ".join(_label(n, v) for n, v in fixed.items()), [values])
+
+    @property
+    def parts(self) -> dict[str, Region]:
+        """The regions by their names: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
+        walls = [i for i in self.space if i not in self.periodic]
+        regions = [self.interior, *([self.boundary] if walls else [])]
+        regions += [self.face(self.names[i], side) for i in walls for side in (0, 1)]
+        if self.time is not None:
+            regions.append(self.at(t=self.ranges[self.time][0]))
+        return {region.label: region for region in regions}
+
+    @property
+    def measure(self) -> float:
+        """The product of the lengths of all ranges, that of t among them."""
+        return prod(hi - lo for lo, hi in self.ranges)
+
+    def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
+        """Whether points lie in the ranges, ends included; a periodic coordinate is not wrapped.
+
+        Of a range (a, b) rounding may have moved a point by a few units in the last place of max(|a|, |b|).
+        """
+        lower, upper = torch.tensor(self.ranges, device=x.device, dtype=x.dtype).unbind(1)
+        slack = _ROUNDING * torch.finfo(x.dtype).eps * torch.maximum(lower.abs(), upper.abs())
+        return ((x >= lower - slack) & (x <= upper + slack)).all(dim=1)
+
+    def restricted(self, **ranges: tuple[float, float]) -> "Box":
+        """The same box with some ranges narrowed, ``box.restricted(t=(0.0, 0.5))``.
+
+        Raises:
+            InputError: a coordinate does not exist, its new range is not within the old one, or it is periodic.
+        """
+        for name, limits in ranges.items():
+            i = self._position(name)
+            _check_range(name, limits)
+            (lo, hi), (least, most) = limits, self.ranges[i]
+            if not least <= lo < hi <= most:
+                raise InputError(f"{name}=({lo:g}, {hi:g}) is not within the domain's range [{least:g}, {most:g}].")
+            if i in self.periodic and (lo, hi) != (least, most):
+                raise InputError(f'"{name}" is periodic, and its range is the period. Narrow another coordinate.')
+        old = dict(zip(self.names, self.ranges, strict=True))
+        return Box(periodic=[self.names[i] for i in self.periodic], **old | ranges)
+
+    # description -----------------------------------------------------------------------------------------------------
+    def describe(self) -> dict[str, Any]:
+        """``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""
+        return {
+            "kind": "Box",
+            "names": list(self.names),
+            "ranges": [list(limits) for limits in self.ranges],
+            "periodic": [self.names[i] for i in self.periodic],
+        }
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> "Box":
+        """The box of which `describe` gave the description."""
+        ranges = zip(description["names"], map(tuple, description["ranges"]), strict=True)
+        return cls(periodic=description["periodic"], **dict(ranges))
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """The union of slabs, each with some coordinates fixed at a fraction of their range."""
@@ -124,20 +179,7 @@ class Box:
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
         """A mesh of the spatial box (or of the coordinates ``only``) with n cells along each, embedded in 3-D."""
-        axes = list(self.space if only is None else only)
-        if len(axes) > 3:
-            raise InputError(f"A mesh has at most 3 dimensions, the domain has {len(axes)}. Choose a slice.")
-        nodes = [np.linspace(*self.ranges[i], n + 1) for i in axes]
-        points = np.zeros(((n + 1) ** len(axes), 3))
-        points[:, : len(axes)] = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-        strides = [(n + 1) ** (len(axes) - 1 - k) for k in range(len(axes))]
-        first = sum(
-            np.asarray(stride) * index
-            for stride, index in zip(strides, np.meshgrid(*[np.arange(n)] * len(axes), indexing="ij"), strict=True)
-        )
-        corners = [sum(o * s for o, s in zip(offset, strides, strict=True)) for offset in _CORNERS[len(axes)]]
-        cells = np.asarray(first).reshape(-1, 1) + np.asarray(corners)
-        return meshio.Mesh(points, [(_CELLS[len(axes)], cells)])
+        return box_mesh([self.ranges[i] for i in (self.space if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
@@ -155,6 +197,27 @@ class Box:
             axis = torch.linspace(0, 1, count, device=device, dtype=dtype)
             unit = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
         return lower + unit * (upper - lower)
+
+
+def require_box(domain: object, what: str, instead: str) -> Box:
+    """The domain, for what works on boxes only.
+
+    Args:
+        domain: of the problem.
+        what: needs a box, a noun for the message.
+        instead: what to write, one sentence.
+
+    Raises:
+        InputError: the domain is of another kind, which the message names.
+    """
+    if not isinstance(domain, Box):
+        raise InputError(f"{what} needs a Box, and the domain is a {type(domain).__name__}: {domain}. {instead}")
+    return domain
+
+
+def _label(name: str, value: float) -> str:
+    """``x=0.5``, with as many digits as the value needs."""
+    return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"
 
 
 def _check_range(name: str, limits) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,9 +55,9 @@ def solution_figure(solution: Solution) -> Figure:
 def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor]], str]:
     """The coordinates on the picture's axes, the points of every slice with its caption, and what all slices fix."""
     domain = solution.problem.domain
-    if len(domain.names) == 1:
-        return (0,), [("", _points(solution, (0,), {}))], ""
-    axes = domain.space[:2] if len(domain.space) > 1 else (domain.space[0], domain.time)
+    axes: tuple[int, ...] = (*domain.space, *([] if domain.time is None else [domain.time]))[:2]
+    if len(axes) == 1:
+        return axes, [("", _points(solution, axes, {}))], ""
     others = [i for i in domain.space if i not in axes]
     # a solution that is odd about the middle vanishes there
     options = [{i: lo + share * (hi - lo) for i in others for lo, hi in [domain.ranges[i]]} for share in (0.5, 0.75)]
@@ -87,11 +88,13 @@ def _points(solution: Solution, axes: tuple[int, ...], fixed: dict[int, float]) 
 
 
 def _spread(solution: Solution, x: Tensor) -> float:
-    values = solution.fields(x, lambda *unknowns: unknowns[0].value)
-    return float(values.max() - values.min())
+    """Largest minus smallest value of the first unknown at those of the points that lie in the domain."""
+    values = solution.fields(x, lambda *unknowns: unknowns[0].value)[solution.problem.domain.contains(x)]
+    return float(values.max() - values.min()) if len(values) else 0.0
 
 
 def _columns(solution: Solution, x: Tensor) -> Columns:
+    """Values at the points, NaN outside the domain, where pictures stay blank."""
     problem = solution.problem
 
     def ask(*unknowns: Field) -> tuple[list[Tensor], list[Tensor]]:
@@ -108,8 +111,11 @@ def _columns(solution: Solution, x: Tensor) -> Columns:
     inside = [name for name, condition in problem.conditions.items() if condition.region.is_interior]
     if inside:
         columns["residual"] = [entry for name in inside for entry in _residuals(solution, name, x)]
+    outside = ~problem.domain.contains(x)
     return {
-        column: [(f"{column} {name}", values.double().cpu().numpy()) for name, values in entries]
+        column: [
+            (f"{column} {name}", values.double().masked_fill(outside, nan).cpu().numpy()) for name, values in entries
+        ]
         for column, entries in columns.items()
     }
 

@@ -12,6 +12,7 @@ from kanpde.calculus.field import Field
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem
 from kanpde.solution import Solution
+from kanpde.storage.vtkhdf import check_mesh
 
 _BATCH = 20_000  # points evaluated at once, which bounds the memory
 _RESERVED = ("exact", "error", "residual")
@@ -64,9 +65,9 @@ class Output:
         """Refuses what cannot be stored for the problem.
 
         Raises:
-            InputError: a slice, a vector or a name that does not fit.
+            InputError: a slice, a vector, a name or the domain's mesh that does not fit.
         """
-        self.axes(problem)
+        check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
         for name, members in self.vectors.items():
             if isinstance(members, str) or not 1 <= len(members) <= 3:
                 raise InputError(
@@ -89,7 +90,10 @@ class Output:
 
 
 def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:
-    """The mesh, the times (None without t), and the fields, each (steps, points) or for vectors (steps, points, 3)."""
+    """The mesh, the times (None without t), and the fields, each (steps, points) or for vectors (steps, points, 3).
+
+    Fields are NaN at points of the mesh outside the domain, which a slice of a domain other than a box can have.
+    """
     domain = solution.problem.domain
     free, fixed = output.axes(solution.problem)
     mesh = domain.mesh(output.cells or (24 if len(free) == 3 else 100), free)
@@ -112,6 +116,9 @@ def _fields(solution: Solution, output: Output, x: torch.Tensor) -> dict[str, ND
     """All stored fields at the points x."""
     batches = [_batch(solution, part) for part in x.split(_BATCH)]
     fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
+    outside = ~solution.problem.domain.contains(x).cpu().numpy()
+    for values in fields.values():
+        values[outside] = np.nan
     for name, members in output.vectors.items():
         columns = [fields[m] for m in members]
         fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)

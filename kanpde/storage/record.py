@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from kanpde.domains import Domain
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.network import Network
@@ -45,18 +46,16 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     root.attrs["format"] = FORMAT
     _write_text(root, "reason", [solution.reason], "how the run ended, in words")
     _write_text(root, "end", [solution.ending.end.name, solution.ending.detail], "how the run ended: kind, particulars")
-    _write_text(root, "domain_kind", [type(domain).__name__], "whose coordinates and ranges are in the table domain")
+    description = described(domain)
+    _write_text(root, "domain_kind", [description["kind"]], "whose coordinates and ranges are in the table domain")
+    _write_text(root, "domain_description", [json.dumps(description)], "all that makes the domain, JSON")
     _write_text(root, "unknowns", problem.unknowns, "in the order of the network's outputs")
-    ranges = enumerate(zip(domain.names, domain.ranges, strict=True))
     tables = {
         "history": solution.history,
         "levels": solution.levels,
         "errors": [{"unknown": name, **errors} for name, errors in solution.errors.items()],
         "coefficients": [{"name": name, "value": value} for name, value in solution.coefficients.items()],
-        "domain": [
-            {"name": name, "lower": lower, "upper": upper, "periodic": int(i in domain.periodic)}
-            for i, (name, (lower, upper)) in ranges
-        ],
+        "domain": coordinates(domain),
     }
     for name, rows in tables.items():
         _write_table(root, name, rows)
@@ -64,6 +63,43 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     _write_text(root, "architecture", [json.dumps(architecture)], "of a network of this package, JSON")
     _write_network(root, solution.model)
     _write_origin(root)
+
+
+def described(domain: Domain) -> dict[str, Any]:
+    """A domain's description as it comes back from a file.
+
+    Raises:
+        InputError: JSON cannot hold it, or it lacks the kind.
+    """
+    description = domain.describe()
+    try:
+        found = json.loads(json.dumps(description, allow_nan=False))
+        found["kind"].encode()
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"describe() of a domain returns a dictionary of texts, finite numbers, lists and dictionaries, with its "
+            f'class\'s name under "kind"; that of {type(domain).__name__} returned {description!r} ({error}). Write '
+            f'return {{"kind": "{type(domain).__name__}", "radius": 1.0}}, for example.'
+        ) from None
+    return found
+
+
+def coordinates(domain: Domain) -> list[dict[str, Any]]:
+    """The rows of the table "domain": name, range and periodicity of every coordinate."""
+    return [
+        {"name": name, "lower": lower, "upper": upper, "periodic": int(i in domain.periodic)}
+        for i, (name, (lower, upper)) in enumerate(zip(domain.names, domain.ranges, strict=True))
+    ]
+
+
+def outline(kind: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the table "domain" says, for files written before descriptions were stored; of a box it is all there is."""
+    return {
+        "kind": kind,
+        "names": [row["name"] for row in rows],
+        "ranges": [[row["lower"], row["upper"]] for row in rows],
+        "periodic": [row["name"] for row in rows if row["periodic"]],
+    }
 
 
 def _write_network(root: h5py.Group, model: nn.Module) -> None:
@@ -152,6 +188,7 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
                 "architecture": json.loads(_texts(root["architecture"])[0]) if number > 1 else None,
                 "settings": json.loads(_texts(root["settings"])[0]),
                 "unknowns": tuple(_texts(root["unknowns"])),
+                "domain_description": _described(root),
                 "has_ansatz": bool(root.attrs["has_ansatz"]),
                 **tables,
                 "state": {key: np.asarray(root[group][key]) for group in groups for key in root[group]},
@@ -195,6 +232,10 @@ def read_ending(path: Path) -> Ending:
         if isinstance(error, InputError):
             raise
         raise _damaged(path, error) from None
+
+
+def _described(root: Any) -> dict[str, Any] | None:
+    return json.loads(_texts(root["domain_description"])[0]) if "domain_description" in root else None
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -12,7 +12,7 @@ from torch import nn
 
 import kanpde.models
 from kanpde.device import choose_dtype
-from kanpde.domains.box import Box
+from kanpde.domains import domain_from, kinds
 from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.factories import factories
@@ -23,7 +23,7 @@ from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.folders import replace_files
 from kanpde.storage.output import Output, sample
-from kanpde.storage.record import read_file, write_record
+from kanpde.storage.record import coordinates, described, outline, read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
 
 XDMF = "solution.xdmf"
@@ -34,9 +34,10 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
     """Makes the folder, and refuses before the training what could not be saved after it.
 
     Raises:
-        InputError: the folder cannot be written, or the output does not fit the problem.
+        InputError: the folder cannot be written, the output does not fit the problem, or its domain cannot be stored.
     """
     output.check(problem)
+    described(problem.domain)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,21 +126,22 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
 
 def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
     """The problem given, if it fits the file; else what can be known of it."""
-    stored = [(d["name"], (d["lower"], d["upper"]), bool(d["periodic"])) for d in record["domain"]]
+    kind, is_described = record["domain_kind"], record["domain_description"] is not None
+    stored = record["domain_description"] if is_described else outline(kind, record["domain"])
     if problem is None:
-        if record["has_ansatz"] or record["domain_kind"] != Box.__name__:
-            what = "an ansatz" if record["has_ansatz"] else f"a {record['domain_kind']}"
+        if record["has_ansatz"] or kind not in kinds():
+            what = "an ansatz" if record["has_ansatz"] else f"a domain of the kind {kind}"
             raise InputError(
                 f"The run was made with {what}, which a file cannot hold. Give the problem as well: "
                 "load(folder, problem=poisson())."
             )
-        domain = Box(**{name: limits for name, limits, _ in stored}, periodic=[n for n, _, around in stored if around])
         start = {row["name"]: row["value"] for row in record["coefficients"]}
-        return Problem(domain, {}, record["unknowns"], parameters=start)
+        return Problem(domain_from(stored), {}, record["unknowns"], parameters=start)
     if record["settings"].get("constraints") == "hard":
         problem = hardened(problem)
-    domain = problem.domain
-    given = [(n, r, i in domain.periodic) for i, (n, r) in enumerate(zip(domain.names, domain.ranges, strict=True))]
+    given = described(problem.domain)
+    if not is_described:
+        given = outline(given["kind"], coordinates(problem.domain))
     if given != stored or problem.unknowns != record["unknowns"]:
         raise InputError(
             f"The file holds {', '.join(record['unknowns'])} on {stored}; the problem given has "

@@ -13,8 +13,15 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.errors import InputError
+
 # by meshio's name of a cell: VTK's number and XDMF's name
-_CELLS = {"line": (3, "Polyline"), "quad": (9, "Quadrilateral"), "hexahedron": (12, "Hexahedron")}
+_CELLS = {
+    "line": (3, "Polyline"),
+    "triangle": (5, "Triangle"),
+    "quad": (9, "Quadrilateral"),
+    "hexahedron": (12, "Hexahedron"),
+}
 _XDMF_TYPES = {"f": "Float", "i": "Int", "u": "UInt"}
 
 
@@ -24,6 +31,25 @@ def write_array(group: h5py.Group, name: str, data: NDArray, chunk: int | None =
     stored = group.create_dataset(name, data=data, chunks=chunks, fletcher32=data.ndim > 0)
     stored.attrs.update(attributes)
     return stored
+
+
+def check_mesh(mesh: meshio.Mesh) -> None:
+    """Refuses a mesh that `write_mesh` cannot write.
+
+    Raises:
+        InputError: it has several kinds of cells, or one that is not known here, or no points (points, 3).
+    """
+    came = [block.type for block in mesh.cells]
+    if len(came) != 1 or came[0] not in _CELLS:
+        raise InputError(
+            f"A stored mesh has cells of one kind, of {', '.join(_CELLS)}; the domain's mesh has "
+            f"{', '.join(came) or 'none'}. Return one block of such cells from domain.mesh."
+        )
+    if mesh.points.ndim != 2 or mesh.points.shape[1] != 3:
+        raise InputError(
+            f"A stored mesh has points of shape (points, 3); the domain's mesh has {mesh.points.shape}. Fill the other "
+            "columns with 0 in domain.mesh."
+        )
 
 
 def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times: NDArray | None) -> None:

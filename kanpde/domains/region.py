@@ -1,0 +1,55 @@
+"""Regions, the parts of a domain, and the points sampled from them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Points:
+    """Sampled points of a region.
+
+    ``weight`` are quadrature weights that sum to 1, so that Σ weight f(x) is the mean of f over the region;
+    ``normal`` is the outward unit normal on boundaries.
+    """
+
+    x: Float[Tensor, "points dim"]
+    weight: Float[Tensor, " points"]
+    normal: Float[Tensor, "points dim"] | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a domain, made of pieces (faces).
+
+    ``label`` is its name in `Domain.parts`; ``fixed`` are, for every piece, the coordinates that are constant on it and
+    their values (none on a curved piece); ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of all
+    pieces together.
+    """
+
+    label: str
+    names: tuple[str, ...]
+    space: tuple[int, ...]
+    is_interior: bool
+    fixed: tuple[Mapping[int, float], ...]
+    draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
+
+    @property
+    def pieces(self) -> int:
+        """How many there are."""
+        return len(self.fixed)
+
+    def sample(
+        self,
+        rule: str,
+        n: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> Points:
+        """About ``n`` points by ``rule``: "gauss", "chebyshev", "sobol" or "uniform"."""
+        generator = generator or torch.Generator(device=device).manual_seed(0)
+        return self.draw(rule, n, generator, torch.device(device), dtype)
