@@ -17,11 +17,11 @@ from kanpde.classical.reference import KINDS
 from kanpde.errors import InputError
 from kanpde.paths import FAILED, LOG, RESULT
 from kanpde.plots.axes import number
+from kanpde.plots.slopes import is_kept
 from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 from kanpde.storage.folders import essence
 from kanpde.storage.record import read_columns
 from kanpde.study.measured_errors import read_references
-from kanpde.training.course import DIVERGED, OVERFITTED
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
@@ -57,8 +57,8 @@ class Outcome:
 
     @property
     def kept(self) -> list[Row]:
-        """The levels that were not taken back."""
-        return [level for level in self.levels if not _text(level.get("reason")).startswith((OVERFITTED, DIVERGED))]
+        """The levels whose weights were not discarded for those of the level before."""
+        return [level for level in self.levels if is_kept(level)]
 
     def error(self, kind: str) -> float:
         """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
@@ -183,10 +183,6 @@ def _fill(run: Outcome, folder: Path) -> None:
     run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
     error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def as_number(value: Any) -> float:
