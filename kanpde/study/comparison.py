@@ -98,13 +98,6 @@ def compare(
     """
     name, options = split_name(config, "study", "kan_vs_mlp")
     plan: Plan = build(Plan, options, "study")
-    for option in typed:
-        key = option.lstrip("+").partition("=")[0]
-        if key in ("seed", "hydra.run.dir", "isolate", "retry_failed"):
-            raise InputError(
-                f"A study sees to seeds, folders and processes itself, got {option}. Write "
-                "study.seeds=10, or study.retry_failed=true."
-            )
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
     found = {arm: about["options"] for arm, about in tuning.items()}
