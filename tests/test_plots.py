@@ -242,18 +242,18 @@ def test_scaling_against_parameters_and_grid():
         np.testing.assert_allclose(fit.get_ydata(), points.get_ydata()[[0, -1]])
 
 
-SCHEDULE = [  # (grid, relative L2 error, reason): 4 cells by two phases, the last phase's weights discarded
-    (4, 5.0, "steps done"),
-    (4, 4.0**-3, "steps done"),
-    (8, 8.0**-3, "stagnated"),
-    (16, 16.0**-3, "steps done"),
-    (16, 9.0, "overfitted: on fresh points the loss grew"),
-    (32, 7.0, "diverged: on fresh points the loss grew"),
+SCHEDULE = [  # (grid, relative L2 error, end): 4 cells by two phases, the last phase's weights discarded
+    (4, 5.0, "STEPS_DONE"),
+    (4, 4.0**-3, "STEPS_DONE"),
+    (8, 8.0**-3, "STAGNATED"),
+    (16, 16.0**-3, "STEPS_DONE"),
+    (16, 9.0, "OVERFITTED"),
+    (32, 7.0, "DIVERGED"),
 ]
 
 
 def test_a_slope_is_fitted_to_the_last_kept_level_of_every_size():
-    levels = [{"parameters": 10 * g, "grid": g, "l2": e, "loss": 1.0, "reason": why} for g, e, why in SCHEDULE]
+    levels = [{"parameters": 10 * g, "grid": g, "l2": e, "loss": 1.0, "end": end} for g, e, end in SCHEDULE]
     assert last_of_each_size(levels, "grid").tolist() == last_of_each_size(levels, "parameters").tolist() == [1, 2, 3]
     for axes in scaling_figure(levels).axes:
         points, fit, others = axes.get_lines()

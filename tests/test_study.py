@@ -263,8 +263,8 @@ def test_scaling_over_runs_of_one_size_each_and_without_exact(sweep, drawn):
 
 def test_unfinished_and_discarded_levels_do_not_count_for_the_slope(sweep, drawn):
     rows = levels([4.0, 0.5])
-    first = {**rows[0], "l2": 1e3, "reason": "steps done"}
-    worse = {**rows[1], "l2": 1e2, "reason": "diverged: on fresh points the loss grew"}
+    first = {**rows[0], "l2": 1e3, "end": "STEPS_DONE"}
+    worse = {**rows[1], "l2": 1e2, "end": "DIVERGED"}
     summarise(sweep("0", record([0.1], levels=[first, *rows, worse])))
     (text,) = drawn[0].legends[0].get_texts()
     assert text.get_text().endswith("slope -3.00")

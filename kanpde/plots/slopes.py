@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.ends import End
 from kanpde.plots.axes import number, positive
-from kanpde.training.course import DIVERGED, OVERFITTED
 
 
 class Slope(NamedTuple):
@@ -64,9 +64,9 @@ def fitted_slope(x: Iterable[Any], y: Iterable[Any], groups: Iterable[Any] | Non
 
 def is_kept(level: Mapping[str, Any]) -> bool:
     """Whether the weights that a phase reached were kept, not discarded for those of the phase before."""
-    reason = level.get("reason")
-    text = reason.decode() if isinstance(reason, bytes) else str(reason)
-    return not text.startswith((OVERFITTED, DIVERGED))
+    end = level.get("end") or ""
+    name = end.decode() if isinstance(end, bytes) else end
+    return not name or not End[name].is_taken_back
 
 
 def last_of_each_size(levels: Sequence[Mapping[str, Any]], size: str) -> NDArray:

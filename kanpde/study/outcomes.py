@@ -25,7 +25,7 @@ from kanpde.study.measured_errors import read_references
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
-LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason")
+LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason", "end")
 Row = dict[str, Any]
 
 
