@@ -16,7 +16,7 @@ from kanpde.solution import Errors
 from kanpde.storage.output import Output
 from kanpde.storage.store import save
 from kanpde.study.arms import make_arms
-from kanpde.study.measured_errors import judge_runs, read_references
+from kanpde.study.measured_errors import measure_runs, read_measured_errors
 from kanpde.study.tuning import tuned_options
 
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
@@ -163,7 +163,7 @@ def test_a_problem_of_the_users_without_exact_solution_gets_errors_and_classical
     monkeypatch.chdir(tmp_path)
     assert main([*SMALL, "problem=reaction", "study.seeds=2"]) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
-    assert all(row["reliable"] == "True" for row in read_references(folder))
+    assert all(row["reliable"] == "True" for row in read_measured_errors(folder))
     with open(folder / "classical.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert min(float(row["l2"]) for row in rows if row["method"] == "Chebyshev collocation") < 1e-3
@@ -213,8 +213,8 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
         folder.mkdir(parents=True)
         solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
         save(solution, folder, Output(cells=4))
-    judge_runs(tmp_path, unknown, ["kan"], lines.append)
-    rows = read_references(tmp_path)
+    measure_runs(tmp_path, unknown, ["kan"], lines.append)
+    rows = read_measured_errors(tmp_path)
     assert [row["run"] for row in rows] == [f"kan/{seed}" for seed in range(4)] and len(lines) == 1
     for row, path in zip(rows, sorted((tmp_path / "runs" / "kan").iterdir()), strict=True):
         exact = Errors(known, torch.device("cpu"), torch.float64).all(load(path, known).model, "jets")["u"]
@@ -223,7 +223,7 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
             assert float(row[kind]) == pytest.approx(exact[kind], rel=0.05)
     assert [bool(row["estimate"]) for row in rows] == [True] * 3 + [False], "estimates are for the first few"
     before = (tmp_path / "reference.csv").stat().st_mtime_ns
-    judge_runs(tmp_path, unknown, ["kan"], lines.append)
+    measure_runs(tmp_path, unknown, ["kan"], lines.append)
     assert (tmp_path / "reference.csv").stat().st_mtime_ns == before, "nothing is done twice"
 
 

@@ -27,7 +27,7 @@ from kanpde.runs.process import FINISHED
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
 from kanpde.study.arms import Arm, Compose, make_arms
-from kanpde.study.measured_errors import judge_runs
+from kanpde.study.measured_errors import measure_runs
 from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
 from kanpde.study.tuning import tuned_options
@@ -109,7 +109,7 @@ def compare(
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
     if plan.classical:
-        known = judge_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
+        known = measure_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
         _solve_classically(folder, jobs[0].problem, known, say)
     say(f"Report: {short(write_report(folder))}")
     return int(any(status.state != FINISHED for status in statuses.values()))
@@ -203,6 +203,6 @@ def _solve_classically(folder: Path, problem: Problem, known: Reference | None, 
     try:
         known = known or (None if problem.exact else reference(problem))
     except InputError:
-        return  # `judge_runs` has said why
+        return  # `measure_runs` has printed why
     target = error if isfinite(error) else None
     write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, known), folder / CLASSICAL)

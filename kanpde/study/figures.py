@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI
-from kanpde.study.outcomes import FINISHED, Outcome, Study, as_number
+from kanpde.study.csv_rows import as_number
+from kanpde.study.outcomes import FINISHED, Outcome, Study
 from kanpde.study.scaling import best_so_far, median_curve, pareto_front
 from kanpde.study.statistics import summarise_errors
 

@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from kanpde.runs.process import FAILING, FINISHED
-from kanpde.study.outcomes import Study, as_number
+from kanpde.study.csv_rows import as_number
+from kanpde.study.outcomes import Study
 from kanpde.study.statistics import Comparison, Summary, Verdict, summarise_errors, verdicts
 
 LEAST_SEEDS = 6  # with fewer, no p-value is below 5 %

@@ -8,7 +8,8 @@ from math import isfinite, nan
 
 from kanpde.plots.axes import number
 from kanpde.plots.slopes import last_of_each_size
-from kanpde.study.outcomes import Outcome, Row, Study
+from kanpde.study.csv_rows import Row
+from kanpde.study.outcomes import Outcome, Study
 from kanpde.study.scaling import Law, fit_law
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from kanpde.plots.slopes import is_kept
 from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
 from kanpde.storage.folders import essence
 from kanpde.storage.record import read_columns
-from kanpde.study.measured_errors import read_references
+from kanpde.study.csv_rows import Row, as_number, read_csv
+from kanpde.study.measured_errors import read_measured_errors
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
 LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason", "end")
-Row = dict[str, Any]
 
 
 @dataclass
@@ -73,7 +72,7 @@ class Study:
     plan: Row
     runs: list[Outcome]
     classical: list[Row]
-    references: list[Row] = field(default_factory=list)
+    measured_errors: list[Row] = field(default_factory=list)
 
     @property
     def arms(self) -> dict[str, Row]:
@@ -107,16 +106,16 @@ def read_study(folder: Path) -> Study:
         InputError: study.yaml is missing or says nothing about arms and seeds.
     """
     plan = _plan(folder)
-    ledger = {row.get("run", ""): row for row in _csv(folder / LEDGER)}
-    references = {row["run"]: row for row in read_references(folder)}
+    ledger = {row.get("run", ""): row for row in read_csv(folder / LEDGER)}
+    measured = {row["run"]: row for row in read_measured_errors(folder)}
     runs: list[Outcome] = []
     for arm in plan["arms"]:
         for seed in plan["seeds"]:
             name = f"{arm}/{seed}"
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
-            if not runs[-1].errors and name in references:
-                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in KINDS}
-    return Study(plan, runs, _csv(folder / CLASSICAL), list(references.values()))
+            if not runs[-1].errors and name in measured:
+                runs[-1].errors = {kind: as_number(measured[name][kind]) for kind in KINDS}
+    return Study(plan, runs, read_csv(folder / CLASSICAL), list(measured.values()))
 
 
 def _plan(folder: Path) -> Row:
@@ -136,13 +135,6 @@ def _plan(folder: Path) -> Row:
         raise InputError(f"{path} must name arms and seeds. Run the study's command again, which writes it anew.")
     plan["arms"] = {str(arm): about or {} for arm, about in plan["arms"].items()}
     return plan
-
-
-def _csv(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
@@ -183,11 +175,3 @@ def _fill(run: Outcome, folder: Path) -> None:
     run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
     error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
-
-
-def as_number(value: Any) -> float:
-    """A cell of a table as a float, nan where it holds none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return nan

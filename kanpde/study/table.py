@@ -21,9 +21,9 @@ from kanpde.plots.run import level_errors
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.storage.folders import essence
 from kanpde.storage.store import read_record
+from kanpde.study.csv_rows import Row
 from kanpde.terminal import print_table
 
-Row = dict[str, Any]
 NAMES = ("folder", "status", "problem", "model", "seed")
 FIGURES = ("parameters", "grid", "loss", "l2", "h1", "max", "seconds", "steps", "reason")
 MARKERS = "osD^vPX"
