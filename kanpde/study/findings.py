@@ -137,18 +137,6 @@ def typical_seconds(study: Study, arm: str) -> float:
     return median(times) if times else nan
 
 
-def fairness(study: Study) -> str:
-    """Settings that should be the same for all runs and are not; or nothing."""
-    unlike = []
-    for key in ("device", "dtype", "threads", "derivatives", "rule"):
-        used = {
-            arm: sorted({str(run.settings[key]) for run in study.of(arm) if key in run.settings}) for arm in study.arms
-        }
-        if len({tuple(values) for values in used.values() if values}) > 1:
-            unlike.append(f"{key} ({', '.join(arm + ': ' + '/'.join(v) for arm, v in used.items())})")
-    return f"Not the same for all arms: {'; '.join(unlike)}." if unlike else ""
-
-
 # numbers as text ----------------------------------------------------------------------------------------------------
 def short(value: Any) -> str:
     """An error with two digits; "failed" where it is infinite."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kanpde.classical.reference import KINDS
 from kanpde.errors import InputError
-from kanpde.paths import FAILED, LOG, RESULT
+from kanpde.paths import CONFIG, FAILED, LOG, RESULT
 from kanpde.plots.axes import number
 from kanpde.plots.slopes import is_kept
 from kanpde.runs.process import FAILING, FINISHED, INTERRUPTED, RUNNING, STATES, WAITING
@@ -67,12 +67,21 @@ class Outcome:
 
 @dataclass
 class Study:
-    """What study.yaml says, the runs arm by arm in the order of their seeds, and the rows of the other files."""
+    """A study as it is on disk.
+
+    Attributes:
+        plan: the content of study.yaml.
+        runs: arm by arm, in the order of their seeds.
+        classical: the rows of classical.csv.
+        measured_errors: the rows of reference.csv.
+        configs: by arm, the options of one of its runs; arms without any run are left out.
+    """
 
     plan: Row
     runs: list[Outcome]
     classical: list[Row]
     measured_errors: list[Row] = field(default_factory=list)
+    configs: Mapping[str, Row] = field(default_factory=dict)
 
     @property
     def arms(self) -> dict[str, Row]:
@@ -115,7 +124,22 @@ def read_study(folder: Path) -> Study:
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
             if not runs[-1].errors and name in measured:
                 runs[-1].errors = {kind: as_number(measured[name][kind]) for kind in KINDS}
-    return Study(plan, runs, read_csv(folder / CLASSICAL), list(measured.values()))
+    configs = {arm: config for arm in plan["arms"] if (config := _config(folder / "runs" / arm))}
+    return Study(plan, runs, read_csv(folder / CLASSICAL), list(measured.values()), configs)
+
+
+def _config(folder: Path) -> Row:
+    """The config of one of the runs below; the seeds of an arm differ in nothing else."""
+    import yaml
+
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict):
+            return config
+    return {}
 
 
 def _plan(folder: Path) -> Row:

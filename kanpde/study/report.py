@@ -7,8 +7,9 @@ from pathlib import Path
 
 from kanpde.study.csv_rows import write_csv
 from kanpde.study.document import Heading, Image, Paragraph, Part, html_page, markdown
+from kanpde.study.fairness import fairness
 from kanpde.study.figures import Picture, pictures, save
-from kanpde.study.findings import answer, classical_sentence, fairness, judge, progress
+from kanpde.study.findings import answer, classical_sentence, judge, progress
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.outcomes import Study, read_study
 from kanpde.study.report_rows import arm_row, comparison_row, run_row
