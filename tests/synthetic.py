@@ -11,7 +11,7 @@ from conftest import load_problem
 from kanpde.ends import End, Ending
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
-from kanpde.paths import FAILED, RESULT
+from kanpde.paths import CONFIG, FAILED, RESULT
 from kanpde.solution import Solution
 from kanpde.storage.record import write_record
 
@@ -19,12 +19,14 @@ MODELS = {"kan": KAN([2], degree=3, grid=4), "mlp": MLP([8, 8])}
 _networks = {}
 
 
-def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.0, steps=30, **settings):
+def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.0, steps=30, config=None, **settings):
     """A run that ended with a relative L2 error, after levels whose errors fell like size^-order; inf: a failed run.
 
     Errors are in ``levels`` and ``history`` as a training leaves them: two starts, then a phase a size.
     """
     folder.mkdir(parents=True)
+    if config is not None:
+        (folder / CONFIG).write_text(yaml.safe_dump(config))
     if not isfinite(error):
         (folder / FAILED).write_text("Traceback (most recent call last):\nValueError: <broken> on purpose\n")
         return

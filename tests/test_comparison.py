@@ -11,19 +11,19 @@ from conftest import ROOT, load_problem
 
 from kanpde import KAN, LM, InputError, Phase, load, solve
 from kanpde.command import main
-from kanpde.command.composing import compose
+from kanpde.command.composing import config_from
 from kanpde.solution import Errors
 from kanpde.storage.output import Output
 from kanpde.storage.store import save
 from kanpde.study.arms import make_arms
-from kanpde.study.measured_errors import judge_runs, read_references
+from kanpde.study.measured_errors import measure_runs, read_measured_errors
 from kanpde.study.tuning import tuned_options
 
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
 
 def arms_of(chosen, *typed, match="params"):
-    return make_arms(chosen, ["problem=poisson", *typed], match, compose)
+    return make_arms(chosen, ["problem=poisson", *typed], match, config_from)
 
 
 def test_arms_have_the_parameters_of_the_first_one_on_its_finest_grid():
@@ -71,7 +71,7 @@ def test_equal_flops_are_equal_flops():
 def test_equal_times_go_on_with_the_last_phase():
     arms, _ = arms_of(KAN_AND_MLP, "time_limit=20", match="time")
     for arm in arms:
-        phases = compose(list(arm.overrides))["schedule"]["phases"]
+        phases = config_from(list(arm.overrides))["schedule"]["phases"]
         assert phases[-1]["steps"] > 10**5 and phases[-1]["window"] == 0 and phases[-2]["steps"] == 120
 
 
@@ -106,6 +106,10 @@ def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
         (["study.match=size"], "params"),
         (["study.arm={}"], "arms"),
         (["isolate=true"], "processes itself"),
+        (["hydra/launcher=basic"], "study.workers"),
+        (["hydra.sweep.dir=mine"], "outputs/studies"),
+        (["-m", "problem=poisson,heat", "hydra.sweep.dir=mine"], "outputs/studies"),
+        (["hydra.run.dir=mine"], "outputs/studies"),
         (["retry_failed=true"], "study.retry_failed"),
         (["model=kan,mlp"], "study.arms"),
     ],
@@ -113,7 +117,8 @@ def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
 def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["+study=kan_vs_mlp", *options]) == 2
-    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line and not list(tmp_path.iterdir())
 
 
 SMALL = [
@@ -158,7 +163,7 @@ def test_a_problem_of_the_users_without_exact_solution_gets_errors_and_classical
     monkeypatch.chdir(tmp_path)
     assert main([*SMALL, "problem=reaction", "study.seeds=2"]) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
-    assert all(row["reliable"] == "True" for row in read_references(folder))
+    assert all(row["reliable"] == "True" for row in read_measured_errors(folder))
     with open(folder / "classical.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert min(float(row["l2"]) for row in rows if row["method"] == "Chebyshev collocation") < 1e-3
@@ -208,8 +213,8 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
         folder.mkdir(parents=True)
         solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
         save(solution, folder, Output(cells=4))
-    judge_runs(tmp_path, unknown, ["kan"], lines.append)
-    rows = read_references(tmp_path)
+    measure_runs(tmp_path, unknown, ["kan"], lines.append)
+    rows = read_measured_errors(tmp_path)
     assert [row["run"] for row in rows] == [f"kan/{seed}" for seed in range(4)] and len(lines) == 1
     for row, path in zip(rows, sorted((tmp_path / "runs" / "kan").iterdir()), strict=True):
         exact = Errors(known, torch.device("cpu"), torch.float64).all(load(path, known).model, "jets")["u"]
@@ -218,7 +223,7 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
             assert float(row[kind]) == pytest.approx(exact[kind], rel=0.05)
     assert [bool(row["estimate"]) for row in rows] == [True] * 3 + [False], "estimates are for the first few"
     before = (tmp_path / "reference.csv").stat().st_mtime_ns
-    judge_runs(tmp_path, unknown, ["kan"], lines.append)
+    measure_runs(tmp_path, unknown, ["kan"], lines.append)
     assert (tmp_path / "reference.csv").stat().st_mtime_ns == before, "nothing is done twice"
 
 

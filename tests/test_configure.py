@@ -12,7 +12,7 @@ from conftest import ROOT, load_problem, optimizer_factories
 
 import kanpde.models
 import kanpde.optimizers
-from kanpde.command.composing import SWEEP_OPTIONS
+from kanpde.command.messages import SWEEP_OPTIONS
 from kanpde.configure.job import GROUPS, OPTIONS
 from kanpde.configure.problem_file import find_problem
 from kanpde.configure.signatures import Schedule, build, check, factories, make_model, text

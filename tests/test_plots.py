@@ -15,9 +15,9 @@ from scipy.stats import linregress
 import kanpde.plots.run
 from kanpde import KAN, LM, MLP, Adam, Box, Condition, Phase, Problem, Sampling, diff, dirichlet, initial, solve
 from kanpde.ends import End, Ending
-from kanpde.plots.axes import fitted_slope
 from kanpde.plots.network import MOST_NODES, network_figure
 from kanpde.plots.run import history_figure, level_errors, save_plots, scaling_figure
+from kanpde.plots.slopes import fitted_slope, last_of_each_size
 from kanpde.plots.solution import PIXELS, solution_figure
 
 SMALL = KAN([2], degree=4, grid=2)
@@ -221,16 +221,16 @@ def test_fitted_slope_is_the_log_log_regression(generator):
     x = np.array([10.0, 20.0, 40.0, 70.0, 200.0])
     y = 3 * x**-4 * np.exp(0.2 * torch.randn(5, generator=generator).numpy())
     expected = linregress(np.log(x), np.log(y))
-    np.testing.assert_allclose(fitted_slope(x, y), (expected.slope, expected.stderr))
+    np.testing.assert_allclose(fitted_slope(x, y)[:2], (expected.slope, expected.stderr))
     assert fitted_slope(x, 3 * x**-4)[0] == pytest.approx(-4)
 
 
 def test_fitted_slope_of_few_or_bad_points():
-    slope, error = fitted_slope([2, 4], [1.0, 0.25])
+    slope, error, _ = fitted_slope([2, 4], [1.0, 0.25])
     assert slope == pytest.approx(-2) and isnan(error)
     assert fitted_slope([1, None, 2, 4, 3, 9], [1.0, 5.0, 0.5, 0.25, nan, 0.0])[0] == pytest.approx(-1)
     for x, y in (([], []), ([3], [1.0]), ([5, 5, 5], [1.0, 0.5, 0.1]), ([1, 2], [nan, 1.0])):
-        assert all(map(isnan, fitted_slope(x, y)))
+        assert all(map(isnan, fitted_slope(x, y)[:2]))
 
 
 def test_scaling_against_parameters_and_grid():
@@ -243,11 +243,41 @@ def test_scaling_against_parameters_and_grid():
         np.testing.assert_allclose(fit.get_ydata(), points.get_ydata()[[0, -1]])
 
 
+SCHEDULE = [  # (grid, relative L2 error, end): 4 cells by two phases, the last phase's weights discarded
+    (4, 5.0, "STEPS_DONE"),
+    (4, 4.0**-3, "STEPS_DONE"),
+    (8, 8.0**-3, "STAGNATED"),
+    (16, 16.0**-3, "STEPS_DONE"),
+    (16, 9.0, "OVERFITTED"),
+    (32, 7.0, "DIVERGED"),
+]
+
+
+def test_a_slope_is_fitted_to_the_last_kept_level_of_every_size():
+    levels = [{"parameters": 10 * g, "grid": g, "l2": e, "loss": 1.0, "end": end} for g, e, end in SCHEDULE]
+    assert last_of_each_size(levels, "grid").tolist() == last_of_each_size(levels, "parameters").tolist() == [1, 2, 3]
+    for axes in scaling_figure(levels).axes:
+        points, fit, others = axes.get_lines()
+        assert "slope -3.00 ± 0.00" in fit.get_label()
+        assert points.get_ydata().tolist() == [g**-3.0 for g in (4, 8, 16)]
+        np.testing.assert_allclose(fit.get_ydata(), points.get_ydata()[[0, -1]])
+        assert others.get_ydata().tolist() == [5.0, 9.0, 7.0]
+
+
+def test_groups_have_constants_of_their_own():
+    x, constant = np.tile([1.0, 2.0, 4.0], 3), np.repeat([1.0, 100.0, 1e4], 3)
+    shift = np.repeat([0.1, 0.0, -0.1], 3)
+    slope, error, freedom = fitted_slope(x, constant * x ** (-2 + shift), np.repeat([0, 1, 2], 3))
+    assert slope == pytest.approx(-2) and freedom == 2
+    assert error == pytest.approx(0.1 / 3**0.5)
+
+
 def test_scaling_without_grid_exact_or_a_second_size():
     level = {"parameters": 50, "grid": None, "loss": 4.0}
     assert level_errors([level])[0] == "√loss" and level_errors([level])[1] == [2.0]
     (axes,) = scaling_figure([level, {**level, "grid": nan, "loss": 1.0}]).axes
-    assert len(axes.get_lines()) == 1 and axes.get_ylabel() == "√loss"
+    assert [line.get_ydata().tolist() for line in axes.get_lines()] == [[1.0], [2.0]], "one size has no fit"
+    assert axes.get_ylabel() == "√loss"
 
 
 # network -------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from kanpde import InputError
 from kanpde.runs.status import RunState
 from kanpde.study import write_report
 from kanpde.study.__main__ import main
+from kanpde.study.fairness import fairness
 from kanpde.study.findings import progress
 from kanpde.study.outcomes import Outcome, Study, read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
@@ -164,6 +165,62 @@ def test_settings_that_differ_between_arms_are_told(tmp_path, undrawn):
         write_run(folder / "runs" / "mlp" / str(seed), 1e-6, seed, "mlp", (400,), threads=4)
     write_report(folder)
     assert "Not the same for all arms: threads (kan: 1, mlp: 4)" in (folder / "report.md").read_text()
+
+
+ALIKE = {
+    "schedule": {"phases": [{"steps": 9, "optimizer": {"name": "lm", "damping": 0.1}}, {"steps": 5}], "starts": 2},
+    "sampling": {"rule": "auto", "interior": None},
+    "constraints": "soft",
+    "model": {"name": "kan"},
+    "seed": 0,
+}
+PHASE = ALIKE["schedule"]["phases"][0]
+USED = {"weights": {"pde": 1.0, "boundary": 100.0}, "points": {"pde": 900, "boundary": 240}, "constraints": "soft"}
+
+
+def with_phases(*phases):
+    return {"schedule": {"phases": list(phases), "starts": 2}}
+
+
+@pytest.mark.parametrize(
+    ("used", "config", "said"),
+    [
+        ({}, {}, []),
+        ({}, {"model": {"name": "mlp"}, "seed": 1}, []),
+        ({"weights": {"pde": 1.0, "boundary": 101.0}}, {}, []),
+        ({"weights": {"pde": 1.0, "boundary": 300.0}}, {}, ["weights.boundary (kan: 100, mlp: 300)"]),
+        ({"weights": {"pde": 1.0}}, {}, ["weights.boundary (kan: 100, mlp: none)"]),
+        ({"points": {"pde": 901, "boundary": 240}}, {}, ["points.pde (kan: 900, mlp: 901)"]),
+        ({"rule": "sobol"}, {}, ["rule (kan: gauss, mlp: sobol)"]),
+        ({}, {"sampling": {"rule": "auto", "interior": 50}}, ["sampling.interior (kan: null, mlp: 50)"]),
+        ({"constraints": "hard"}, {"constraints": "hard"}, ["constraints (kan: soft, mlp: hard)"]),
+        ({}, {"time_limit": 5}, ["time_limit (kan: not given, mlp: 5)"]),
+        ({}, with_phases({**PHASE, "steps": 7}, {"steps": 5}), ["schedule.phases.0.steps (kan: 9, mlp: 7)"]),
+        (
+            {},
+            with_phases({**PHASE, "optimizer": {"name": "adam", "damping": 0.1}}, {"steps": 5}),
+            ["schedule.phases.0.optimizer.name (kan: lm, mlp: adam)"],
+        ),
+        (
+            {},
+            with_phases({**PHASE, "optimizer": {"name": "lm", "damping": 0.2}}, {"steps": 6}),
+            ["schedule.phases.0.optimizer.damping (kan: 0.1, mlp: 0.2)", "schedule.phases.1.steps (kan: 5, mlp: 6)"],
+        ),
+        (
+            {},
+            with_phases({"steps": 5}),
+            [
+                "schedule.phases (kan: [{optimizer:{damping:0.1,name:lm},steps:9},{steps:5}], mlp: [{steps:5}])",
+            ],
+        ),
+    ],
+)
+def test_what_arms_do_not_have_in_common_is_listed(tmp_path, used, config, said):
+    folder = write_study(tmp_path, {"kan": [None], "mlp": [None]})
+    write_run(folder / "runs" / "kan" / "0", 1e-9, config=ALIKE, **USED)
+    write_run(folder / "runs" / "mlp" / "0", 1e-6, 0, "mlp", (400,), config={**ALIKE, **config}, **{**USED, **used})
+    expected = f"Not the same for all arms: {'; '.join(said)}." if said else ""
+    assert fairness(read_study(folder)) == expected
 
 
 # the page -----------------------------------------------------------------------------------------------------------

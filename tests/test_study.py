@@ -274,6 +274,17 @@ def test_scaling_over_runs_of_one_size_each_and_without_exact(sweep, drawn):
     assert drawn[0].axes[0].get_ylabel() == "√loss"
 
 
+def test_unfinished_and_discarded_levels_do_not_count_for_the_slope(sweep, drawn):
+    rows = levels([4.0, 0.5])
+    first = {**rows[0], "l2": 1e3, "end": "STEPS_DONE"}
+    worse = {**rows[1], "l2": 1e2, "end": "DIVERGED"}
+    summarise(sweep("0", record([0.1], levels=[first, *rows, worse])))
+    (text,) = drawn[0].legends[0].get_texts()
+    assert text.get_text().endswith("slope -3.00")
+    curve, others = (line.get_ydata().tolist() for line in drawn[0].axes[0].get_lines()[:2])
+    assert curve == [4.0, 0.5] and others == [1e3, 1e2]
+
+
 def test_levels_without_any_number_are_drawn(sweep):
     folder = sweep("0", record([], levels=[{"parameters": 10, "grid": None, "loss": nan}]))
     summarise(folder)

@@ -141,6 +141,22 @@ def test_what_is_not_installed_is_named(folder, capsys, monkeypatch, option, plu
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_tuning_is_for_sweeps(folder, capsys, monkeypatch, is_installed):
+    monkeypatch.setattr("kanpde.command.sweeping.find_spec", lambda name: object() if is_installed else None)
+    assert main(["+study=tune", *QUICK]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "python -m kanpde -m +study=tune" in line and ("pip install 'kanpde[tune]'" in line) != is_installed
+    assert not list(folder.parent.iterdir())
+
+
+def test_a_missing_extra_is_named_where_the_config_is_only_shown(capsys, monkeypatch):
+    monkeypatch.setattr("kanpde.command.sweeping.find_spec", lambda name: None)
+    assert main(["+study=tune", "--cfg", "job"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install 'kanpde[tune]'" in line
+
+
 # processes -----------------------------------------------------------------------------------------------------------
 @pytest.mark.slow
 def test_a_run_apart_can_be_killed_without_harm_to_the_others(folder, capsys):

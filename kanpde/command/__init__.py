@@ -5,19 +5,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from traceback import print_exc
-from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from kanpde.command.comparing import comparisons, run_comparison
-from kanpde.command.composing import FULL_ERROR, SEE_HELP, SWEEP_OPTIONS, in_words, take_out, through_hydra
+from kanpde.command.composing import refuse_several, take_out, through_hydra
+from kanpde.command.hydra_internals import FULL_ERROR, flags_and_options
+from kanpde.command.messages import SWEEP_OPTIONS, in_words
 from kanpde.command.resuming import resumed_folder, run_resumed
 from kanpde.command.single import attempt
-from kanpde.command.sweeping import run_sweep
+from kanpde.command.sweeping import need_extras, refuse_single_tuning, run_sweep
 from kanpde.ends import Stopped
 from kanpde.errors import InputError
 from kanpde.storage.folders import claim, discard
@@ -48,20 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    parser = get_args_parser()
-    parser.error = _refuse_flag
-    known = parser.parse_intermixed_args(arguments)
+    known = flags_and_options().parse_intermixed_args(arguments)
     flags = [a for a in arguments if a not in known.overrides]  # Hydra takes them before or after all options only
-    if resumed_folder(known.overrides) is not None and not any((known.cfg, known.help, known.hydra_help, known.info)):
-        if known.multirun:
+    only_shows = any((known.cfg, known.help, known.hydra_help, known.info))
+    is_sweep = known.multirun or "hydra.mode=MULTIRUN" in known.overrides
+    if resumed_folder(known.overrides) is not None and not only_shows:
+        if is_sweep:
             raise InputError("resume=FOLDER is for one run. Leave -m out; a sweep goes on with hydra.sweep.dir=FOLDER.")
         run_resumed(known.overrides)
         return 0
+    if not (only_shows or is_sweep):
+        refuse_single_tuning(known.overrides)
+    need_extras(known.overrides)
     compared = comparisons(known.overrides)
-    if compared and not any((known.cfg, known.help, known.hydra_help, known.info)):
+    if compared and not only_shows:
         return max(run_comparison(overrides) for overrides in compared)
-    if known.multirun or "hydra.mode=MULTIRUN" in known.overrides:
+    if is_sweep:
         return run_sweep(flags, known.overrides)
+    refuse_several(known.overrides)
     errors: list[Exception] = []
 
     def task(config: DictConfig) -> None:
@@ -82,7 +86,3 @@ def _command(arguments: list[str]) -> int:
     if errors:
         raise errors[0]
     return 0
-
-
-def _refuse_flag(message: str) -> NoReturn:
-    raise InputError(f"{message[0].upper()}{message[1:]}. {SEE_HELP}")

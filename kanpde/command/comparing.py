@@ -6,7 +6,7 @@ from functools import partial
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from kanpde.command.composing import compose
+from kanpde.command.composing import config_from
 from kanpde.errors import InputError
 
 
@@ -27,10 +27,27 @@ def comparisons(overrides: list[str]) -> list[list[str]]:
 
 
 def run_comparison(overrides: list[str]) -> int:
-    """One comparison."""
-    config = compose(overrides)
+    """One comparison; returns its exit code."""
+    for option in overrides:
+        _refuse_own_arrangements(option)
+    config = config_from(overrides)
     from kanpde.study.comparison import compare
 
     own = [o for o in overrides if not re.match(r"[+~]*study\b", o)]
     command = f"python -m kanpde {shlex.join(overrides)}"
-    return compare(config["study"], own, compose, partial(print, flush=True), command)
+    return compare(config["study"], own, config_from, partial(print, flush=True), command)
+
+
+def _refuse_own_arrangements(option: str) -> None:
+    """Raises an error for an option that decides what a study decides itself: seeds, folders and processes."""
+    key = option.lstrip("+~").partition("=")[0]
+    if key in ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir"):
+        raise InputError(
+            f"{option} is not used by a study: its folder (outputs/studies/NAME-...) follows from the study and "
+            f"the options of the arms. Leave out {key}."
+        )
+    if key in ("seed", "isolate", "retry_failed") or re.match(r"hydra[./](launcher|sweeper)\b", key):
+        raise InputError(
+            f"A study decides on seeds and processes itself, got {option}. Write study.seeds=10, study.workers=2, or "
+            "study.retry_failed=true."
+        )

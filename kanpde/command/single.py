@@ -9,11 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kanpde.command.composing import REFUSED, in_words
+from kanpde.command.hydra_internals import REFUSED
+from kanpde.command.messages import in_words
 from kanpde.ends import Stopped
 from kanpde.errors import InputError
 
-SPACE = "+study/space@hydra.sweeper.params="  # how a sweep that tunes says what it searches; nobody types it
+SPACE = "+study/space@hydra.sweeper.params="  # added by a sweep that tunes to choose what is searched; never typed
 
 
 def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False) -> None:

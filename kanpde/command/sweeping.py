@@ -16,14 +16,15 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from kanpde.command.composing import SWEEP_OPTIONS, as_text, take_out, through_hydra
+from kanpde.command.composing import as_text, take_out, through_hydra
+from kanpde.command.messages import SWEEP_OPTIONS
 from kanpde.command.single import SPACE, attempt, options_typed
 from kanpde.ends import End, Stopped
 from kanpde.errors import InputError
 from kanpde.paths import FAILED, LOG
 from kanpde.storage.folders import discard, new_folder
 
-EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it takes, the extra that brings that
+EXTRAS = {  # by value of hydra/launcher, hydra/sweeper or study: the plugin it takes, and the extra with that plugin
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "ray": ("hydra_ray_launcher", "ray"),
     "ray_cluster": ("hydra_ray_launcher", "ray"),
@@ -34,7 +35,7 @@ EXTRAS = {  # what hydra/launcher, hydra/sweeper and study may be: the plugin it
 
 @dataclass(frozen=True)
 class _Sweep:
-    """What every run of a sweep knows of it; it is sent to the processes of launchers."""
+    """What every run of a sweep needs of it; it is sent to the processes of launchers."""
 
     total: int
     swept: frozenset[str]
@@ -44,7 +45,6 @@ class _Sweep:
 def run_sweep(flags: list[str], overrides: list[str]) -> int:
     """Every combination; one that fails leaves a message in its folder and the others go on."""
     parsed = OverridesParser.create().parse_overrides(overrides)
-    _need_extras(parsed)
     total = prod(len(list(o.sweep_string_iterator())) for o in parsed if o.is_discrete_sweep())
     chosen = [Path(str(o.value())) for o in parsed if o.key_or_group == "hydra.sweep.dir"]
     now = datetime.now()
@@ -93,23 +93,54 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     return code or int(bool(failed or unfinished))
 
 
-def _need_extras(parsed: list[Override]) -> None:
-    for o in parsed:
-        plugin, extra = EXTRAS.get(str(o.value()), ("", ""))
-        if plugin and o.key_or_group in ("hydra/launcher", "hydra/sweeper", "study"):
-            try:
-                found = find_spec(f"hydra_plugins.{plugin}")
-            except ModuleNotFoundError:
-                found = None
-            if found is None:
-                raise InputError(
-                    f"{o.input_line} needs packages that are not installed. Write: pip install 'kanpde[{extra}]'"
-                )
+def need_extras(overrides: list[str]) -> None:
+    """Raises an error for a launcher, a sweeper or a study whose optional packages are not installed.
+
+    Raises:
+        InputError: it names the extra to install.
+    """
+    for o in OverridesParser.create().parse_overrides(overrides):
+        if missing := _missing_extra(o):
+            raise InputError(
+                f"{o.input_line} needs packages that are not installed. Write: pip install 'kanpde[{missing}]'"
+            )
+
+
+def _missing_extra(override: Override) -> str:
+    """The extra that the option needs and that is not installed, or ""."""
+    plugin, extra = EXTRAS.get(str(override.value()), ("", ""))
+    if not plugin or override.key_or_group not in ("hydra/launcher", "hydra/sweeper", "study"):
+        return ""
+    try:
+        return "" if find_spec(f"hydra_plugins.{plugin}") else extra
+    except ModuleNotFoundError:
+        return extra
+
+
+def refuse_single_tuning(overrides: list[str]) -> None:
+    """Raises an error for +study=tune without -m, which would be one plain run.
+
+    Raises:
+        InputError: it says to write -m, and names the extra if that is missing too.
+    """
+    for o in OverridesParser.create().parse_overrides(overrides):
+        if _is_tuning(o):
+            missing = _missing_extra(o)
+            install = f" It needs packages that are not installed. Write: pip install 'kanpde[{missing}]'" * bool(
+                missing
+            )
+            raise InputError(
+                f"{o.input_line} makes many runs. Write -m before it: python -m kanpde -m {o.input_line}.{install}"
+            )
+
+
+def _is_tuning(override: Override) -> bool:
+    return override.key_or_group == "study" and override.value() == "tune"
 
 
 def _search_space(parsed: list[Override]) -> list[str]:
     """For +study=tune, the options of the model that is tuned; Hydra cannot choose one file by another choice."""
-    if not any(o.key_or_group == "study" and o.value() == "tune" for o in parsed):
+    if not any(map(_is_tuning, parsed)):
         return []
     chosen = [o for o in parsed if o.key_or_group == "model"]
     if any(o.is_sweep_override() for o in chosen):

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, logarithmic axes, ticks, fitted slopes."""
+"""What all pictures share: colours, logarithmic axes, ticks, and numbers that have a logarithm."""
 
 from __future__ import annotations
 
@@ -25,29 +25,6 @@ COLOURS = (
     "#56B4E9",
     "#000000",
 )  # Okabe & Ito, colour-blind-safe
-
-
-def fitted_slope(x: Iterable[Any], y: Iterable[Any]) -> tuple[float, float]:
-    """Least-squares slope of log y against log x with its standard error.
-
-    Pairs that are not finite and positive are left out. The slope is nan with fewer than two distinct x, the error
-    with fewer than three points.
-    """
-    pairs = np.log(np.stack([positive(x), positive(y)]))
-    a, b = pairs[:, np.isfinite(pairs).all(axis=0)]
-    if len(a) < 2 or np.ptp(a) == 0:
-        return nan, nan
-    spread = np.square(a - a.mean()).sum()
-    slope = float(((a - a.mean()) * (b - b.mean())).sum() / spread)
-    if len(a) < 3:
-        return slope, nan
-    rest = b - b.mean() - slope * (a - a.mean())
-    return slope, float(np.sqrt(np.square(rest).sum() / (len(a) - 2) / spread))
-
-
-def slope_text(slope: float, error: float = nan) -> str:
-    """A slope for a legend."""
-    return f"slope {slope:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
 
 
 def log_scale(axes: Axes, **values: NDArray) -> None:

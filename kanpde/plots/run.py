@@ -1,4 +1,4 @@
-"""Pictures of one solution: its fields, its history, what its size bought, and its network."""
+"""Pictures of one solution: its fields, its history, its error against its size, and its network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.models.network import Network
-from kanpde.plots.axes import COLOURS, DPI, fitted_slope, log_scale, number, positive, slope_text, tick_at
+from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
 from kanpde.plots.network import network_figure
+from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
 from kanpde.solution import Solution
 
@@ -115,7 +116,10 @@ def level_errors(levels: Sequence[Mapping[str, Any]]) -> tuple[str, NDArray]:
 
 
 def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
-    """Error against parameters and against the grid over a schedule's levels, log-log, with fitted slopes."""
+    """Error against parameters and against the grid over a schedule's levels, log-log, with fitted slopes.
+
+    The slope is fitted to the last kept level of every size; the other levels are drawn pale.
+    """
     from matplotlib.figure import Figure
 
     label, errors = level_errors(levels)
@@ -126,10 +130,15 @@ def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(4.6 * len(sizes), 4), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     for axes, (name, size) in zip(panels, sizes.items(), strict=True):
-        axes.plot(size, errors, "o-", color=ERROR, label=label)
-        slope, uncertainty = fitted_slope(size, errors)
-        if np.isfinite(slope):
-            _draw_fit(axes, size, errors, slope, uncertainty)
+        last = last_of_each_size(levels, name.partition(" ")[0])
+        others = np.setdiff1d(np.arange(len(levels)), last)
+        axes.plot(size[last], errors[last], "o-", color=ERROR, label=label)
+        slope = fitted_slope(size[last], errors[last])
+        if np.isfinite(slope.value):
+            _draw_fit(axes, size[last], errors[last], slope)
+        if np.isfinite(size[others] * errors[others]).any():
+            label_of_others = "earlier or discarded phases"
+            axes.plot(size[others], errors[others], "o", color=ERROR, alpha=0.35, mfc="none", label=label_of_others)
         axes.set_xlabel(name)
         log_scale(axes, x=size, y=errors)
         tick_at(axes, size)
@@ -139,8 +148,8 @@ def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _draw_fit(axes: Axes, x: NDArray, y: NDArray, slope: float, uncertainty: float) -> None:
+def _draw_fit(axes: Axes, x: NDArray, y: NDArray, slope: Slope) -> None:
     used = np.isfinite(x) & np.isfinite(y)
     ends = np.array([x[used].min(), x[used].max()])
     centre = np.exp(np.log(x[used]).mean()), np.exp(np.log(y[used]).mean())
-    axes.plot(ends, centre[1] * (ends / centre[0]) ** slope, "--", color=FIT, label=slope_text(slope, uncertainty))
+    axes.plot(ends, centre[1] * (ends / centre[0]) ** slope.value, "--", color=FIT, label=str(slope))

@@ -27,7 +27,7 @@ from kanpde.runs.status import RunState
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
 from kanpde.study.arms import Arm, Compose, make_arms
-from kanpde.study.measured_errors import judge_runs
+from kanpde.study.measured_errors import measure_runs
 from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
 from kanpde.study.tuning import tuned_options
@@ -98,13 +98,6 @@ def compare(
     """
     name, options = split_name(config, "study", "kan_vs_mlp")
     plan: Plan = build(Plan, options, "study")
-    for option in typed:
-        key = option.lstrip("+").partition("=")[0]
-        if key in ("seed", "hydra.run.dir", "isolate", "retry_failed"):
-            raise InputError(
-                f"A study sees to seeds, folders and processes itself, got {option}. Write "
-                "study.seeds=10, or study.retry_failed=true."
-            )
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
     found = {arm: about["options"] for arm, about in tuning.items()}
@@ -116,7 +109,7 @@ def compare(
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
     if plan.classical:
-        known = judge_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
+        known = measure_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
         _solve_classically(folder, jobs[0].problem, known, say)
     say(f"Report: {short(write_report(folder))}")
     return int(any(status.state is not RunState.FINISHED for status in statuses.values()))
@@ -210,6 +203,6 @@ def _solve_classically(folder: Path, problem: Problem, known: Reference | None, 
     try:
         known = known or (None if problem.exact else reference(problem))
     except InputError:
-        return  # `judge_runs` has said why
+        return  # `measure_runs` has printed why
     target = error if isfinite(error) else None
     write_rows(classical_rows(problem, target, median(seconds) if seconds else 10.0, known), folder / CLASSICAL)

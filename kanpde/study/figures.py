@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI
 from kanpde.runs.status import RunState
-from kanpde.study.outcomes import Outcome, Study, as_number
+from kanpde.study.csv_rows import as_number
+from kanpde.study.outcomes import Outcome, Study
 from kanpde.study.scaling import best_so_far, median_curve, pareto_front
 from kanpde.study.statistics import summarise_errors
 

@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from kanpde.runs.status import RunState
-from kanpde.study.outcomes import Study, as_number
+from kanpde.study.csv_rows import as_number
+from kanpde.study.outcomes import Study
 from kanpde.study.statistics import Comparison, Summary, Verdict, summarise_errors, verdicts
 
 LEAST_SEEDS = 6  # with fewer, no p-value is below 5 %
@@ -134,18 +135,6 @@ def typical_seconds(study: Study, arm: str) -> float:
     """Median over the finished runs."""
     times = [run.seconds for run in study.of(arm) if run.state is RunState.FINISHED and isfinite(run.seconds)]
     return median(times) if times else nan
-
-
-def fairness(study: Study) -> str:
-    """Settings that should be the same for all runs and are not; or nothing."""
-    unlike = []
-    for key in ("device", "dtype", "threads", "derivatives", "rule"):
-        used = {
-            arm: sorted({str(run.settings[key]) for run in study.of(arm) if key in run.settings}) for arm in study.arms
-        }
-        if len({tuple(values) for values in used.values() if values}) > 1:
-            unlike.append(f"{key} ({', '.join(arm + ': ' + '/'.join(v) for arm, v in used.items())})")
-    return f"Not the same for all arms: {'; '.join(unlike)}." if unlike else ""
 
 
 # numbers as text ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from math import isfinite, nan
 
 from kanpde.plots.axes import number
-from kanpde.study.outcomes import Outcome, Row, Study
+from kanpde.plots.slopes import last_of_each_size
+from kanpde.study.csv_rows import Row
+from kanpde.study.outcomes import Outcome, Study
 from kanpde.study.scaling import Law, fit_law
 
 
@@ -33,7 +35,7 @@ def families(study: Study) -> dict[str, list[Outcome]]:
 
 
 def points(runs: list[Outcome], size: str, error: str) -> Points:
-    """The last level of each size of each run, without levels that were taken back.
+    """The last level of each size of each run, without levels whose weights were discarded.
 
     Args:
         runs: of one family.
@@ -42,11 +44,10 @@ def points(runs: list[Outcome], size: str, error: str) -> Points:
     """
     found = Points()
     for run in runs:
-        last = {number(level.get(size)): level for level in run.kept}
-        for value, level in last.items():
+        for level in (run.levels[k] for k in last_of_each_size(run.levels, size)):
             reached = number(level.get(error))
-            if isfinite(value) and isfinite(reached) and reached > 0:
-                found.sizes.append(value)
+            if isfinite(reached) and reached > 0:
+                found.sizes.append(number(level.get(size)))
                 found.errors.append(reached**0.5 if error == "loss" else reached)
                 found.seeds.append(run.seed)
     return found

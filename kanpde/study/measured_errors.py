@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Sequence
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any
 
 from kanpde.classical.estimate import estimate_error
 from kanpde.classical.reference import KINDS, MARGIN, Reference, reference, reference_error
@@ -18,16 +17,16 @@ from kanpde.runs.status import RunState, status
 from kanpde.solution import Solution
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import load
+from kanpde.study.csv_rows import Row, read_csv
 
-REFERENCE = "reference.csv"
+MEASURED = "reference.csv"
 COLUMNS = ("run", *KINDS, "reliable", "text", "estimate", "settled", "effectivity", "stamp")
 EXACT = "exact solution"
 FINEST = 1e-12  # what a reference can be asked for
 ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
-Row = dict[str, Any]
 
 
-def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
+def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
     """Measures and estimates the errors of all finished runs that are not yet in reference.csv.
 
     Where the problem has no exact solution every run is compared with one reference (`kanpde.classical.reference`),
@@ -50,7 +49,7 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
         if status(path.parent).state is RunState.FINISHED
     }
     stamps = {f"{arm}/{seed}": str(path.stat().st_mtime_ns) for (arm, seed), path in paths.items()}
-    rows = {row["run"]: row for row in read_references(folder) if row["stamp"] == stamps.get(row["run"])}
+    rows = {row["run"]: row for row in read_measured_errors(folder) if row["stamp"] == stamps.get(row["run"])}
     first = {arm: sorted(seed for name, seed in paths if name == arm)[:ESTIMATED] for arm in arms}
     missing = {
         f"{arm}/{seed}": path
@@ -66,7 +65,7 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
         except InputError as error:
             rows[name] = {"run": name, "text": str(error), "stamp": stamps[name]}
     say("Estimates of errors from residuals" if problem.exact else "A reference to measure errors against")
-    known = None if problem.exact else _reference(problem, list(solutions.values()), say)
+    known = None if problem.exact else _finer_reference(problem, list(solutions.values()), say)
     for name, solution in solutions.items():
         arm, _, seed = name.partition("/")
         row = _known(solution) if problem.exact else _compared(solution, known)
@@ -76,7 +75,7 @@ def judge_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callabl
     return known
 
 
-def _reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
+def _finer_reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
     """One that is ten times as accurate as the best of the runs, if that can be had."""
     try:
         found = reference(problem)
@@ -123,13 +122,9 @@ def _write(folder: Path, rows: list[Row]) -> None:
     writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
     writer.writerows(rows)
-    replace_text(folder / REFERENCE, text.getvalue())
+    replace_text(folder / MEASURED, text.getvalue())
 
 
-def read_references(folder: Path) -> list[Row]:
-    """The rows of reference.csv; none where there is no such file."""
-    path = folder / REFERENCE
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def read_measured_errors(folder: Path) -> list[Row]:
+    """The rows of reference.csv, one for every run that was measured; none where there is no such file."""
+    return read_csv(folder / MEASURED)

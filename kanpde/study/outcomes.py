@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.classical.reference import KINDS
-from kanpde.ends import End
 from kanpde.errors import InputError
-from kanpde.paths import RESULT
+from kanpde.paths import CONFIG, RESULT
 from kanpde.plots.axes import number
+from kanpde.plots.slopes import is_kept
 from kanpde.runs.status import RunState, status
 from kanpde.storage.record import read_columns
-from kanpde.study.measured_errors import read_references
+from kanpde.study.csv_rows import Row, as_number, read_csv
+from kanpde.study.measured_errors import read_measured_errors
 
 STUDY, LEDGER, CLASSICAL = "study.yaml", "ledger.csv", "classical.csv"
 CURVE = ("phase", "start", "seconds", "loss", "error")  # columns of the tables that are read
 LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "reason", "end")
-Row = dict[str, Any]
 
 
 @dataclass
@@ -56,8 +55,8 @@ class Outcome:
 
     @property
     def kept(self) -> list[Row]:
-        """The levels that were not taken back."""
-        return [level for level in self.levels if not End[_text(level["end"])].is_taken_back]
+        """The levels whose weights were not discarded for those of the level before."""
+        return [level for level in self.levels if is_kept(level)]
 
     def error(self, kind: str) -> float:
         """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
@@ -67,12 +66,21 @@ class Outcome:
 
 @dataclass
 class Study:
-    """What study.yaml says, the runs arm by arm in the order of their seeds, and the rows of the other files."""
+    """A study as it is on disk.
+
+    Attributes:
+        plan: the content of study.yaml.
+        runs: arm by arm, in the order of their seeds.
+        classical: the rows of classical.csv.
+        measured_errors: the rows of reference.csv.
+        configs: by arm, the options of one of its runs; arms without any run are left out.
+    """
 
     plan: Row
     runs: list[Outcome]
     classical: list[Row]
-    references: list[Row] = field(default_factory=list)
+    measured_errors: list[Row] = field(default_factory=list)
+    configs: Mapping[str, Row] = field(default_factory=dict)
 
     @property
     def arms(self) -> dict[str, Row]:
@@ -106,16 +114,31 @@ def read_study(folder: Path) -> Study:
         InputError: study.yaml is missing or says nothing about arms and seeds.
     """
     plan = _plan(folder)
-    ledger = {row.get("run", ""): row for row in _csv(folder / LEDGER)}
-    references = {row["run"]: row for row in read_references(folder)}
+    ledger = {row.get("run", ""): row for row in read_csv(folder / LEDGER)}
+    measured = {row["run"]: row for row in read_measured_errors(folder)}
     runs: list[Outcome] = []
     for arm in plan["arms"]:
         for seed in plan["seeds"]:
             name = f"{arm}/{seed}"
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
-            if not runs[-1].errors and name in references:
-                runs[-1].errors = {kind: as_number(references[name][kind]) for kind in KINDS}
-    return Study(plan, runs, _csv(folder / CLASSICAL), list(references.values()))
+            if not runs[-1].errors and name in measured:
+                runs[-1].errors = {kind: as_number(measured[name][kind]) for kind in KINDS}
+    configs = {arm: config for arm in plan["arms"] if (config := _config(folder / "runs" / arm))}
+    return Study(plan, runs, read_csv(folder / CLASSICAL), list(measured.values()), configs)
+
+
+def _config(folder: Path) -> Row:
+    """The config of one of the runs below; the seeds of an arm differ in nothing else."""
+    import yaml
+
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict):
+            return config
+    return {}
 
 
 def _plan(folder: Path) -> Row:
@@ -135,13 +158,6 @@ def _plan(folder: Path) -> Row:
         raise InputError(f"{path} must name arms and seeds. Run the study's command again, which writes it anew.")
     plan["arms"] = {str(arm): about or {} for arm, about in plan["arms"].items()}
     return plan
-
-
-def _csv(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
@@ -179,15 +195,3 @@ def _fill(run: Outcome, folder: Path) -> None:
     run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
     error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def as_number(value: Any) -> float:
-    """A cell of a table as a float, nan where it holds none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return nan

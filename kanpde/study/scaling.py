@@ -1,16 +1,18 @@
-"""Scaling laws over many runs: how errors fall with parameters or cells, where they stop to fall, what time buys.
+"""Scaling laws over many runs: slopes of errors against sizes, plateaus, and the best error against time.
 
-A law is error = C size^slope, a line in logarithms. All functions take logarithms to base 10 by themselves.
+A law is error = C size^slope, a line in logarithms. Sizes and errors are passed as they are, not as logarithms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, nan, sqrt
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from kanpde.plots.slopes import Slope, fitted_slope
 
 SHALLOW = 0.15  # of the steepest fall: a size from which errors fall more slowly is on a plateau
 
@@ -21,7 +23,7 @@ class Law:
 
     Attributes:
         slope: of log error against log size.
-        low, high: 95 % interval of the slope; nan with one point a seed more than parameters.
+        low, high: 95 % interval of the slope; nan where too few points are left for one.
         sizes: all that occur, ascending.
         medians: of the errors at the sizes.
         plateau: of the sizes, which were left out of the fit.
@@ -44,10 +46,8 @@ class Law:
 def fit_law(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> Law:
     """The slope over all seeds, with plateaus left out.
 
-    Every seed has its own constant C. With x, y the logarithms less their means within the seed, the slope is
-    sum x y / sum x². A seed's points are not independent, so the interval comes from the scatter between seeds,
-    u_s = sum_(points of s) x (y - slope x): slope ± t √(n/(n-1) sum u_s²) / sum x² with Student's t of n - 1
-    (Cameron & Miller 2015, doi:10.3368/jhr.50.2.317). With one seed it comes from the residuals.
+    Every seed has its own constant C (`fitted_slope` with the seeds as groups). The interval is the slope ± t times its
+    standard error, with Student's t of as many degrees of freedom as the error has.
 
     Args:
         sizes, errors: one number a level and run; pairs that are not finite and positive are left out.
@@ -58,8 +58,8 @@ def fit_law(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> Law:
     medians = np.array([np.median(y[x == size]) for size in distinct])
     plateau = plateau_of(10**distinct, 10**medians)
     used = np.isin(x, distinct[~plateau])
-    slope, low, high = _slope(x[used], y[used], groups[used])
-    return Law(slope, low, high, 10**distinct, 10**medians, plateau)
+    slope = fitted_slope(10 ** x[used], 10 ** y[used], groups[used])
+    return Law(slope.value, *_interval(slope), 10**distinct, 10**medians, plateau)
 
 
 def plateau_of(sizes: NDArray, errors: NDArray) -> NDArray:
@@ -88,30 +88,12 @@ def _logarithms(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> tu
     return np.log10(x[used]), np.log10(y[used]), np.asarray(seeds)[used]
 
 
-def _slope(x: NDArray, y: NDArray, groups: NDArray) -> tuple[float, float, float]:
+def _interval(slope: Slope) -> tuple[float, float]:
+    """The 95 % interval of a slope by Student's t; nan where it has no error."""
     from scipy.stats import t
 
-    found = np.unique(groups)
-    x, y = x.copy(), y.copy()
-    for group in found:
-        own = groups == group
-        x[own] -= x[own].mean()
-        y[own] -= y[own].mean()
-    spread = float(x @ x)
-    if not spread > 0:
-        return nan, nan, nan
-    slope = float(x @ y) / spread
-    rest = y - slope * x
-    informative = [group for group in found if np.ptp(x[groups == group]) > 0]
-    n = len(informative)
-    if n > 1:
-        scores = np.array([x[groups == group] @ rest[groups == group] for group in informative])
-        freedom, error = n - 1, sqrt(n / (n - 1) * float(scores @ scores)) / spread
-    else:
-        freedom = int(np.isin(groups, informative).sum()) - 2
-        error = sqrt(float(rest @ rest) / freedom / spread) if freedom > 0 else nan
-    half = float(t.ppf(0.975, max(freedom, 1))) * error
-    return slope, slope - half, slope + half
+    half = float(t.ppf(0.975, max(slope.freedom, 1))) * slope.error
+    return slope.value - half, slope.value + half
 
 
 def law_text(law: Law) -> str:
