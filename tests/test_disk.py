@@ -137,6 +137,15 @@ def test_it_comes_back_with_its_problem_only(found, tmp_path):
         load(tmp_path, problem=helmholtz(Box(x=DISK.ranges[0], y=DISK.ranges[1])))
 
 
+def test_a_file_without_a_description_needs_the_same_coordinates(found, tmp_path):
+    """As versions before the protocol of domains wrote it."""
+    with h5py.File(save(found, tmp_path, Output(cells=8)), "r+") as file:
+        del file["kanpde/domain_description"]
+    assert load(tmp_path, problem=helmholtz())(0.1, 0.2) == found(0.1, 0.2)
+    with pytest.raises(InputError, match="Give the problem that was solved"):
+        load(tmp_path, problem=helmholtz(Disk(radius=1.5)))
+
+
 def test_slices_are_nan_outside(found, tmp_path):
     path = save(found, tmp_path, Output(cells=60, slices={"y": 0.95}))
     with h5py.File(path) as file:

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kanpde.domains import Domain
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.network import Network
 from kanpde.solution import Solution
 from kanpde.storage import format_1
+from kanpde.storage.domain_record import coordinates, described
 from kanpde.storage.vtkhdf import write_array
 from kanpde.version import __version__
 
@@ -63,43 +63,6 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     _write_text(root, "architecture", [json.dumps(architecture)], "of a network of this package, JSON")
     _write_network(root, solution.model)
     _write_origin(root)
-
-
-def described(domain: Domain) -> dict[str, Any]:
-    """A domain's description as it comes back from a file.
-
-    Raises:
-        InputError: JSON cannot hold it, or it lacks the kind.
-    """
-    description = domain.describe()
-    try:
-        found = json.loads(json.dumps(description, allow_nan=False))
-        found["kind"].encode()
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"describe() of a domain returns a dictionary of texts, finite numbers, lists and dictionaries, with its "
-            f'class\'s name under "kind"; that of {type(domain).__name__} returned {description!r} ({error}). Write '
-            f'return {{"kind": "{type(domain).__name__}", "radius": 1.0}}, for example.'
-        ) from None
-    return found
-
-
-def coordinates(domain: Domain) -> list[dict[str, Any]]:
-    """The rows of the table "domain": name, range and periodicity of every coordinate."""
-    return [
-        {"name": name, "lower": lower, "upper": upper, "periodic": int(i in domain.periodic)}
-        for i, (name, (lower, upper)) in enumerate(zip(domain.names, domain.ranges, strict=True))
-    ]
-
-
-def outline(kind: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the table "domain" says, for files written before descriptions were stored; of a box it is all there is."""
-    return {
-        "kind": kind,
-        "names": [row["name"] for row in rows],
-        "ranges": [[row["lower"], row["upper"]] for row in rows],
-        "periodic": [row["name"] for row in rows if row["periodic"]],
-    }
 
 
 def _write_network(root: h5py.Group, model: nn.Module) -> None:

@@ -21,9 +21,10 @@ from kanpde.models.architecture import network_from
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
+from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
 from kanpde.storage.output import Output, sample
-from kanpde.storage.record import coordinates, described, outline, read_file, write_record
+from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
 
 XDMF = "solution.xdmf"
