@@ -74,17 +74,15 @@ def lead(folder):
 # what is said -------------------------------------------------------------------------------------------------------
 def test_the_report_begins_with_the_answer(study):
     said = lead(study)
-    found = re.search(
-        r"kan wins against mlp on poisson: its errors are (\d+) times smaller \(95 % interval (\d+) to (\d+)", said
-    )
+    found = re.search(r"\*\*kan wins .*\bmlp on poisson\b.* (\d+) times .*95 %\D* (\d+) to (\d+)\b", said)
     factor, low, high = map(int, found.groups())
     assert low < 1000 < high and low <= factor <= high
-    assert "10 seeds each" in said and "Failed: 1 of 10 mlp runs" in said
+    assert "10 seeds" in said and "1 of 10 mlp" in said
 
 
 def test_it_says_plainly_what_a_classical_solver_does(study):
     said = (study / "report.md").read_text().split("\n\n")[2]
-    assert "collocation with 225 unknowns reaches 3.0e-11 in 0.3 ms, 10000 times faster" in said
+    assert re.search(r"collocation .*\b225 .* 3\.0e-11 .*\b0\.3 ms, 10000 times faster", said)
     assert "collocation | 16 | 225 | 0.3 ms | 3.0e-11" in (study / "report.md").read_text()
 
 
@@ -116,7 +114,7 @@ def test_failed_runs_are_listed_and_change_the_numbers(tmp_path, undrawn):
     assert verdicts(left)[0].winner == "mlp"
     mlp[:11] = [inf] * 11
     write_report(write_study(tmp_path, {"kan": kan, "mlp": mlp}))
-    assert "mlp wins" not in lead(tmp_path) and "Failed: 11 of 20 mlp runs" in lead(tmp_path)
+    assert "mlp wins" not in lead(tmp_path) and "11 of 20 mlp" in lead(tmp_path)
     assert rows(tmp_path / "arms.csv")[1]["median"] == "inf"
     text = (tmp_path / "report.md").read_text()
     assert text.count("ValueError: <broken> on purpose") == 11 and "| mlp/5 | failed |" in text
@@ -133,13 +131,13 @@ def test_no_winner_is_named_where_there_is_none(tmp_path, undrawn):
 
 def test_the_second_arm_can_win_and_the_ratio_is_turned(tmp_path, undrawn):
     write_report(write_study(tmp_path, {"kan": spread(1e-6), "mlp": spread(1e-9, seed=1)}))
-    factor = re.search(r"mlp wins against kan on poisson: its errors are (\d+) times smaller", lead(tmp_path)).group(1)
+    factor = re.search(r"\*\*mlp wins .*\bkan on poisson\b\D* (\d+) times", lead(tmp_path)).group(1)
     assert 500 < int(factor) < 2000
 
 
 def test_too_few_seeds(tmp_path, undrawn):
     write_report(write_study(tmp_path, {"kan": spread(1e-9, 4), "mlp": spread(1.0, 4)}))
-    assert "to tell takes 6 seeds at least, and 4 ended" in lead(tmp_path)
+    assert lead(tmp_path).startswith("**No winner") and re.search(r"\b6 seeds\b.*\b4 ended", lead(tmp_path))
 
 
 def test_runs_that_have_not_ended_are_told_and_not_counted(tmp_path, undrawn):
@@ -147,7 +145,7 @@ def test_runs_that_have_not_ended_are_told_and_not_counted(tmp_path, undrawn):
     folder = write_study(tmp_path, {"kan": spread(1e-9), "mlp": [*spread(1e-6, 8, seed=1), None, None]}, ledger=ledger)
     write_report(folder)
     text = (folder / "report.md").read_text()
-    assert "Preliminary: 2 of 20 runs have not ended (1 running, 1 not begun)" in text
+    assert re.search(r"Preliminary: 2 of 20 runs .*\(1 running, 1 not begun\)", text)
     assert rows(folder / "comparison.csv")[0]["seeds"] == "8" and "| mlp/8 | running |  | 2 |" in text
 
 
@@ -164,7 +162,7 @@ def test_settings_that_differ_between_arms_are_told(tmp_path, undrawn):
     for seed in range(6):
         write_run(folder / "runs" / "mlp" / str(seed), 1e-6, seed, "mlp", (400,), threads=4)
     write_report(folder)
-    assert "Not the same for all arms: threads (kan: 1, mlp: 4)" in (folder / "report.md").read_text()
+    assert "threads (kan: 1, mlp: 4)" in (folder / "report.md").read_text()
 
 
 ALIKE = {
@@ -219,8 +217,8 @@ def test_what_arms_do_not_have_in_common_is_listed(tmp_path, used, config, said)
     folder = write_study(tmp_path, {"kan": [None], "mlp": [None]})
     write_run(folder / "runs" / "kan" / "0", 1e-9, config=ALIKE, **USED)
     write_run(folder / "runs" / "mlp" / "0", 1e-6, 0, "mlp", (400,), config={**ALIKE, **config}, **{**USED, **used})
-    expected = f"Not the same for all arms: {'; '.join(said)}." if said else ""
-    assert fairness(read_study(folder)) == expected
+    sentence = fairness(read_study(folder))
+    assert sentence.partition(": ")[2].rstrip(".").split("; ") == said if said else sentence == ""
 
 
 # the page -----------------------------------------------------------------------------------------------------------
@@ -255,11 +253,11 @@ def test_a_study_without_any_result(tmp_path):
 
 
 def test_an_unreadable_plan_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no study\.yaml"):
+    with pytest.raises(InputError, match=rf"study\.yaml.*{re.escape(str(tmp_path))}"):
         write_report(tmp_path)
     for text in ("seeds: [0", "seeds: [0]"):
         (tmp_path / "study.yaml").write_text(text)
-        with pytest.raises(InputError, match="Run the study's command again"):
+        with pytest.raises(InputError, match=r"study\.yaml"):
             read_study(tmp_path)
 
 
@@ -353,4 +351,4 @@ def test_a_run_whose_error_was_never_measured_is_no_failed_run():
     runs = [Outcome("a", 0, done, errors={"l2": 1e-3}), Outcome("a", 1, done), Outcome("a", 2, RunState.FAILED)]
     one = Study({"arms": {"a": {}}}, runs, [])
     assert one.final_errors() == {"a": {0: 1e-3, 2: inf}}
-    assert "errors of 1 runs have not been measured" in progress(one)
+    assert re.search(r"\b1 runs\b.*measured.*study\.classical=true", progress(one))

@@ -1,6 +1,7 @@
 """Sweeps that go on where they stopped: the same command again, other options in the same folder, runs apart."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,7 +59,8 @@ def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folde
     capsys.readouterr()
     assert main([*SWEEP, "seed=range(3)"]) == 0
     text = capsys.readouterr().out
-    assert "Run 2 of 3: seed=1: finished before (steps done)" in text and text.count("finished before") == 1
+    assert re.search(r"^Run 2 of 3: seed=1: finished .*\(steps done\)$", text, re.MULTILINE)
+    assert len(re.findall(r"^Run .*: finished", text, re.MULTILINE)) == 1
     assert "\nRun 1 of 3: seed=0\n" in text and "\nRun 3 of 3: seed=2\n" in text
     second = times(folder)
     assert set(second) == {"0", "1", "2"} and first["1"] == second["1"] and first["0"] != second["0"]
@@ -86,7 +88,7 @@ def test_failed_runs_stay_failed_unless_they_are_to_be_tried_again(folder, capsy
     capsys.readouterr()
     assert main(command) == 1
     text = capsys.readouterr().out
-    assert "failed before (threads must be at least 1, got 0. Write threads=1.)" in text and "Ended" not in text
+    assert re.search(r"^Run 2 of 2: threads=0: failed .*threads=1", text, re.MULTILINE) and "Ended" not in text
     assert main([*command, "retry_failed=true"]) == 1
     assert times(folder) == before and [status(folder / name).attempts for name in "01"] == [1, 2]
 
@@ -97,25 +99,27 @@ def test_other_options_in_the_same_folder_are_refused_before_anything_is_run(fol
     assert main([*SWEEP, "seed=7,0", "model.scale=2"]) == 2
     assert main([*SWEEP, "seed=0,2,1"]) == 2
     error = capsys.readouterr().err
-    assert "0 has a run with other options: " in error and "seed=0 there, 7 now" in error
-    assert "model.scale=1.0 there, 2 now" in error and "1 has a run with other options: seed=1 there, 2 now." in error
-    assert "hydra.sweep.dir=outputs/mine" in error
+    first, second = error.splitlines()
+    assert "sweep/0 " in first and "seed=0 there, 7 now" in first and "model.scale=1.0 there, 2 now" in first
+    assert "sweep/1 " in second and "seed=1 there, 2 now" in second and "hydra.sweep.dir=" in second
     assert times(folder) == before and sorted(folder.rglob("*")) == there
 
 
 def test_a_run_that_another_process_does_is_left_to_it(folder, capsys):
     with hold(folder / "0"):
         assert main([*SWEEP, "seed=0,1"]) == 0
-    assert "Run 1 of 2: seed=0: another process does it" in capsys.readouterr().out
+    assert re.search(r"^Run 1 of 2: seed=0: another process", capsys.readouterr().out, re.MULTILINE)
     assert set(times(folder)) == {"1"}
 
 
 def test_options_of_sweeps_are_for_sweeps_and_not_part_of_a_run(folder, capsys):
     for name in ("isolate", "retry_failed"):
         assert main([*QUICK, f"{name}=true"]) == 2
-        assert f"{name} is for several runs. Write -m before it" in capsys.readouterr().err
+        (line,) = capsys.readouterr().err.splitlines()
+        assert name in line and "-m" in line
     assert main([*SWEEP, "seed=0,1", "isolate=maybe"]) == 2
-    assert "isolate must be true or false, got maybe. Write isolate=true." in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "maybe" in line and "isolate=true" in line
     assert not list(folder.parent.rglob(LOG))
     assert main([*SWEEP, "seed=0", "retry_failed=true"]) == 0
     assert not {"isolate", "retry_failed"} & set(yaml.safe_load((folder / "0" / "config.yaml").read_text()))
@@ -134,10 +138,8 @@ def test_what_is_not_installed_is_named(folder, capsys, monkeypatch, option, plu
     real = find_spec
     monkeypatch.setattr("kanpde.command.sweeping.find_spec", lambda name: None if name.endswith(plugin) else real(name))
     assert main([*SWEEP, "seed=0,1", option]) == 2
-    assert (
-        f"{option} needs packages that are not installed. Write: pip install 'kanpde[{extra}]'"
-        in capsys.readouterr().err
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert option in line and f"pip install 'kanpde[{extra}]'" in line
     assert not folder.exists()
 
 

@@ -14,7 +14,9 @@ from kanpde.study.report import write_report
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command ``python -m kanpde.study``; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m kanpde.study", description="A table and a plot over stored runs.")
-    parser.add_argument("folder", help="of a study, which gets its report again; of a sweep; or any with runs below it")
+    parser.add_argument(
+        "folder", help="of a study (its report is written again), of a sweep, or any folder with runs below it"
+    )
     try:
         folder = Path(parser.parse_args(arguments).folder)
         if (folder / STUDY).is_file():

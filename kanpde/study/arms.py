@@ -1,4 +1,4 @@
-"""The arms of a comparison: what each one changes, and sizes that make them equal in what is to be equal."""
+"""The arms of a comparison: their options, and widths that match parameters, operations or time."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ WIDEST = 4096
 DEFAULT_MODEL = "kan"  # what conf/config.yaml chooses
 TOLERANCE = 0.2  # of what is matched; beyond it arms are not equal
 MATCHES = ("params", "flops", "time")
-Compose = Callable[[Sequence[str]], Mapping[str, Any]]  # options as typed -> config
+ConfigFrom = Callable[[Sequence[str]], Mapping[str, Any]]  # from options as typed to a config
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def make_arms(
     chosen: Mapping[str, str],
     typed: Sequence[str],
     match: str,
-    compose: Compose,
+    config_from: ConfigFrom,
     tuned: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[Arm], list[Job]]:
     """The arms with the sizes that match the first one's, and what each of them would run.
@@ -54,9 +54,9 @@ def make_arms(
             command line. What was typed for a model is for the arms that have this model.
         typed: options for all arms.
         match: "params", equal numbers of parameters on the finest grid; "flops", equal operations a step; "time", as
-            "params", and every run goes on with its last phase until its time limit. An arm that says
-            ``model.hidden=...`` by itself keeps it.
-        compose: makes a config of options.
+            "params", and every run goes on with its last phase until its time limit. An arm that gives
+            ``model.hidden=...`` itself keeps it.
+        config_from: makes a config of options.
         tuned: by arm, options that come before its own.
 
     Raises:
@@ -75,7 +75,7 @@ def make_arms(
         except ValueError as error:
             raise InputError(f"The options of {name} cannot be read ({error}): {text}") from None
         overrides = [*_for_model(typed, own), *own]
-        job = make_job(compose(overrides))
+        job = make_job(config_from(overrides))
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
             raise InputError(
                 f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."
@@ -92,7 +92,7 @@ def make_arms(
 
 
 def _for_model(typed: Sequence[str], own: Sequence[str]) -> list[str]:
-    """What was typed, without what is for another model than the arm's own."""
+    """The options typed, without those for another model than the arm's own."""
     models = [[o.partition("=")[2] for o in options if o.startswith("model=")] for options in (typed, own)]
     of_typed, of_arm = (names[-1] if names else None for names in models)
     if of_arm is None or of_arm == (of_typed or DEFAULT_MODEL):
@@ -122,7 +122,7 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
     hidden = getattr(job.model, "hidden", None)
     if not hidden or not all(isinstance(width, int) for width in hidden):
         raise InputError(
-            f"{name}: {job.model} has no widths that can be matched. Say them: "
+            f"{name}: {job.model} has no widths that can be matched. Give them: "
             f"'study.arms.{name}=\"... model.hidden=[8]\"'."
         )
 
@@ -139,7 +139,7 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
     if abs(size(width) / wanted - 1) > TOLERANCE:
         raise InputError(
             f"{name} cannot be made as large as the first arm: the nearest width, {width}, has "
-            f"{size(width) / wanted:.2f} times its size. Say the widths: "
+            f"{size(width) / wanted:.2f} times its size. Give the widths: "
             f"'study.arms.{name}=\"... model.hidden=[8]\"'."
         )
     return (width,) * len(hidden)

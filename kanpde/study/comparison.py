@@ -1,4 +1,4 @@
-"""A comparison from one command: plan, runs, classical solvers and report, in a folder where it goes on."""
+"""A comparison from one command: plan, runs, classical solvers and report, in a folder where it can be continued."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from kanpde.runs.ledger import Ledger, Run, conduct
 from kanpde.runs.status import RunState
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
-from kanpde.study.arms import Arm, Compose, make_arms
+from kanpde.study.arms import Arm, ConfigFrom, make_arms
 from kanpde.study.measured_errors import measure_runs
 from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
@@ -76,9 +76,13 @@ class Plan:
 
 
 def compare(
-    config: Mapping[str, Any], typed: Sequence[str], compose: Compose, say: Callable[[str], None], command: str = ""
+    config: Mapping[str, Any],
+    typed: Sequence[str],
+    config_from: ConfigFrom,
+    say: Callable[[str], None],
+    command: str = "",
 ) -> int:
-    """Does what is missing of a comparison, and writes its report.
+    """Carries out the missing runs of a comparison, and writes its report.
 
     The folder's name follows from the arms, so that the same command finds its runs again; with more seeds only the new
     ones are run.
@@ -86,7 +90,7 @@ def compare(
     Args:
         config: the group ``study``.
         typed: all other options, for every arm.
-        compose: makes a config of options.
+        config_from: makes a config of options.
         say: gets lines of progress.
         command: as it was typed, for the report.
 
@@ -101,9 +105,9 @@ def compare(
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
     found = {arm: about["options"] for arm, about in tuning.items()}
-    arms, jobs = make_arms(plan.arms, common, plan.match, compose, found)
+    arms, jobs = make_arms(plan.arms, common, plan.match, config_from, found)
     problem = jobs[0].file.name
-    folder = Path("outputs", "studies", f"{name}-{problem}-{_digest(plan, arms, jobs, compose)}")
+    folder = Path("outputs", "studies", f"{name}-{problem}-{_digest(plan, arms, jobs, config_from)}")
     _write_plan(folder, name, problem, plan, arms, command, tuning)
     _say_arms(arms, plan.match)
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
@@ -115,9 +119,9 @@ def compare(
     return int(any(status.state is not RunState.FINISHED for status in statuses.values()))
 
 
-def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], compose: Compose) -> str:
-    """Of all that makes the runs but their seeds: whole configs, and the problem's file."""
-    configs = [{**compose(arm.overrides), "name": arm.name} for arm in arms]
+def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], config_from: ConfigFrom) -> str:
+    """A hash of everything that determines the runs except their seeds: whole configs and the problem's file."""
+    configs = [{**config_from(arm.overrides), "name": arm.name} for arm in arms]
     source = jobs[0].file.path.read_text(encoding="utf-8")
     return hashlib.sha256(json.dumps([plan.match, configs, source], sort_keys=True).encode()).hexdigest()[:8]
 
@@ -154,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 def _commit() -> str | None:
     """Of the checkout that the package is part of, with a plus for changes; None where there is none."""
-    told = []
+    outputs = []
     own = [str(packaged(name)) for name in ("conf", "problems")]
     for command in (
         ("ls-files", "--error-unmatch", "__init__.py"),  # fails for a copy that is installed below some checkout
@@ -167,8 +171,8 @@ def _commit() -> str | None:
             return None
         if found.returncode:
             return None
-        told.append(found.stdout.strip())
-    return told[1] + "+" * bool(told[2])
+        outputs.append(found.stdout.strip())
+    return outputs[1] + "+" * bool(outputs[2])
 
 
 def _say_arms(arms: Sequence[Arm], match: str) -> None:

@@ -38,7 +38,7 @@ class Picture:
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour, marker and line style of every arm, the same in all figures; each alone tells up to seven apart."""
+    """Colour, marker and line style of every arm, the same in all figures; each distinguishes up to seven."""
     kinds = len(COLOURS)
     return {
         name: {"color": COLOURS[k % kinds], "marker": MARKERS[k % kinds], "linestyle": LINES[(k + k // kinds) % kinds]}

@@ -1,4 +1,4 @@
-"""What a study has found, in sentences: who wins, what a classical solver does, what is missing."""
+"""The results of a study in sentences: the winner, classical solvers for comparison, unfinished runs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _sentence(verdict: Verdict, summaries: Mapping[str, Summary], problem: str) 
         ratio = f"at least half of the {other if pair.factor else first} runs failed"
     start = f"No winner between {first} and {other} on {problem}: "
     if pair.seeds < LEAST_SEEDS:
-        return f"{start}{ratio}, but to tell takes {LEAST_SEEDS} seeds at least, and {pair.seeds} ended in both arms."
+        return f"{start}{ratio}, but a winner needs at least {LEAST_SEEDS} seeds, and {pair.seeds} ended in both arms."
     interval = f"95 % interval, {times(pair.low)} to {times(pair.high)},"
     if pair.excludes_tie:
         return f"{start}{ratio}; the {interval} excludes a tie, but not where several arms are compared ({seeds})."
@@ -73,12 +73,12 @@ def _turned(pair: Comparison) -> Comparison:
 
 
 def progress(study: Study) -> str:
-    """What has not ended, or nothing."""
+    """A sentence on runs that have not ended or were not measured; "" if there are none."""
     unmeasured = sum(run.lacks(study.kind) for run in study.runs)
     if unmeasured:
         return (
-            f"Preliminary: the errors of {unmeasured} runs have not been measured. The same command again does "
-            "that, with study.classical=true."
+            f"Preliminary: the errors of {unmeasured} runs have not been measured. Run the same "
+            "command again with study.classical=true."
         )
     states = study.states()
     missing = {state: n for state, n in states.items() if not state.is_final}
@@ -86,13 +86,13 @@ def progress(study: Study) -> str:
         return ""
     details = ", ".join(f"{n} {state}" for state, n in missing.items())
     return (
-        f"Preliminary: {sum(missing.values())} of {len(study.runs)} runs have not ended ({details}). The same "
-        "command again does what is missing."
+        f"Preliminary: {sum(missing.values())} of {len(study.runs)} runs have not ended ({details}). Run the same "
+        "command again to complete them."
     )
 
 
 def classical_sentence(study: Study, summaries: Mapping[str, Summary]) -> str:
-    """What classical solvers do at the error and in the time of the best arm."""
+    """The time of classical solvers for the error of the best arm, and their error in its time."""
     rows = [
         row
         for row in study.classical

@@ -101,7 +101,7 @@ def _label(family: str, law: Law) -> str:
 
 
 def _draw_theory(axes: Axes, law: Law, cells: dict[float, float], order: float, power: int) -> None:
-    """What the order promises from the first size on; a curve against parameters."""
+    """The errors that the theoretical order predicts from the first size on; a curve against parameters."""
     sizes, medians = law.sizes[~law.plateau], law.medians[~law.plateau]
     grid = np.array([next(g for s, g in cells.items() if np.isclose(s, size)) for size in sizes])
     if not isfinite(order) or not np.isfinite(grid).all():

@@ -1,4 +1,4 @@
-"""What the levels of a study's runs say about scaling: points by family, and their laws."""
+"""Sizes and errors of the levels of a study's runs by family, for scaling laws."""
 
 from __future__ import annotations
 

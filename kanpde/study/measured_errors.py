@@ -30,8 +30,9 @@ def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Calla
     """Measures and estimates the errors of all finished runs that are not yet in reference.csv.
 
     Where the problem has no exact solution every run is compared with one reference (`kanpde.classical.reference`),
-    which is refined until it is ten times as accurate as the best run, or says that it is not. The first few runs of
-    every arm also get an estimate from their own residuals, and its effectivity (estimate / error).
+    which is refined until it is ten times as accurate as the best run; where that fails, the errors are marked as not
+    reliable. The first few runs of every arm also get an estimate from their own residuals, and its effectivity
+    (estimate / error).
 
     Args:
         folder: of the study.
@@ -76,7 +77,7 @@ def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Calla
 
 
 def _finer_reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
-    """One that is ten times as accurate as the best of the runs, if that can be had."""
+    """A reference ten times as accurate as the best run where one can be computed, else the most accurate one."""
     try:
         found = reference(problem)
         for solution in solutions:

@@ -1,4 +1,4 @@
-"""A study on disk: what was planned, and every run in the state in which it is."""
+"""A study on disk: its plan, and the state and results of every run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "r
 
 @dataclass
 class Outcome:
-    """One arm with one seed; numbers are nan where there is none."""
+    """The result of one run, an arm with a seed, as a report needs it; unknown numbers are nan."""
 
     arm: str
     seed: int
@@ -88,7 +88,7 @@ class Study:
 
     @property
     def kind(self) -> str:
-        """The error that decides: relative L2, or √loss where no run knows an exact or reference solution."""
+        """The error that arms are compared by: relative L2, or √loss where there is no exact or reference solution."""
         known = any(isfinite(run.errors.get("l2", nan)) for run in self.runs)
         return "l2" if known or not any(isfinite(run.loss) for run in self.runs) else "loss"
 
@@ -111,7 +111,7 @@ def read_study(folder: Path) -> Study:
     """Reads study.yaml, all runs, the ledger and the classical rows; nothing is solved and no network is built.
 
     Raises:
-        InputError: study.yaml is missing or says nothing about arms and seeds.
+        InputError: study.yaml is missing, or lacks arms or seeds.
     """
     plan = _plan(folder)
     ledger = {row.get("run", ""): row for row in read_csv(folder / LEDGER)}
@@ -161,7 +161,7 @@ def _plan(folder: Path) -> Row:
 
 
 def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
-    """The run as its folder shows it; where there is no folder, as the ledger says."""
+    """The run by the files in its folder; without any, by its line in the ledger."""
     found = status(folder)
     run = Outcome(arm, seed, found.state, found.reason)
     run.attempts, run.command = line.get("attempts") or "", line.get("command") or ""

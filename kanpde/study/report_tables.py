@@ -155,7 +155,7 @@ def settings_section(study: Study) -> list[Part]:
     rows = [[key, _text(value)] for key, value in entries if value not in (None, "", {}, [])]
     parts += [Heading("Where and how"), Table(["what", "value"], rows)]
     if plan.get("command"):
-        parts += [Paragraph("The same command again does what is missing, and writes this report anew:")]
+        parts += [Paragraph("Run the same command again to complete missing runs and to rewrite this report:")]
         parts += [Code(str(plan["command"]))]
     return parts
 

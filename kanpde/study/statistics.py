@@ -4,8 +4,8 @@ An arm is a method with its settings, run once for each seed. Errors are positiv
 so counts as worse than every run that ended. Everything works on log10 errors, in which a factor is a shift.
 
 The shift of arm a against arm b is the median of all differences log10 b_j - log10 a_i (Hodges & Lehmann 1963,
-doi:10.1214/aoms/1177704172): positive where a is better. It bears outliers and infinities. Its interval is the hull of
-two, so that it excludes a tie only where both do:
+doi:10.1214/aoms/1177704172): positive where a is better. It is robust against outliers and infinities. Its interval
+is the hull of two, so that it excludes a tie only where both do:
 
 - the percentile bootstrap, which draws seeds with both their runs (Efron & Tibshirani 1993, ch. 13). Alone it is too
   narrow for ten seeds: 7 to 9 % of studies of equal arms would have a winner;

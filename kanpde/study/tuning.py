@@ -1,4 +1,4 @@
-"""What sweeps with +study=tune found, for the arms of a comparison: the same number of trials for each."""
+"""The best options of sweeps with +study=tune, for the arms of a comparison, with equal numbers of trials."""
 
 import csv
 import shlex
@@ -13,7 +13,7 @@ TRIALS = "trials.csv"
 
 
 def tuned_options(folders: Mapping[str, str], arms: Mapping[str, str], match: str) -> dict[str, dict[str, Any]]:
-    """By arm, how many trials there were and the best one's options of the model.
+    """By arm, the number of trials and the model's options of the best trial.
 
     Widths are among them where arms are matched by time only: otherwise the matching decides.
 
@@ -23,7 +23,7 @@ def tuned_options(folders: Mapping[str, str], arms: Mapping[str, str], match: st
         match: what the arms have in common.
 
     Raises:
-        InputError: a sweep is missing or came to nothing, or budgets differ.
+        InputError: a sweep is missing or has no finished trial, or budgets differ.
     """
     if not folders:
         return {}
@@ -53,7 +53,7 @@ def _best(arm: str, folder: Path, match: str) -> dict[str, Any]:
         rows = list(csv.DictReader(file))
     ended = [row for row in rows if float(row["log10_fresh_loss"]) < inf]
     if not ended:
-        raise InputError(f"No trial in {folder} came to a result, so {arm} cannot be tuned by it. See {path}.")
+        raise InputError(f"No trial in {folder} finished, so {arm} cannot be tuned by it. See {path}.")
     best = min(ended, key=lambda row: float(row["log10_fresh_loss"]))
     typed = shlex.split(best["options"])
     limit = [o.partition("=")[2] for o in typed if o.startswith("time_limit=")]
