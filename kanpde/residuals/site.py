@@ -84,7 +84,7 @@ def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[
         return lambda i: read
 
     result = use([f for context in contexts for f in fields_of(problem, context, record(context.x))])
-    return JetSpace.spanned(asked, len(problem.domain.names), problem.domain.space), result
+    return JetSpace.spanned(asked, problem.domain.space), result
 
 
 def site_residuals(
