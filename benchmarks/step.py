@@ -20,7 +20,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.network import Network
 
 RANGES = [(-1.0, 1.0), (-1.0, 1.0)]
-SPACE = JetSpace.spanned([LAPLACIAN], 2, (0, 1))
+SPACE = JetSpace.spanned([LAPLACIAN], (0, 1))
 
 
 def size(network: torch.nn.Module) -> int:

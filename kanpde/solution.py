@@ -1,28 +1,73 @@
 """What a run reached: a solution that can be evaluated and differentiated anywhere, and its errors."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context, Field, coordinate
-from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.field import Context, Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Points
 from kanpde.ends import Ending
 from kanpde.errors import InputError
 from kanpde.problem import Problem
-from kanpde.residuals.engines import ENGINES, Rows
-from kanpde.residuals.objective import Objective
-from kanpde.residuals.site import fields_of
+from kanpde.residuals.evaluation import (
+    Components,
+    asked_of,
+    components_of,
+    exact_fields,
+    from_components,
+    residuals_of,
+)
 
-Components = Callable[[Tensor, JetSpace], Rows]  # what is known of a function: its components at points (points, dim)
+
+class Evaluable(ABC):
+    """A solution that can be evaluated and differentiated anywhere: ``solution(x, y)``.
+
+    Coordinates are numpy arrays, numbers or tensors.
+    """
+
+    problem: Problem
+
+    @property
+    @abstractmethod
+    def components(self) -> Components:
+        """Values and derivatives at points, without gradients, before the ansatz."""
+
+    @property
+    @abstractmethod
+    def like(self) -> Tensor:
+        """A tensor in the precision and on the device in which it is evaluated."""
+
+    @property
+    def known_coefficients(self) -> Mapping[str, float]:
+        """Those that a residual takes; the problem's own unless they were found."""
+        return self.problem.parameters
+
+    def __call__(self, *coords):
+        """The unknown (or a tuple of all of them) at the coordinates, which are broadcast against each other."""
+        return evaluate(self.problem, coords, self.like, self.fields, lambda u: u)
+
+    def diff(self, *names: str) -> Callable[..., Any]:
+        """A function of the coordinates: the partial derivative, ``solution.diff("x", "x")(x, y)``."""
+        return lambda *coords: evaluate(self.problem, coords, self.like, self.fields, lambda u: diff(u, *names))
+
+    def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
+        """``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
+        return asked_of(self.problem, self.components, x, ask)
+
+    def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
+        """A condition's residuals at points x of its region."""
+        points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
+        unknowns = from_components(self.problem, self.components)
+        return residuals_of(self.problem, name, unknowns, points, self.known_coefficients)
 
 
 @dataclass
-class Solution:
+class Solution(Evaluable):
     """What was reached. Call it with coordinates, on numpy arrays, numbers or tensors: ``solution(x, y)``.
 
     Attributes:
@@ -35,6 +80,7 @@ class Solution:
         coefficients: of an inverse problem, as found.
         settings: what made the run: seed, device, dtype, threads, derivatives, weights and points of the last phase;
             ``fresh`` is the loss with these weights on random points that trained and chose nothing.
+        derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
     """
 
     problem: Problem
@@ -45,54 +91,24 @@ class Solution:
     errors: dict[str, dict[str, float]]
     coefficients: dict[str, float]
     settings: dict[str, Any]
+    derivatives: str = "jets"
 
     @property
     def reason(self) -> str:
         """How the run ended, in words."""
         return str(self.ending)
 
-    def __call__(self, *coords):
-        """The unknown (or a tuple of all of them) at the coordinates, which are broadcast against each other."""
-        return self._evaluate(coords, lambda u: u)
-
-    def diff(self, *names: str) -> Callable[..., Any]:
-        """A function of the coordinates: the partial derivative, ``solution.diff("x", "x")(x, y)``."""
-        return lambda *coords: self._evaluate(coords, lambda u: diff(u, *names))
-
-    def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
-        """``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
-        return at_points(self.problem, self.model, self.settings.get("derivatives", "jets"), x, ask)
-
-    def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
-        """A condition's residuals at points x of its region."""
-        points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
-        ansatz = replace(self.problem.ansatz, satisfies=()) if self.problem.ansatz else None
-        problem = replace(self.problem, conditions={name: self.problem.conditions[name]}, ansatz=ansatz)
-        coefficients = torch.tensor(list(self.coefficients.values()), dtype=x.dtype, device=x.device)
-        objective = Objective(
-            problem,
-            self.model,
-            {name: points},
-            coefficients=nn.Parameter(coefficients) if self.coefficients else None,
-            derivatives=self.settings.get("derivatives", "jets"),
-        )
-        parts = [objective.residuals(site).detach().view(site.residuals, -1) for site in objective.sites]
-        return list((torch.cat(parts, dim=1) * len(x) ** 0.5).unbind(0))
-
     @property
     def components(self) -> Components:
-        """Values and derivatives of the network's outputs at points, without gradients."""
-        engine = ENGINES[self.settings.get("derivatives", "jets")]
+        return components_of(self.model, self.derivatives)
 
-        def at(x: Tensor, space: JetSpace) -> Rows:
-            like = next(self.model.parameters())
-            with torch.no_grad():
-                return [row.detach().to(x) for row in engine(self.model, x.to(like), space)]
+    @property
+    def like(self) -> Tensor:
+        return next(self.model.parameters())
 
-        return at
-
-    def _evaluate(self, coords: Sequence, transform: Callable[[Field], Field]):
-        return evaluate(self.problem, coords, next(self.model.parameters()), self.fields, transform)
+    @property
+    def known_coefficients(self) -> Mapping[str, float]:
+        return self.coefficients
 
 
 def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[..., Any], transform: Callable):
@@ -113,23 +129,7 @@ def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[
 
 def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, ask: Callable[..., Any]) -> Any:
     """``ask(*unknowns)`` with a model's unknowns as fields at x, without gradients."""
-    return asked_of(problem, lambda x, space: ENGINES[derivatives](model, x, space), x, ask)
-
-
-def asked_of(problem: Problem, components: Components, x: Tensor, ask: Callable[..., Any]) -> Any:
-    """``ask(*unknowns)`` with the unknowns as fields at x; the components that it needs are found by asking twice."""
-    context = Context(problem.domain.names, problem.domain.space, x)
-    asked: set[Key] = {()}
-
-    def record(key: Key) -> Tensor:
-        asked.add(key)
-        return x[:, 0] * 0.0 + 0.5
-
-    ask(*fields_of(problem, context, lambda i: record))
-    space = JetSpace.spanned(asked, len(problem.domain.names), problem.domain.space)
-    with torch.no_grad():
-        rows: Rows = [r.detach() for r in components(x, space)]
-        return ask(*fields_of(problem, context, lambda i: lambda key: rows[space.row[key]][:, i]))
+    return asked_of(problem, components_of(model, derivatives), x, ask)
 
 
 def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
@@ -153,17 +153,7 @@ class Errors:
     def __init__(self, problem: Problem, device: torch.device, dtype: torch.dtype):
         self.problem = problem
         self.x = problem.domain.test_points(device, dtype)
-        self.exact: list[Field] = []
-        if problem.exact is not None:
-            context = Context(problem.domain.names, problem.domain.space, self.x)
-            coords = [coordinate(context, i) for i in range(len(problem.domain.names))]
-            exact = problem.exact(*coords)
-            exact = exact if isinstance(exact, tuple) else (exact,)
-            if len(exact) != len(problem.unknowns):
-                raise InputError(
-                    f"exact returned {len(exact)} values; expected one per unknown ({', '.join(problem.unknowns)})."
-                )
-            self.exact = [e if isinstance(e, Field) else coords[0] * 0.0 + e for e in exact]
+        self.exact = exact_fields(problem, Context(problem.domain.names, problem.domain.space, self.x))
 
     def l2(self, model: nn.Module, derivatives: str) -> float:
         """Relative L2 error of the first unknown."""
@@ -173,7 +163,7 @@ class Errors:
 
     def all(self, model: nn.Module, derivatives: str) -> dict[str, dict[str, float]]:
         """Per unknown: relative L2, relative H1 (value and spatial gradient) and max error over max |exact|."""
-        return self.of(lambda x, space: ENGINES[derivatives](model, x, space))
+        return self.of(components_of(model, derivatives))
 
     def of(self, components: Components) -> dict[str, dict[str, float]]:
         """The same of anything whose components are known."""

@@ -15,7 +15,7 @@ from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
 
 BOX = Box(x=(-1.0, 1.0), y=(0.1, 2.3))
-SPACE = JetSpace.spanned([LAPLACIAN, (0, 1)], 2, (0, 1))
+SPACE = JetSpace.spanned([LAPLACIAN, (0, 1)], (0, 1))
 PROBLEM = Problem(BOX, {"pde": Condition(BOX.interior, laplacian), "b": dirichlet(BOX.boundary, 1.0)})
 FAMILIES = sorted(name for name, family in BASES.items() if family is not Basis)
 

@@ -19,7 +19,7 @@ from kanpde.residuals.engines import autograd, jets
 
 LOWER, UPPER = torch.tensor([-1.0, -0.5], dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
-SPACE = JetSpace.spanned([(0, 0, 1), (0, 0, 1, 1), LAPLACIAN], 2, (0, 1))
+SPACE = JetSpace.spanned([(0, 0, 1), (0, 0, 1, 1), LAPLACIAN], (0, 1))
 
 
 @pytest.fixture(params=sorted(BASES))

@@ -83,7 +83,7 @@ def built(problem, x, derivatives=jets):
     context = Context(problem.domain.names, problem.domain.space, x)
 
     def read(i):
-        return lambda key: derivatives(network, x, space := JetSpace.spanned([key], x.shape[1], problem.domain.space))[
+        return lambda key: derivatives(network, x, space := JetSpace.spanned([key], problem.domain.space))[
             space.row[key]
         ][:, i]
 

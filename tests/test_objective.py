@@ -24,6 +24,7 @@ from kanpde import (
 )
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import sites_of
 from kanpde.residuals.weights import automatic_weights
 
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 1.0))
@@ -161,7 +162,7 @@ def test_automatic_weights_follow_the_operator():
         p = problem(scale)
         network = MLP([4])(box.ranges)
         points = {name: c.region.sample("gauss", 400) for name, c in p.conditions.items()}
-        found.append(automatic_weights(Objective(p, network, points)))
+        found.append(automatic_weights(p, network, sites_of(p, points)))
     assert found[0]["pde"] == 1.0
     assert found[0]["b"] == pytest.approx((2 * 4.0**2) ** 2, rel=1e-6)
     assert found[0]["n"] == pytest.approx((2 * 4.0**2) ** 2 / 4.0**2, rel=1e-6)
@@ -177,7 +178,7 @@ def test_automatic_weights_see_every_unknown_by_itself():
     }
     p = Problem(box, conditions, unknowns=("u", "v"))
     points = {name: c.region.sample("gauss", 100) for name, c in p.conditions.items()}
-    found = automatic_weights(Objective(p, MLP([4])(box.ranges, 2), points))
+    found = automatic_weights(p, MLP([4])(box.ranges, 2), sites_of(p, points))
     assert found["tie"] == pytest.approx((2 * 4.0**2) ** 2 / 2, rel=1e-6)
 
 
@@ -199,9 +200,9 @@ def test_wrong_residuals_are_named(residual, message):
 def test_unknown_weights_and_engines_are_refused():
     o = objective("dirichlet", "mlp")
     with pytest.raises(InputError, match='Did you mean "pde"'):
-        o.set_weight("pd", 2.0)
+        Objective(o.problem, o.model, o.points, {"pd": 2.0})
     with pytest.raises(InputError, match="positive"):
-        o.set_weight("b", 0.0)
+        Objective(o.problem, o.model, o.points, {"b": 0.0})
     with pytest.raises(InputError, match="derivatives"):
         Objective(PROBLEMS["neumann"], o.model, o.points, derivatives="jet")
     with pytest.raises(InputError, match="derivatives=autograd"):

@@ -49,8 +49,13 @@ def bell_terms(key: Key, space: tuple[int, ...]) -> tuple[tuple[int, tuple[tuple
 
 
 @cache
-def splits(key: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...]:
-    """Terms of Leibniz' rule for d^key (f g): (positions for f, positions for g, multiplicity)."""
+def splits(key: Key, space: tuple[int, ...]) -> tuple[tuple[Key, Key, int], ...]:
+    r"""Terms of Leibniz' rule for d^key (f g): (derivative of f, derivative of g, multiplicity).
+
+    For the Laplacian $\Delta (fg) = f \Delta g + g \Delta f + 2 \nabla f \cdot \nabla g$.
+    """
+    if key == LAPLACIAN:
+        return ((), LAPLACIAN, 1), (LAPLACIAN, (), 1), *(((i,), (i,), 2) for i in space)
     counts: Counter[tuple[tuple[int, ...], tuple[int, ...]]] = Counter()
     for size in range(len(key) + 1):
         for chosen in combinations(range(len(key)), size):
@@ -63,12 +68,11 @@ def splits(key: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], tuple[int, ...]
 class JetSpace:
     """Which components are carried. ``space`` are the coordinates that ``LAPLACIAN`` sums over."""
 
-    dim: int
     keys: tuple[Key, ...]
     space: tuple[int, ...]
 
     @staticmethod
-    def spanned(requested: Iterable[Key], dim: int, space: tuple[int, ...]) -> "JetSpace":
+    def spanned(requested: Iterable[Key], space: tuple[int, ...]) -> "JetSpace":
         """The smallest space with the requested components that the chain rule can carry (sub-multi-indices)."""
         keys: set[Key] = {()}
         for key in requested:
@@ -76,7 +80,7 @@ class JetSpace:
                 keys.update([LAPLACIAN, *((i,) for i in space)])
             else:
                 keys.update(tuple(sorted(c)) for n in range(len(key) + 1) for c in combinations(key, n))
-        return JetSpace(dim, tuple(sorted(keys, key=lambda k: (len(k), k == LAPLACIAN, k))), space)
+        return JetSpace(tuple(sorted(keys, key=lambda k: (len(k), k == LAPLACIAN, k))), space)
 
     @cached_property
     def row(self) -> dict[Key, int]:
@@ -138,13 +142,10 @@ class JetSpace:
 
 
 def multiply(a: Tensor, b: Tensor, space: JetSpace) -> Tensor:
-    r"""The jet of f g by Leibniz' rule, elementwise; $\Delta (fg) = f \Delta g + 2 \nabla f \nabla g + g \Delta f$."""
+    """The jet of f g by Leibniz' rule, elementwise."""
     rows = []
     for key in space.keys:
-        if key == LAPLACIAN:
-            terms = [(LAPLACIAN, (), 1), *(((i,), (i,), 2) for i in space.space), ((), LAPLACIAN, 1)]
-        else:
-            terms = splits(key)
+        terms = splits(key, space.space)
         rows.append(torch.stack([n * a[space.row[left]] * b[space.row[right]] for left, right, n in terms]).sum(0))
     return torch.stack(rows)
 

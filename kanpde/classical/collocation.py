@@ -25,8 +25,8 @@ from kanpde.classical.solution import ClassicalSolution
 from kanpde.classical.spectral import Tensors
 from kanpde.errors import InputError
 from kanpde.problem import Problem
+from kanpde.residuals.evaluation import Components
 from kanpde.residuals.site import Site, site_of
-from kanpde.solution import Components
 
 METHOD = "Chebyshev collocation"
 MOST_STEPS = 50

@@ -9,9 +9,8 @@ $-(A^T A + \lambda I)^{-1} A^T w$ is computed in one of three ways:
 - "dual", $-A^T (A A^T + \lambda I)^{-1} w$: for more parameters than residuals.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -23,23 +22,34 @@ STRIPES = 4  # of columns in a symmetric product: more save up to half of the wo
 Product = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class DampedSystem:
+class DampedSystem(ABC):
     """A linearization, ready to be solved for any damping and right-hand side.
 
     Attributes:
-        method: "cholesky", "qr" or "dual".
+        method: its name.
         scale: D.
-        forward: y -> Ay.
-        transposed: w -> Aᵀw.
-        solve: (damping, w, Aᵀw) -> y, or None where the factorization breaks down. The last factors are kept.
     """
 
     method: str
-    scale: Float[Tensor, " size"]
-    forward: Product
-    transposed: Product
-    solve: Callable[[float, Tensor, Tensor], Tensor | None]
+
+    def __init__(self, scale: Float[Tensor, " size"]):
+        self.scale = scale
+
+    @abstractmethod
+    def forward(self, y: Tensor) -> Tensor:
+        """Ay."""
+
+    @abstractmethod
+    def transposed(self, w: Tensor) -> Tensor:
+        """Aᵀw."""
+
+    @abstractmethod
+    def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
+        """y for a right-hand side w and target Aᵀw; None where the factorization breaks down."""
+
+    def more_accurate(self) -> "DampedSystem | None":
+        """The same system in a form that holds where this one breaks down, if there is one."""
+        return None
 
 
 def gram(a: Float[Tensor, "rows size"]) -> Float[Tensor, "size size"]:
@@ -60,62 +70,120 @@ def column_scale(squares: Float[Tensor, " size"], floor: float) -> Float[Tensor,
     return (squares + floor * largest).sqrt() if float(largest) > 0 else torch.ones_like(squares)
 
 
-def cholesky_system(
-    normal: Float[Tensor, "size size"], scale: Float[Tensor, " size"], forward: Product, transposed: Product
-) -> DampedSystem:
-    """From JᵀJ (which is overwritten) and the products with J and Jᵀ."""
-    factor = _cholesky_of(normal.div_(scale).div_(scale[:, None]))
+class Normal(DampedSystem):
+    """By the Cholesky factors of AᵀA + λI. ``normal`` is JᵀJ, which is overwritten; J is only used in products."""
 
-    def solve(damping: float, w: Tensor, target: Tensor) -> Tensor | None:
-        lower = factor(damping)
+    def __init__(self, normal: Float[Tensor, "size size"], scale: Float[Tensor, " size"]):
+        super().__init__(scale)
+        self.factors = Factors(normal.div_(scale).div_(scale[:, None]))
+
+    def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
+        lower = self.factors.at(damping)
         return None if lower is None else _checked(-torch.cholesky_solve(target[:, None], lower)[:, 0])
 
-    return DampedSystem("cholesky", scale, lambda y: forward(y / scale), lambda w: transposed(w) / scale, solve)
+
+class Cholesky(Normal):
+    """With J at hand."""
+
+    method = "cholesky"
+
+    def __init__(self, jacobian: Float[Tensor, "rows size"], normal: Tensor, scale: Tensor):
+        super().__init__(normal, scale)
+        self.jacobian = jacobian
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.jacobian @ (y / self.scale)
+
+    def transposed(self, w: Tensor) -> Tensor:
+        return self.jacobian.T @ w / self.scale
+
+    def more_accurate(self) -> DampedSystem:
+        return QR(self.jacobian, self.scale)
 
 
-def dual_system(jacobian: Float[Tensor, "rows size"], scale: Float[Tensor, " size"]) -> DampedSystem:
+class CholeskyInPieces(Normal):
+    """Where J does not fit into the memory: ``times`` and ``pull_back`` are its products with v and its transpose's."""
+
+    method = "cholesky in pieces"
+
+    def __init__(self, normal: Tensor, scale: Tensor, times: Product, pull_back: Product):
+        super().__init__(normal, scale)
+        self.times, self.pull_back = times, pull_back
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.times(y / self.scale)
+
+    def transposed(self, w: Tensor) -> Tensor:
+        return self.pull_back(w) / self.scale
+
+
+class Scaled(DampedSystem):
+    """With A itself at hand."""
+
+    def __init__(self, jacobian: Float[Tensor, "rows size"], scale: Float[Tensor, " size"]):
+        super().__init__(scale)
+        self.a = jacobian / scale
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.a @ y
+
+    def transposed(self, w: Tensor) -> Tensor:
+        return self.a.T @ w
+
+
+class Dual(Scaled):
     """For more parameters than residuals."""
-    a = jacobian / scale
-    factor = _cholesky_of(gram(a.T))
 
-    def solve(damping: float, w: Tensor, target: Tensor) -> Tensor | None:
-        lower = factor(damping)
-        return None if lower is None else _checked(-(a.T @ torch.cholesky_solve(w[:, None], lower)[:, 0]))
+    method = "dual"
 
-    return DampedSystem("dual", scale, lambda y: a @ y, lambda w: a.T @ w, solve)
+    def __init__(self, jacobian: Tensor, scale: Tensor):
+        super().__init__(jacobian, scale)
+        self.factors = Factors(gram(self.a.T))
+
+    def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
+        lower = self.factors.at(damping)
+        return None if lower is None else _checked(-(self.a.T @ torch.cholesky_solve(w[:, None], lower)[:, 0]))
 
 
-def qr_system(jacobian: Float[Tensor, "rows size"], scale: Float[Tensor, " size"]) -> DampedSystem:
+class QR(Scaled):
     """For a damping so small that AᵀA is inaccurate beside it."""
-    a = jacobian / scale
-    upper = torch.linalg.qr(a, mode="r")[1]
-    eye = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
 
-    @lru_cache(maxsize=1)
-    def factor(damping: float) -> Tensor:
-        return torch.linalg.qr(torch.cat([upper, damping**0.5 * eye]), mode="r")[1]
+    method = "qr"
 
-    def solve(damping: float, w: Tensor, target: Tensor) -> Tensor | None:
-        def semi_normal(t: Tensor) -> Tensor:
-            return torch.cholesky_solve(t[:, None], factor(damping), upper=True)[:, 0]
+    def __init__(self, jacobian: Tensor, scale: Tensor):
+        super().__init__(jacobian, scale)
+        self.upper = torch.linalg.qr(self.a, mode="r")[1]
+        self.known: tuple[float, Tensor] | None = None
 
-        y = -semi_normal(target)
-        return _checked(y - semi_normal(a.T @ (w + a @ y) + damping * y))
+    def _factor(self, damping: float) -> Tensor:
+        if self.known is None or self.known[0] != damping:
+            eye = torch.eye(len(self.scale), dtype=self.a.dtype, device=self.a.device)
+            self.known = damping, torch.linalg.qr(torch.cat([self.upper, damping**0.5 * eye]), mode="r")[1]
+        return self.known[1]
 
-    return DampedSystem("qr", scale, lambda y: a @ y, lambda w: a.T @ w, solve)
+    def _semi_normal(self, damping: float, t: Tensor) -> Tensor:
+        return torch.cholesky_solve(t[:, None], self._factor(damping), upper=True)[:, 0]
+
+    def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
+        y = -self._semi_normal(damping, target)
+        return _checked(y - self._semi_normal(damping, self.a.T @ (w + self.a @ y) + damping * y))
 
 
-def _cholesky_of(matrix: Tensor) -> Callable[[float], Tensor | None]:
-    """damping -> the Cholesky factor of matrix + damping I, or None where there is none."""
+class Factors:
+    """Cholesky factors of matrix + λI; the last one is kept."""
 
-    @lru_cache(maxsize=1)
-    def factor(damping: float) -> Tensor | None:
-        shifted = matrix.clone()
-        shifted.diagonal().add_(damping)
-        lower, info = torch.linalg.cholesky_ex(shifted)
-        return None if int(info) else lower
+    def __init__(self, matrix: Float[Tensor, "size size"]):
+        self.matrix = matrix
+        self.known: tuple[float, Tensor | None] | None = None
 
-    return factor
+    def at(self, damping: float) -> Tensor | None:
+        """The factor, or None where there is none."""
+        if self.known is None or self.known[0] != damping:
+            shifted = self.matrix.clone()
+            shifted.diagonal().add_(damping)
+            lower, info = torch.linalg.cholesky_ex(shifted)
+            self.known = damping, None if int(info) else lower
+        return self.known[1]
 
 
 def _checked(y: Tensor) -> Tensor | None:

@@ -1,7 +1,7 @@
 r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ with $D^2 = \mathrm{diag}(J^T J)$."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError, suggest
 from kanpde.optimizers import Step
-from kanpde.optimizers.damped import DampedSystem, cholesky_system, column_scale, dual_system, gram, qr_system
+from kanpde.optimizers.damped import QR, Cholesky, CholeskyInPieces, DampedSystem, Dual, column_scale, gram
 from kanpde.residuals.objective import Objective
 
 ROUNDING = 1e3  # a residual this many times the precision below its start counts as nothing
@@ -112,8 +112,9 @@ class LevenbergMarquardt:
         self.first = loss if self.first is None else self.first
         for trial_number in range(EXHAUSTED):
             y = system.solve(self.damping, r, slope)
-            if y is None and system.method == "cholesky" and self.options.solver == "auto":
-                system = qr_system(self.objective.linearize()[1], system.scale)
+            better = system.more_accurate() if y is None and self.options.solver == "auto" else None
+            if better is not None:
+                system = better
                 y = system.solve(self.damping, r, slope)
             if y is not None:
                 predicted = float(y @ (self.damping * y - slope))
@@ -174,8 +175,8 @@ class LevenbergMarquardt:
         if method == "cholesky":
             normal = gram(jacobian)
             scale = self.scale(normal.diagonal().clone())
-            return r, cholesky_system(normal, scale, lambda v: jacobian @ v, lambda w: jacobian.T @ w)
-        make = dual_system if method == "dual" else qr_system
+            return r, Cholesky(jacobian, normal, scale)
+        make = Dual if method == "dual" else QR
         return r, make(jacobian, self.scale(jacobian.square().sum(dim=0)))
 
     def _linearize_in_pieces(self, size: int) -> tuple[Tensor, DampedSystem]:
@@ -195,8 +196,7 @@ class LevenbergMarquardt:
             return objective.pull_back(w)
 
         scale = self.scale(normal.diagonal().clone())
-        system = cholesky_system(normal, scale, forward, transposed)
-        return torch.cat(parts), replace(system, method="cholesky in pieces")
+        return torch.cat(parts), CholeskyInPieces(normal, scale, forward, transposed)
 
     def _fits(self) -> bool:
         rows, size = self.objective.size

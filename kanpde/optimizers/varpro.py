@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanpde.errors import InputError
 from kanpde.models.network import Network
-from kanpde.optimizers.damped import cholesky_system, column_scale, gram
+from kanpde.optimizers.damped import Cholesky, column_scale, gram
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
 from kanpde.residuals.objective import Objective
 
@@ -92,7 +92,7 @@ def solve_last_layer(objective: Objective, floor: float) -> None:
     r = torch.cat([objective.linearize_site(site, block, slice(-1, None)) for site, block in parts])
     normal = gram(jacobian)
     scale = column_scale(normal.diagonal().clone(), floor)
-    system = cholesky_system(normal, scale, lambda v: jacobian @ v, lambda w: jacobian.T @ w)
+    system = Cholesky(jacobian, normal, scale)
     target, ridge, y = system.transposed(r), len(scale) * torch.finfo(r.dtype).eps, None
     while y is None and ridge <= MOST_RIDGE:
         y = system.solve(ridge, r, target)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.problem import Problem
+from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 
 if TYPE_CHECKING:
@@ -98,10 +99,7 @@ def _columns(solution: Solution, x: Tensor) -> Columns:
     problem = solution.problem
 
     def ask(*unknowns: Field) -> tuple[list[Tensor], list[Tensor]]:
-        exact = () if problem.exact is None else problem.exact(*unknowns[0].coords)
-        zero = unknowns[0].coords[0] * 0.0  # makes fields of numbers
-        exact = exact if isinstance(exact, tuple) else (exact,)
-        return [u.value for u in unknowns], [(zero + e).value for e in exact]
+        return [u.value for u in unknowns], [e.value for e in exact_fields(problem, unknowns[0].context)]
 
     found, exact = solution.fields(x, ask)
     columns = {"solution": list(zip(problem.unknowns, found, strict=True))}

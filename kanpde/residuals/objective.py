@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context, Field
+from kanpde.calculus.field import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest
 from kanpde.models.network import Network
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows, autograd
-from kanpde.residuals.site import Site, fields_of, pieces, residual_values, site_of
+from kanpde.residuals.site import Site, site_residuals, sites_of
 
 
 class Objective:
@@ -30,6 +30,7 @@ class Objective:
         weights: per condition, w_c; conditions left out have weight 1.
         coefficients: the problem's parameters as one trained tensor, in their order.
         derivatives: the engine, "jets" or "autograd".
+        sites: those of the points, where they are known already (``sites_of(problem, points)``).
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Objective:
         weights: Mapping[str, float] | None = None,
         coefficients: nn.Parameter | None = None,
         derivatives: str = "jets",
+        sites: Sequence[Site] | None = None,
     ):
         if derivatives not in ENGINES:
             raise InputError(f'Unknown derivatives "{derivatives}". {suggest(derivatives, ENGINES)}')
@@ -47,25 +49,11 @@ class Objective:
             raise InputError(f"{type(model).__name__} has no jets. Write derivatives=autograd to train any module.")
         self.problem, self.model, self.engine = problem, model, derivatives
         self.coefficients = coefficients
-        if not problem.trained:
-            raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
-        self.sites = [
-            site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])
-        ]
+        self.sites = sites_of(problem, points) if sites is None else sites
         self.points = points
-        self.weights = {s.name: 1.0 for s in self.sites}
-        for name, weight in (weights or {}).items():
-            self.set_weight(name, weight)
+        self.weights = all_weights([site.name for site in self.sites], weights or {})
         self._heads: dict[int, Tensor] = {}
         self._jacobian: Tensor | None = None  # kept, because new memory of this size costs as much as filling it
-
-    def set_weight(self, name: str, weight: float) -> None:
-        """Sets w_c of a condition."""
-        if name not in self.weights:
-            raise InputError(f'There is no trained condition "{name}" to weight. {suggest(name, self.weights)}')
-        if not weight > 0:
-            raise InputError(f"Weights must be positive, got {name}={weight}. Leave the condition out instead.")
-        self.weights[name] = float(weight)
 
     # parameters ------------------------------------------------------------------------------------------------------
     @property
@@ -106,14 +94,7 @@ class Objective:
         """The condition's residuals, each (points,), from the network's components at the points and their images."""
         if coefficients is None:
             coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
-        fields: list[Field] = []
-        for context, rows in zip(site.contexts, components, strict=True):
-            columns = [r.unbind(1) for r in rows]
-            fields += fields_of(
-                self.problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i]
-            )
-        named = dict(zip(self.problem.parameters, coefficients, strict=True)) if coefficients else {}
-        return residual_values(self.problem, site.name, site.condition, fields, named)
+        return site_residuals(self.problem, site, components, coefficients)
 
     def rows(self, context: Context, space: JetSpace) -> Rows:
         """The network's components at a site's points or images."""
@@ -221,6 +202,22 @@ class Objective:
                 if adjoint is not None:
                     columns[-1][:, k] = adjoint
         return torch.cat([scale * residual.detach() for residual in residuals])
+
+
+def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
+    """The weight of every condition: the one given, else 1.
+
+    Raises:
+        InputError: a weight is not positive, or its condition is not trained.
+    """
+    weights = dict.fromkeys(names, 1.0)
+    for name, weight in given.items():
+        if name not in weights:
+            raise InputError(f'There is no trained condition "{name}" to weight. {suggest(name, weights)}')
+        if not weight > 0:
+            raise InputError(f"Weights must be positive, got {name}={weight}. Leave the condition out instead.")
+        weights[name] = float(weight)
+    return weights
 
 
 def _add_outer(

@@ -1,7 +1,8 @@
 """A condition at its points: the fields that its residual takes, and the components that it asks for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from kanpde.calculus.jet import JetSpace, Key
 from kanpde.domains import Points
 from kanpde.errors import InputError
 from kanpde.problem import Condition, Problem
+from kanpde.residuals.engines import Rows
+
+T = TypeVar("T")
 
 PIECE = {"cpu": 1024, "cuda": 8192}  # points worked on at a time: what is in between then stays in the caches
 
@@ -47,10 +51,29 @@ class Site:
 
 
 def site_of(problem: Problem, name: str, condition: Condition, points: Points) -> Site:
-    """Runs the residual once with stand-ins for the unknowns and notes the components that it asks for."""
+    """A condition at points, with the components that its residual takes."""
     domain = problem.domain
     contexts = [Context(domain.names, domain.space, points.x, points.normal)]
     contexts += [Context(domain.names, domain.space, image(points.x), points.normal) for image in condition.maps]
+    space, values = recorded(
+        problem, contexts, lambda fields: residual_values(problem, name, condition, fields, problem.parameters)
+    )
+    return Site(name, condition, points, tuple(contexts), space, len(values))
+
+
+def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
+    """All trained conditions, each at its points in pieces.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not problem.trained:
+        raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
+    return [site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])]
+
+
+def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[Field]], T]) -> tuple[JetSpace, T]:
+    """Runs ``use`` once with stand-ins for the unknowns; the space of components that it asked for, and its result."""
     asked: set[Key] = {()}
 
     def record(x: Tensor) -> Callable[[int], Callable[[Key], Tensor]]:
@@ -60,10 +83,20 @@ def site_of(problem: Problem, name: str, condition: Condition, points: Points) -
 
         return lambda i: read
 
-    fields = [f for c in contexts for f in fields_of(problem, c, record(c.x))]
-    values = residual_values(problem, name, condition, fields, dict(problem.parameters))
-    space = JetSpace.spanned(asked, len(domain.names), domain.space)
-    return Site(name, condition, points, tuple(contexts), space, len(values))
+    result = use([f for context in contexts for f in fields_of(problem, context, record(context.x))])
+    return JetSpace.spanned(asked, problem.domain.space), result
+
+
+def site_residuals(
+    problem: Problem, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """A site's residuals, each (points,), from the network's components at its points and at each of their images."""
+    fields: list[Field] = []
+    for context, rows in zip(site.contexts, components, strict=True):
+        columns = [r.unbind(1) for r in rows]
+        fields += fields_of(problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i])
+    named = dict(zip(problem.parameters, coefficients, strict=True)) if coefficients else {}
+    return residual_values(problem, site.name, site.condition, fields, named)
 
 
 def pieces(points: Points) -> Iterator[Points]:

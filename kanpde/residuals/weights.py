@@ -8,31 +8,59 @@ g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
 """
 
+from collections.abc import Sequence
 from math import pi
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kanpde.calculus.field import Context
-from kanpde.calculus.jet import LAPLACIAN, Key
-from kanpde.residuals.objective import Objective
-from kanpde.residuals.site import Site
+from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
+from kanpde.models.network import Network
+from kanpde.problem import Problem
+from kanpde.residuals.engines import Rows, autograd
+from kanpde.residuals.site import Site, site_residuals
 
 WAVE_NUMBER = 4.0
 
 
-def automatic_weights(objective: Objective) -> dict[str, float]:
-    """Weights per trained condition; 1 for the one whose residual answers most to a wave."""
-    gains = dict.fromkeys(objective.weights, 0.0)
-    for site in objective.sites:
-        gains[site.name] += squared_gain(objective, site)
+def automatic_weights(
+    problem: Problem,
+    model: nn.Module,
+    sites: Sequence[Site],
+    coefficients: Tensor | None = None,
+    derivatives: str = "jets",
+) -> dict[str, float]:
+    """Weights per trained condition; 1 for the one whose residual answers most to a wave.
+
+    Args:
+        problem, model: the present solution.
+        sites: the conditions at their training points, ``sites_of(problem, points)``.
+        coefficients: of an inverse problem, (parameters,).
+        derivatives: the engine, "jets" or "autograd".
+    """
+    gains = dict.fromkeys((site.name for site in sites), 0.0)
+    named = [] if coefficients is None else list(coefficients.unbind(0))
+    for site in sites:
+        present = [[r.detach() for r in _rows(model, context.x, site.space, derivatives)] for context in site.contexts]
+        gains[site.name] += squared_gain(problem, site, present, named)
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
 
-def squared_gain(objective: Objective, site: Site) -> float:
-    """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart."""
-    present = [[r.detach() for r in objective.rows(context, site.space)] for context in site.contexts]
+def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Rows:
+    """The network's components, by the same operations as in training."""
+    if derivatives == "jets":
+        assert isinstance(model, Network)
+        return model.jet(x, space, model.head(x, space)).unbind(0)
+    return autograd(model, x, space)
+
+
+def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
+    """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
+
+    ``present`` are the components of the present solution at the points and at each of their images.
+    """
     weight, like = site.points.weight, present[0][0]
     total = 0.0
     for unknown in range(like.shape[1]):
@@ -43,22 +71,22 @@ def squared_gain(objective: Objective, site: Site) -> float:
             size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
             moved = [
                 [
-                    row + size * _wave(objective, context, key, phase)[:, None] * only
+                    row + size * _wave(problem, context, key, phase)[:, None] * only
                     for row, key in zip(rows, site.space.keys, strict=True)
                 ]
                 for rows, context in zip(present, site.contexts, strict=True)
             ]
-            for residual in objective.residuals_from(site, moved):
+            for residual in site_residuals(problem, site, moved, coefficients):
                 if residual.requires_grad:
                     answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
                     total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
     return total
 
 
-def _wave(objective: Objective, context: Context, key: Key, phase: float) -> Tensor:
+def _wave(problem: Problem, context: Context, key: Key, phase: float) -> Tensor:
     """The component ``key`` of the wave at the points: each derivative brings a factor and a quarter turn."""
     x = context.x
-    ranges = torch.tensor(objective.problem.domain.ranges, dtype=x.dtype, device=x.device)
+    ranges = torch.tensor(problem.domain.ranges, dtype=x.dtype, device=x.device)
     rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
     angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
     factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kanpde.calculus.field import Field
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem
+from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
@@ -129,10 +130,7 @@ def _batch(solution: Solution, x: torch.Tensor) -> dict[str, torch.Tensor]:
     problem = solution.problem
 
     def ask(*unknowns: Field):
-        exact = () if problem.exact is None else problem.exact(*unknowns[0].coords)
-        exact = exact if isinstance(exact, tuple) else (exact,)
-        zero = unknowns[0].coords[0] * 0.0  # makes fields of numbers
-        return [u.value for u in unknowns], [(zero + e).value for e in exact]
+        return [u.value for u in unknowns], [e.value for e in exact_fields(problem, unknowns[0].context)]
 
     values, exact = solution.fields(x, ask)
     fields = dict(zip(problem.unknowns, values, strict=True))

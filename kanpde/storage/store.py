@@ -122,6 +122,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         errors={row.pop("unknown"): row for row in record["errors"]},
         coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
+        derivatives=record["settings"].get("derivatives", "jets"),
     )
 
 

@@ -9,8 +9,8 @@ from torch import nn
 from kanpde.errors import InputError
 from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
+from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
-from kanpde.solution import Solution
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
@@ -70,12 +70,12 @@ def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective)
             check(objective, parameters)
 
 
-def check_ansatz(problem: Problem, untrained: Solution, device: torch.device, dtype: torch.dtype) -> None:
+def check_ansatz(problem: Problem, untrained: Components, device: torch.device, dtype: torch.dtype) -> None:
     """What the ansatz is said to satisfy must hold before training."""
-    generator = torch.Generator(device).manual_seed(0)
+    generator, unknowns = torch.Generator(device).manual_seed(0), from_components(problem, untrained)
     for name in problem.ansatz.satisfies if problem.ansatz else ():
         points = problem.conditions[name].region.sample("uniform", 64, generator, device, dtype)
-        largest = max(float(r.abs().max()) for r in untrained.residual(name, points.x, points.normal))
+        largest = max(float(r.abs().max()) for r in residuals_of(problem, name, unknowns, points))
         if largest > (1e-8 if dtype == torch.float64 else 1e-3):
             raise InputError(
                 f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
@@ -92,8 +92,6 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
     check_sizes(settings.phases, state.network, objective)
-    coefficients = dict(problem.parameters)
-    untrained = Solution(problem, state.network, [], [], state.ending, {}, coefficients, {"derivatives": derivatives})
-    check_ansatz(problem, untrained, settings.device, settings.dtype)
+    check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
         log(f"{type(settings.model).__name__} has no grid; the schedule's grids leave its size as it is")

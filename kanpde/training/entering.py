@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.models.network import grid_of
-from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import sites_of
 from kanpde.residuals.weights import automatic_weights
 from kanpde.solution import at_points
 from kanpde.training.fresh import draw
@@ -64,10 +64,9 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
     """The automatic weights, replaced by those that the user gave."""
-    objective = Objective(
-        settings.problem, state.network, points, settings.weights, state.coefficients, settings.derivatives
-    )
-    return {**automatic_weights(objective), **settings.weights}
+    problem, sites = settings.problem, sites_of(settings.problem, points)
+    automatic = automatic_weights(problem, state.network, sites, state.coefficients, settings.derivatives)
+    return {**automatic, **settings.weights}
 
 
 def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings) -> None:

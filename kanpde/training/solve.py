@@ -180,4 +180,5 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         errors=errors.all(state.network, settings.derivatives),
         coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
         settings=facts,
+        derivatives=settings.derivatives,
     )
