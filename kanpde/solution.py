@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context, Field
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Points
 from kanpde.ends import Ending

@@ -7,8 +7,10 @@ from typing import overload
 
 from torch import Tensor
 
-from kanpde.calculus.field import Field, Vector, _plus
+from kanpde.calculus.context import plus
+from kanpde.calculus.field import Field
 from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError
 
 
@@ -33,7 +35,7 @@ def _join(key: Key, positions: tuple[int, ...]) -> Key:
 def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     total: Tensor | float = 0.0
     for value in values:
-        total = _plus(total, value)
+        total = plus(total, value)
     return total
 
 

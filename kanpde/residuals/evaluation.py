@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context, Field, coordinate, unknown
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field, coordinate, unknown
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest

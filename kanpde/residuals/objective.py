@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context
+from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest

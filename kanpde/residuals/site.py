@@ -7,7 +7,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from kanpde.calculus.field import Context, Field, constant, unknown
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field, constant, unknown
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.domains import Points
 from kanpde.errors import InputError
