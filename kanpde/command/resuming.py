@@ -1,7 +1,6 @@
 """``resume=FOLDER``: going on with a run of the command line."""
 
 import re
-from datetime import datetime
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -45,8 +44,7 @@ def run_resumed(overrides: list[str]) -> None:
     for o in changes:
         OmegaConf.update(config, o.key_or_group, o.value())
     with open(folder / LOG, "a", encoding="utf-8") as log:
-        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(overrides)}\n")
-        carried_out(config, folder, log, goes_on=True)  # pyright: ignore[reportArgumentType]
+        carried_out(config, folder, log, f"python -m kanpde {' '.join(overrides)}")  # pyright: ignore[reportArgumentType]
 
 
 def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:

@@ -25,10 +25,10 @@ def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False
     """
     with log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
-        carried_out(config, folder, log, goes_on)
+        carried_out(config, folder, log, "" if goes_on else None)
 
 
-def carried_out(config: DictConfig, folder: Path, log: TextIO, goes_on: bool) -> None:
+def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str | None) -> None:
     """The same with an open log, which gets the error if there is one."""
     from kanpde.runs.execute import execute  # takes torch with it, which --help does not need
 
@@ -36,11 +36,12 @@ def carried_out(config: DictConfig, folder: Path, log: TextIO, goes_on: bool) ->
         if REFUSED in config:
             raise InputError(config[REFUSED])
         plain: Any = OmegaConf.to_container(config, resolve=True)
-        solution = execute(plain, OmegaConf.to_yaml(config, resolve=True), folder, log, goes_on)
+        solution = execute(plain, OmegaConf.to_yaml(config, resolve=True), folder, log, resumed_by)
     except OmegaConfBaseException as error:
         raise InputError(in_words(error)) from error
     except Exception as error:
-        log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
+        if not resumed_by or not isinstance(error, InputError):  # a resumption that is refused leaves no trace
+            log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
         raise
     if solution.ending.end.is_requested:
         raise Stopped(solution.ending.end)

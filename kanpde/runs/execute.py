@@ -1,6 +1,7 @@
 """One run: from a plain config to a folder with the results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from signal import SIGINT, SIGTERM, SIGUSR1
 from typing import Any, TextIO
@@ -14,12 +15,12 @@ from kanpde.storage.checkpoint import Checkpoints, checkpoint_files
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
-from kanpde.training.resuming import resume
+from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.solve import solve
 from kanpde.training.stopping import StopRequest, stop_on
 
 
-def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, goes_on: bool = False) -> Solution:
+def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:
     """Solves and saves. SIGINT, SIGTERM and SIGUSR1 end the run after the present step; its state is then saved.
 
     After SIGINT what was reached is saved as a result too; after the others, which come from schedulers in a hurry,
@@ -30,22 +31,28 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, goe
         yaml: the same as text, kept with the results.
         folder: for the results.
         log: gets what is printed.
-        goes_on: from the last checkpoint in the folder, if there is one.
+        resumed_by: the command that resumes the run from the last checkpoint in the folder, if there is one; None for
+            a new run. Nothing is written before it is clear that the run can go on.
 
     Raises:
         InputError: something in the config, or in the user's own problem, cannot work.
     """
     with stop_on(SIGINT, SIGTERM, SIGUSR1) as stop, Checkpoints(folder) as checkpoints:
         job = make_job(config)
-        replace_text(folder / CONFIG, yaml)
         try:
             prepare_folder(folder, job.problem, job.output)
+            train = _resumption(job, folder) if resumed_by is not None and checkpoint_files(folder) else _start(job)
+            if resumed_by:
+                log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {resumed_by}\n")
+            replace_text(folder / CONFIG, yaml)
             with Display(log, _title(job)) as display:
-                solution = _solved(job, checkpoints, stop, display, goes_on)
+                solution = train(checkpoints, stop, display)
             if solution.ending.end in (End.TERMINATED, End.PREEMPTED):
-                display.say(f"Ended: {solution.reason}. The state is saved; resume={short(folder)} goes on.")
-                return solution
-            _save(solution, job, folder, yaml, display)
+                display.say(f"Ended: {solution.reason}. The state is saved.")
+            else:
+                _save(solution, job, folder, yaml, display)
+            if solution.ending.end.is_requested:
+                display.say(f"  go on:       python -m kanpde resume={short(folder)}")
         except InputError:
             raise
         except Exception as error:
@@ -55,33 +62,41 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, goe
         return solution
 
 
-def _solved(job: Job, checkpoints: Checkpoints, stop: StopRequest, display: Display, goes_on: bool) -> Solution:
-    schedule, settings = job.schedule, job.settings
-    if goes_on and checkpoint_files(checkpoints.folder):
-        limit = settings["time_limit"]
-        return resume(
-            checkpoints,
+Training = Callable[[Checkpoints, StopRequest, Display], Solution]
+
+
+def _start(job: Job) -> Training:
+    """Training from the beginning."""
+
+    def train(checkpoints: Checkpoints, stop: StopRequest, display: Display) -> Solution:
+        return solve(
             job.problem,
-            phases=schedule.phases,
-            time_limit=float("inf") if limit is None else limit,
-            checkpoint=settings["checkpoint"],
-            device=settings["device"],
+            job.model,
+            job.schedule.phases,
+            starts=job.schedule.starts,
+            sampling=job.sampling,
+            **job.settings,
+            folder=checkpoints,
             stop=stop,
             observe=display.observe,
             log=display.say,
         )
-    return solve(
+
+    return train
+
+
+def _resumption(job: Job, folder: Path) -> Training:
+    """Training from the last checkpoint, which is read now."""
+    limit = job.settings.get("time_limit")
+    run = reopened(
+        folder,
         job.problem,
-        job.model,
-        schedule.phases,
-        starts=schedule.starts,
-        sampling=job.sampling,
-        **settings,
-        folder=checkpoints,
-        stop=stop,
-        observe=display.observe,
-        log=display.say,
+        phases=job.schedule.phases,
+        time_limit=float("inf") if limit is None else limit,
+        checkpoint=job.settings.get("checkpoint"),
+        device=job.settings.get("device", "auto"),
     )
+    return lambda checkpoints, stop, display: gone_on(run, checkpoints, stop, display.observe, display.say)
 
 
 def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Display) -> None:
@@ -93,8 +108,6 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         save_plots(solution, folder)
     for line in report(solution, short(folder)):
         display.say(line)
-    if solution.ending.end.is_requested:
-        display.say(f"  go on:       python -m kanpde resume={short(folder)}")
 
 
 def _title(job: Job) -> list[str]:

@@ -27,16 +27,21 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     assert ending is not None
     level = level_row(settings, state, leg, final, ending, around)
     around.log(level_line(level))
-    is_last = state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
+    has_more = not is_last(settings, state)
     if state.phase:
         state = after_phase(settings, state, leg, level, ending, around)
     else:
         goes_on = state.start + 1 < settings.starts and ended is None
         state = after_start(settings, state, leg, level, ending, around, goes_on)
-    is_cut = ended is not None and (leg.ending is None or not is_last)
+    is_cut = ended is not None and (leg.ending is None or has_more)
     if is_cut and not state.ending.end.ends_run:
         return replace(state, ending=ended, done=True)
     return state
+
+
+def is_last(settings: Settings, state: State) -> bool:
+    """Whether no phase and no start follows the present one."""
+    return state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
 
 
 def after_start(
