@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any
 
 import torch
@@ -124,8 +125,9 @@ def read_newest(folder: str | Path) -> tuple[dict[str, Any], list[str]]:
     for path in checkpoint_files(folder):
         try:
             return unpacked(path.read_bytes()), refused
-        except (OSError, ValueError, RuntimeError, EOFError) as error:
-            refused.append(f"{path.name} is not used: {error}.")
+        except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
+            cause = "it holds more than tensors and plain values" if isinstance(error, UnpicklingError) else str(error)
+            refused.append(f"{path.name} is not used: {cause}.")
     what = " ".join(refused) if refused else "it holds no checkpoint."
     raise InputError(f'"{folder}" cannot be resumed: {what} Start the run anew.')
 

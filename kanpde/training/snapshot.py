@@ -142,14 +142,14 @@ def _ending(data: list[str] | None) -> Ending | None:
 
 
 def _table_data(rows: list[dict[str, float]]) -> Data:
-    """Columns, which are written a hundred times faster than rows."""
-    columns = list(rows[0]) if rows else []
-    return {key: torch.tensor([row[key] for row in rows], dtype=torch.float64) for key in columns}
+    """Columns, which are written a hundred times faster than rows; whole numbers stay whole."""
+    columns = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+    whole = {key: all(isinstance(value, int) for value in values) for key, values in columns.items()}
+    return {k: torch.tensor(v, dtype=torch.int64 if whole[k] else torch.float64) for k, v in columns.items()}
 
 
 def _table(data: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    whole = ("step", "start", "phase", "parameters")
-    columns = {key: values.long().tolist() if key in whole else values.tolist() for key, values in data.items()}
+    columns = {key: values.tolist() for key, values in data.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
