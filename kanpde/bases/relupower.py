@@ -26,7 +26,7 @@ class ReLUPower(Basis):
         self.smoothness = self.degree
 
     def table(self, x: Tensor, order: int) -> tuple[list[Tensor], Tensor]:
-        cells, slope = self.mapped(x, 0.0, float(self.cells))  # the integer part is the cell, the rest the position in it
+        cells, slope = self.mapped(x, 0.0, float(self.cells))  # integer part: cell; fraction: position in it
         cell = cells.detach().nan_to_num().floor().clamp(0, self.cells - 1)  # values stay NaN
         behind = torch.arange(self.local, dtype=x.dtype, device=x.device)
         half = 0.5 * self.local
