@@ -14,14 +14,14 @@ from kanpde.command.messages import in_words
 from kanpde.ends import Stopped
 from kanpde.errors import InputError
 
-SPACE = "+study/space@hydra.sweeper.params="  # added by a sweep that tunes to choose what is searched; never typed
+SPACE = "+study/space@hydra.sweeper.params="  # added by a tuning sweep, to select the search space
 
 
 def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False) -> None:
-    """Runs what the config asks for, or goes on with it.
+    """Carry out the run of the config, or resume it.
 
     Raises:
-        Stopped: a signal stopped it.
+        Stopped: a signal stopped the run.
     """
     with log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
@@ -29,8 +29,8 @@ def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False
 
 
 def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str | None) -> None:
-    """The same with an open log, which gets the error if there is one."""
-    from kanpde.runs.execute import execute  # takes torch with it, which --help does not need
+    """Carry out or resume the run with an open log; an error is written to the log as well."""
+    from kanpde.runs.execute import execute  # here, because it imports torch, which --help does not need
 
     try:
         if REFUSED in config:
@@ -48,6 +48,6 @@ def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str |
 
 
 def options_typed() -> list[str]:
-    """The options as typed, ${...} and all."""
+    """Return the options as typed, with ${...} unresolved."""
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()
     return [str(o) for o in overrides if not str(o).startswith(SPACE)]

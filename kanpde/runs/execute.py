@@ -1,4 +1,4 @@
-"""One run: from a plain config to a folder with the results."""
+"""One run: solve the problem that a config describes, and save the results in a folder."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -21,21 +21,21 @@ from kanpde.training.stopping import StopRequest, stop_on
 
 
 def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:
-    """Solves and saves. SIGINT, SIGTERM and SIGUSR1 end the run after the present step; its state is then saved.
+    """Solve and save. SIGINT, SIGTERM and SIGUSR1 end the run after the current step; its state is then saved.
 
-    After SIGINT what was reached is saved as a result too; after the others, which come from schedulers in a hurry,
-    it is not.
+    After SIGINT the solution so far is also saved as a result. After the other two it is not, because batch systems
+    send them shortly before they kill the process.
 
     Args:
-        config: plain.
-        yaml: the same as text, kept with the results.
+        config: plain dictionaries.
+        yaml: the same config as text, stored with the results.
         folder: for the results.
-        log: gets what is printed.
+        log: receives everything that is printed.
         resumed_by: the command that resumes the run from the last checkpoint in the folder, if there is one; None for
-            a new run. Nothing is written before it is clear that the run can go on.
+            a new run. Nothing is written before it is certain that the run can be resumed.
 
     Raises:
-        InputError: something in the config, or in the user's own problem, cannot work.
+        InputError: the config, or the user's own problem, is invalid.
     """
     with stop_on(SIGINT, SIGTERM, SIGUSR1) as stop, Checkpoints(folder) as checkpoints:
         job = make_job(config)
@@ -52,7 +52,7 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
             else:
                 _save(solution, job, folder, yaml, display)
             if solution.ending.end.is_requested:
-                display.say(f"  go on:       python -m kanpde resume={short(folder)}")
+                display.say(f"  continue:    python -m kanpde resume={short(folder)}")
         except InputError:
             raise
         except Exception as error:
@@ -103,7 +103,7 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
     save(solution, folder, job.output, yaml)
     (folder / FAILED).unlink(missing_ok=True)  # of an earlier attempt
     if job.plots:
-        from kanpde.plots.run import save_plots  # takes matplotlib with it
+        from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
     for line in report(solution, short(folder)):

@@ -1,4 +1,4 @@
-"""Going on with a run from the last checkpoint in its folder."""
+"""Resuming a run from the last checkpoint in its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ from kanpde.training.stopping import StopRequest
 from kanpde.training.surroundings import Surroundings
 from kanpde.version import __version__
 
-FREE = ("steps", "window", "least")  # of the phase that is under way
+FREE = ("steps", "window", "least")  # arguments of the current phase that may be changed on resuming
 
 
 def is_resumable(folder: str | Path) -> bool:
-    """Whether the folder has a checkpoint that this version can go on from."""
+    """Return whether the folder has a checkpoint from which this version can resume."""
     try:
         return read_newest(folder)[0]["version"] == __version__
     except InputError:
@@ -87,24 +87,24 @@ def resume(
     observe: Observe = lambda progress: None,
     log: Log = lambda line: None,
 ) -> Solution:
-    """Go on with a run that was stopped, killed or limited in time, from its last checkpoint.
+    """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
 
-    On the same machine with the same versions and one thread the result is bit for bit that of a run that was never
-    stopped.
+    On the same machine, with the same versions and one thread, the result is bitwise identical to that of an
+    uninterrupted run.
 
     Args:
-        folder: that was given to `solve`, or of a run of the command line.
-        problem: the one that was being solved.
-        model: a ready module or a factory from elsewhere, if `solve` was given one.
+        folder: the folder that was given to `solve`, or the folder of a run of the command line.
+        problem: the problem that was being solved.
+        model: the module or the factory of your own, if `solve` was given one.
         phases: the schedule with more steps or further phases; the stored one by default.
-        time_limit: in seconds, for all sessions of the run together; inf for none; the stored one by default.
-        checkpoint: minutes between checkpoints; the stored ones by default.
-        device: to go on with.
+        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
+        checkpoint: minutes between checkpoints; the stored value by default.
+        device: "auto", "cpu" or "cuda".
         stop, observe, log: as in `solve`.
 
     Raises:
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
-            not fit.
+            not match the stored run.
     """
     read_newest(folder)  # before a folder is made or locked
     with Checkpoints(folder) as checkpoints:
@@ -134,10 +134,10 @@ def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, o
 
 
 def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any]]) -> State:
-    """The state under the schedule of the settings: a phase that had no steps left may have some now.
+    """Return the state under the schedule in the settings, which may give a finished phase more steps.
 
     Raises:
-        InputError: the schedule differs from the stored one in what has been done already.
+        InputError: the schedule differs from the stored one in a phase that has already ended.
     """
     for number, before in enumerate(stored[: state.phase + 1]):
         after = phase_data(settings.phases[number]) if number < len(settings.phases) else {}
@@ -158,10 +158,10 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
 
 
 def refuse_spent_time(settings: Settings, state: State) -> None:
-    """Refuse a run that has steps to take and no time for them.
+    """Refuse to resume a run whose time limit is already used up.
 
     Raises:
-        InputError: its time is spent.
+        InputError: the time limit is used up.
     """
     spent, allowed = state.seconds, settings.time_limit
     is_over = is_last(settings, state) and state.leg is not None and state.leg.ending is not None
