@@ -40,7 +40,7 @@ def carried_out(config: DictConfig, folder: Path, log: TextIO, goes_on: bool) ->
     except OmegaConfBaseException as error:
         raise InputError(in_words(error)) from error
     except Exception as error:
-        log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
+        log.write(f"{in_words(error)}\n" if isinstance(error, InputError) else format_exc())
         raise
     if solution.ending.end.is_requested:
         raise Stopped(solution.ending.end)

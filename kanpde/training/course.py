@@ -65,7 +65,7 @@ def refuse_another_problem(saved: float, found: float, settings: Settings, state
     first = state.history[0]["loss"] if state.history else saved
     if isfinite(saved) and not abs(found - saved) <= eps**0.5 * saved + (ROUNDING * eps) ** 2 * first:
         raise InputError(
-            f"The checkpoint was saved at a loss of {saved:.6e}, which is {found:.6e} with the problem given: it is "
+            f"The checkpoint was saved at a loss of {saved:.6e}, but with the problem given the loss is {found:.6e}. It is "
             "another problem, or its file has changed. Give the problem that was being solved, or start anew."
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,8 @@ def resume(
         data, refused = read_newest(checkpoints.folder)
         if data["version"] != __version__:
             raise InputError(
-                f"The checkpoint is of kanpde {data['version']}, this is {__version__}. Install that version to go on, "
-                "or start anew."
+                f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that version "
+                "to go on, or start anew."
             )
         given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
         settings = settings_from(data["settings"], problem, choose_device(device), **given)
@@ -98,14 +99,18 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
         free = FREE if number == state.phase else ()
         if changed := [name for name in before if name not in free and before[name] != after.get(name)]:
             raise InputError(
-                f"Phase {number} has been begun with {changed[0]}={before[changed[0]]}, which can no longer be "
-                f"{after.get(changed[0])}. Only the steps of this and later phases can change."
+                f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the steps of "
+                "this phase and later phases can change."
             )
     leg, steps = state.leg, settings.phases[state.phase].steps
     if leg is None or steps == stored[state.phase]["steps"]:
         return state
     if steps < leg.step or (steps == leg.step and leg.ending is None):
-        raise InputError(f"Phase {state.phase} has taken {leg.step} steps already. Write more than that.")
+        raise InputError(
+            f"Phase {state.phase} has already taken {leg.step} steps, got steps={steps}.",
+            write={"steps": leg.step + 100},
+            of=f"phases.{state.phase}",
+        )
     if leg.ending is not None and leg.ending.end is End.STEPS_DONE:
         return replace(state, leg=replace(leg, ending=None))
     return state
@@ -120,6 +125,6 @@ def refuse_nothing_to_do(settings: Settings, state: State) -> None:
     spent, allowed = state.seconds, settings.time_limit
     if allowed is not None and spent >= allowed and (state.leg is None or state.leg.ending is None):
         raise InputError(
-            f"The run has taken {spent:.1f} s, and its time_limit is {allowed:g} s. Give it more: "
-            f"time_limit={max(2 * allowed, 60):g}."
+            f"The run has taken {spent:.1f} s, and its time_limit is {allowed:g} s.",
+            write={"time_limit": ceil(max(2 * allowed, 60))},
         )
