@@ -36,7 +36,8 @@ class Basis(nn.Module, ABC):
 
     Outside the range, values and derivatives are those of the same functions. ``smoothness`` is the highest order of
     derivatives that is bounded: the one below is continuous. With ``nested``, a finer grid only adds functions.
-    ``decay`` is the ratio of the spreads of successive coefficients at the start.
+    ``decay`` is the ratio of the spreads of successive coefficients at the start. ``most_degree`` is the highest degree
+    at which values, derivatives and refinement are accurate in float64.
     """
 
     knots: Float[Tensor, "d_in knots"]
@@ -46,6 +47,7 @@ class Basis(nn.Module, ABC):
     smoothness: float = inf
     nested = False
     decay = 1.0
+    most_degree: float = inf
 
     def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
         super().__init__()
@@ -152,7 +154,7 @@ class Basis(nn.Module, ABC):
         the range.
         """
         if grid < self.cells:
-            raise InputError(f"grid {grid} is coarser than the present {self.cells}; a grid can only be refined.")
+            raise InputError(f"A grid can only be refined; it has {self.cells} cells, got {grid}.")
         inner = self.breakpoints.double().cpu().numpy()
         where = np.linspace(0, self.cells, grid + 1)
         points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])

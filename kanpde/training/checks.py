@@ -71,8 +71,8 @@ def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective)
             wanted = phase.next_grid(grid)
             if wanted < grid:
                 raise InputError(
-                    f"Phase {number} has grid {wanted}, which is coarser than the grid {grid} before it; a grid can only "
-                    f"be refined.",
+                    f"Phase {number} has grid {wanted}, which is coarser than the grid {grid} before it; a grid can "
+                    f"only be refined.",
                     write={"grid": wanted},
                     of="model",
                     advice=f"Or give the phase a grid of at least {grid}.",

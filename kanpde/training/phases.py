@@ -39,7 +39,7 @@ class Phase:
                 raise InputError(f"A phase's {name} must be a positive whole number, got {value}.", write={name: 10})
         if self.grid is not None and self.refine is not None:
             raise InputError(
-                f"A phase takes a grid or a factor of refinement, not both; got grid={self.grid}, refine={self.refine}.",
+                f"A phase takes a grid or a factor of refinement, not both, got {self.grid} and {self.refine}.",
                 write={"refine": None},
             )
         if self.window < 0 or not 0 < self.least < 1:

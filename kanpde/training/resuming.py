@@ -69,8 +69,8 @@ def resume(
         data, refused = read_newest(checkpoints.folder)
         if data["version"] != __version__:
             raise InputError(
-                f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that version "
-                "to go on, or start anew."
+                f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that "
+                "version to go on, or start anew."
             )
         given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
         settings = settings_from(data["settings"], problem, choose_device(device), **given)
@@ -99,8 +99,8 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
         free = FREE if number == state.phase else ()
         if changed := [name for name in before if name not in free and before[name] != after.get(name)]:
             raise InputError(
-                f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the steps of "
-                "this phase and later phases can change."
+                f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the "
+                "steps of this phase and later phases can change."
             )
     leg, steps = state.leg, settings.phases[state.phase].steps
     if leg is None or steps == stored[state.phase]["steps"]:
