@@ -12,7 +12,11 @@ def choose_device(device: str) -> torch.device:
     if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
         raise InputError(f'Unknown device "{device}". {suggest(device, ("auto", "cpu", "cuda"))}')
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("CUDA was asked for, but this PyTorch finds no CUDA device. Write device=cpu or device=auto.")
+        raise InputError(
+            f'The device is "{device}", but PyTorch finds no CUDA device.',
+            write={"device": "cpu"},
+            instead={"device": "auto"},
+        )
     return torch.device(device)
 
 

@@ -64,7 +64,7 @@ def made_from(description: Mapping[str, Any], package: ModuleType, argument: str
     known = factories(package)
     if description["name"].lower() not in known:
         raise InputError(
-            f"{description['name']} is not of this package, and a file holds no more than its name. Give it as well: "
+            f"{description['name']} is not of this package, and a file holds only its name. Give it as well: "
             f"{argument}=..."
         )
     return known[description["name"].lower()](**arguments)

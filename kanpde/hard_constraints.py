@@ -20,6 +20,7 @@ from kanpde.domains.box import require_box
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Ansatz, Problem, Value
 
+SOFT = {"constraints": "soft"}
 MOST_AXES = 3  # with values other than 0: the interpolation has 3^axes terms
 Faces = Mapping[tuple[int, int], Value]  # (axis, side) -> the value there
 Coords = Sequence[Field]
@@ -35,8 +36,8 @@ def hardened(problem: Problem) -> Problem:
             its domain is not a `Box`.
     """
     if problem.ansatz is not None:
-        raise InputError("The problem has an ansatz of its own. Write constraints=soft, which leaves it as it is.")
-    ranges = require_box(problem.domain, "constraints=hard", "Write constraints=soft, or an Ansatz of your own.").ranges
+        raise InputError("The problem has an ansatz of its own, which hard constraints would replace.", write=SOFT)
+    ranges = require_box(problem.domain, "A hard constraint", "Or give the problem an Ansatz of your own.", SOFT).ranges
     given: dict[str, dict[tuple[int, int], Value]] = {name: {} for name in problem.unknowns}
     satisfied = []
     for name, condition in problem.conditions.items():
@@ -50,14 +51,16 @@ def hardened(problem: Problem) -> Problem:
         satisfied.append(name)
     if not satisfied:
         raise InputError(
-            "constraints=hard needs dirichlet(...) or initial(...) on whole faces of a box, and the "
-            "problem has none. Write constraints=soft."
+            "Hard constraints need a condition dirichlet(...) or initial(...) on whole faces of the box, and the "
+            "problem has none.",
+            write=SOFT,
         )
     for name, faces in given.items():
         if len({axis for axis, _ in faces}) > MOST_AXES and not all(_is_zero(value) for value in faces.values()):
             raise InputError(
-                "constraints=hard interpolates values other than the number 0 in at most "
-                f"{MOST_AXES} coordinates; {name} has them in more. Write constraints=soft."
+                f"Hard constraints interpolate values other than the number 0 in at most {MOST_AXES} coordinates, and "
+                f"{name} has them in more.",
+                write=SOFT,
             )
     builders = [_built_in(faces, ranges) for faces in given.values()]
 

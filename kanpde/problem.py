@@ -73,14 +73,16 @@ class Problem:
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
-            raise InputError(f'unknowns must be a tuple of names. Write unknowns=("{self.unknowns}",).')
+            raise InputError(
+                f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
+            )
         if len(set(self.unknowns)) < len(self.unknowns):
-            raise InputError(f"Unknowns need different names, got {', '.join(self.unknowns)}.")
+            raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         if self.ansatz is not None:
             for name in self.ansatz.satisfies:
                 if name not in self.conditions:
                     raise InputError(
-                        f'The ansatz satisfies an unknown condition "{name}". {suggest(name, self.conditions)}'
+                        f'The ansatz satisfies "{name}", which is not a condition. {suggest(name, self.conditions)}'
                     )
 
     @property

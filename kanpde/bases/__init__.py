@@ -36,7 +36,8 @@ class Basis(nn.Module, ABC):
 
     The functions extend beyond the range. ``smoothness`` is the highest order of bounded derivatives; the derivative
     one order lower is continuous. With ``nested``, a finer grid only adds functions. ``decay`` is the ratio of the
-    initial standard deviations of successive coefficients.
+    initial standard deviations of successive coefficients. ``most_degree`` is the
+    highest degree at which values, derivatives and refinement are accurate in float64.
     """
 
     knots: Float[Tensor, "d_in knots"]
@@ -46,6 +47,7 @@ class Basis(nn.Module, ABC):
     smoothness: float = inf
     nested = False
     decay = 1.0
+    most_degree: float = inf
 
     def __init__(self, knots: Float[Tensor, "d_in knots"], degree: int):
         super().__init__()
@@ -151,7 +153,7 @@ class Basis(nn.Module, ABC):
         The transfer is exact if the new functions span the old ones, otherwise a least-squares fit over the range.
         """
         if grid < self.cells:
-            raise InputError(f"grid {grid} is coarser than the present {self.cells}; a grid can only be refined.")
+            raise InputError(f"A grid can only be refined; it has {self.cells} cells, got {grid}.")
         inner = self.breakpoints.double().cpu().numpy()
         where = np.linspace(0, self.cells, grid + 1)
         points = np.stack([np.interp(where, np.arange(self.cells + 1), row) for row in inner])

@@ -83,8 +83,14 @@ def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
 
 
 class BSpline(Basis):
-    """B-splines of one ``degree`` for d_in inputs, on cells of arbitrary widths."""
+    """B-splines of one ``degree`` for d_in inputs, on cells of arbitrary widths.
 
+    In float64 the functions are accurate to rounding at every degree that was measured (up to 60). The blossoms of
+    `refinement` lose a factor 1.7 a degree: with random coefficients, on 4 to 128 cells, halving changes values and two
+    derivatives by up to 3e-12 at degree 20, 2e-10 at 30, 1e-8 at 40 and 1e-4 at 60, relative to the largest.
+    """
+
+    most_degree = 30
     _pieces: Tensor
 
     def _prepare(self) -> None:

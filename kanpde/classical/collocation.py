@@ -45,7 +45,7 @@ def collocate(problem: Problem, degree: int) -> ClassicalSolution:
     """
     check_solvable(problem)
     if degree < 2:
-        raise InputError(f"degree must be at least 2, got {degree}.")
+        raise InputError(f"degree must be at least 2, got {degree}.", write={"degree": 16})
     began = perf_counter()
     tensors = Tensors(problem.domain, degree)
     linear = is_linear(problem)
@@ -173,7 +173,10 @@ def _newton(system: LeastSquares, linear: bool) -> tuple[NDArray, int]:
         small = np.abs(change).max() <= SMALL * np.abs(coefficients).max()
         if small or not after < before * (1 - 1e-6):
             return coefficients, step
-    raise InputError(f"Newton's iteration did not end within {MOST_STEPS} steps from u = 0.")
+    raise InputError(
+        f"Newton's iteration did not converge within {MOST_STEPS} steps from u = 0. The degree may be too low, or the "
+        "problem may have no solution near 0."
+    )
 
 
 def _start(system: LeastSquares) -> tuple[NDArray, list[Part]]:
@@ -185,4 +188,7 @@ def _start(system: LeastSquares) -> tuple[NDArray, list[Part]]:
         met = [t for _, values, slopes in parts for t in [*values, *(s for found in slopes for s in found.values())]]
         if all(bool(t.isfinite().all()) for t in met):
             return coefficients, parts
-    raise InputError("The residuals are not finite for u = 0 nor for u = 1, from where Newton's iteration starts.")
+    raise InputError(
+        "The residuals are finite neither for u = 0 nor for u = 1, where Newton's iteration starts. A division or a "
+        "logarithm of the unknown is probably the cause."
+    )

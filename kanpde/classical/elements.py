@@ -50,8 +50,8 @@ def finite_elements(problem: Problem, order: int, cells: int) -> ClassicalSoluti
     began = perf_counter()
     if not is_linear(problem):
         raise InputError(
-            "Finite elements here solve linear problems, and this one's residuals are not linear in the unknown. "
-            "Take `collocate(problem, degree)`, which does Newton's iteration."
+            "Finite elements here solve linear problems, and the residuals are not linear in the unknown. "
+            "Use `collocate(problem, degree)`, which takes Newton steps."
         )
     dim = len(problem.domain.names)
     mesh = getattr(skfem, MESHES[dim]).init_tensor(
@@ -88,7 +88,7 @@ def check_elements(problem: Problem, order: int) -> None:
     elif problem.domain.periodic or any(c.maps for c in problem.trained.values()):
         reason = "periodic conditions"
     if reason:
-        raise InputError(f"Finite elements here do not do {reason}. `collocate(problem, degree)` may.")
+        raise InputError(f"Finite elements here cannot treat {reason}. Try `collocate(problem, degree)`.")
 
 
 @dataclass
@@ -109,16 +109,22 @@ class Assembly:
             for fixed in condition.region.fixed:
                 ((axis, value), *more) = fixed.items()
                 if more or value not in domain.ranges[axis]:
-                    raise InputError(f'Finite elements take conditions on whole faces, and "{name}" is elsewhere.')
+                    raise InputError(
+                        f'Finite elements take conditions on whole faces, and "{name}" is elsewhere. Try '
+                        "`collocate(problem, degree)`."
+                    )
                 face = (axis, domain.ranges[axis].index(value))
                 if face in self.faces:
                     raise InputError(
-                        f'Finite elements take one condition on a face, and "{self.faces[face]}" and '
-                        f'"{name}" are both on {_label(domain, face)}.'
+                        f'Finite elements take one condition on a face, and "{self.faces[face]}" and "{name}" are '
+                        f"both on {_label(domain, face)}. Leave one of them out."
                     )
                 self.faces[face] = name
         if len(self.inside) != 1:
-            raise InputError(f"Finite elements need one equation inside, got {len(self.inside)} conditions.")
+            raise InputError(
+                f"Finite elements need one condition in the interior, got {len(self.inside)}. Try "
+                "`collocate(problem, degree)`."
+            )
 
     @property
     def free(self) -> int:
@@ -136,7 +142,8 @@ class Assembly:
                 dofs = self._dofs(face)
                 if not np.all(terms.c):
                     raise InputError(
-                        f'Condition "{name}" does not determine u everywhere on {_label(self.problem.domain, face)}.'
+                        f'Condition "{name}" does not determine u everywhere on {_label(self.problem.domain, face)}. '
+                        "Finite elements need a value at every point of a face."
                     )
                 u[dofs] = -terms.value / terms.c
                 fixed.append(dofs)
@@ -183,8 +190,8 @@ class Assembly:
         gap = max(float(np.abs(q - share * b).max()) for b, q in zip(condition.b, conormal, strict=True))
         if np.any(square == 0) or gap > 1e-9 * max(float(np.abs(q).max()) for q in conormal):
             raise InputError(
-                f'Condition "{name}" on {_label(self.problem.domain, face)} is on another derivative than the flux of '
-                "the equation, which is the one that finite elements take. Take `collocate(problem, degree)`."
+                f'Condition "{name}" on {_label(self.problem.domain, face)} gives another derivative than the flux of '
+                "the equation, which finite elements need there. Use `collocate(problem, degree)`."
             )
         matrix = skfem.BilinearForm(lambda u, v, w: -share * condition.c * u * v).assemble(basis)
         return matrix, skfem.LinearForm(lambda v, w: share * condition.value * v).assemble(basis)
@@ -198,7 +205,7 @@ class Assembly:
                 if any(np.any(row[face[0]]) for row in terms.a):
                     raise InputError(
                         f"There is no condition on {_label(domain, face)}, where the equation has second derivatives "
-                        "across it. Finite elements need one there; `collocate(problem, degree)` may do without."
+                        "across it. Finite elements need one there; add it, or try `collocate(problem, degree)`."
                     )
 
     # geometry --------------------------------------------------------------------------------------------------------
@@ -227,7 +234,8 @@ def _sparse_solve(matrix: Any, right: NDArray) -> NDArray:
         return splu(matrix).solve(right)
     except RuntimeError as error:
         raise InputError(
-            f"The finite element equations have no unique solution ({error}). Does some condition give values of u?"
+            f"The finite element equations have no unique solution ({error}). Probably no condition gives values of u; "
+            "add one, such as dirichlet(...)."
         ) from None
 
 

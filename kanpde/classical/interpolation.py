@@ -36,7 +36,9 @@ class Interpolation:
         """The jet of order up to one."""
         for key in space.keys:
             if len(key) > 1:
-                raise InputError("Finite element solutions here have values and first derivatives only.")
+                raise InputError(
+                    "A finite element solution here has values and first derivatives only, not second derivatives."
+                )
         points = np.ascontiguousarray(x.cpu().numpy().astype(float).T)
         simplices = self._simplices(points)
         mapping, element = self.basis.mapping, self.basis.elem

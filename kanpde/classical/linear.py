@@ -93,11 +93,11 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
     )
     if problem.parameters:
         raise InputError(
-            f"Classical solvers here solve for the unknowns alone, and this is an inverse problem with the parameters "
+            "Classical solvers here solve for the unknowns alone, and this is an inverse problem with the parameters "
             f"{', '.join(problem.parameters)}. Put their values into the residual and leave `parameters` out."
         )
     if len(problem.domain.names) > most:
         raise InputError(
-            f"A grid in {len(problem.domain.names)} coordinates is too large; classical solvers here take up to {most}"
-            ". Choose a problem of fewer dimensions, for example problem.dim=2."
+            f"Classical solvers here take up to {most} coordinates, got {len(problem.domain.names)}; the grid would be "
+            "too large. Choose a problem of fewer dimensions."
         )

@@ -92,7 +92,7 @@ def reference(problem: Problem, target: float = 1e-6, seconds: float = 30.0, met
         InputError: neither solver can do the problem.
     """
     if method not in ("auto", "fem", "collocation"):
-        raise InputError(f'Unknown method "{method}". Choices: auto, fem, collocation.')
+        raise InputError(f'Unknown method "{method}". Choices: auto, fem, collocation.', write={"method": "auto"})
     dim = len(problem.domain.names)
     found = None
     if method != "collocation":

@@ -10,7 +10,7 @@ from kanpde.classical.collocation import METHOD, collocate
 from kanpde.classical.elements import finite_elements
 from kanpde.classical.reference import MARGIN, Reference
 from kanpde.classical.solution import ClassicalSolution
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.problem import Problem
 
 Row = dict[str, Any]
@@ -62,8 +62,8 @@ def classical_rows(
     """
     if problem.exact is None and reference is None:
         raise InputError(
-            "Without `exact` there is nothing to measure errors against. Write "
-            "classical_rows(problem, reference=reference(problem))."
+            "Errors need an exact solution or a reference, and the problem has no `exact`.",
+            write={"reference": Code("reference(problem)")},
         )
     rows: list[Row] = []
     for method, (solve, order) in solvers().items():

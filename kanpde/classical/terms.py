@@ -49,7 +49,7 @@ def terms_of(
     site = site_of(problem, name, problem.trained[name], Points(points, weight, normal))
     values, slopes = linearised(problem, site, zeros(problem, site), differentiable=by_parts)
     if len(values) != 1:
-        raise InputError(f'Finite elements take one residual a condition, and "{name}" has {len(values)}.')
+        raise InputError(f'Finite elements take one residual per condition, and "{name}" returned {len(values)}.')
     a, b, c = _sorted(slopes[0], name, dim, problem.domain.space, torch.zeros_like(weight))
     if by_parts:
         b = [b[i] - sum(_derivative(a[i][j], points, j) for j in range(dim)) for i in range(dim)]
@@ -77,8 +77,8 @@ def _sorted(
                 a[j][i] = a[j][i] + 0.5 * slope
             elif bool((slope != 0).any()):
                 raise InputError(
-                    f'Finite elements do derivatives up to second order, and "{name}" has one of order {len(part)}. '
-                    "Take `collocate(problem, degree)`."
+                    f'Finite elements here take derivatives up to order 2, and "{name}" has one of order {len(part)}. '
+                    "Use `collocate(problem, degree)`."
                 )
     return a, b, c
 

@@ -104,7 +104,7 @@ class Loader(ConfigLoaderImpl):
         except InputError as error:
             config = super().load_sweep_config(master_config, [])
             with open_dict(config):
-                config[REFUSED] = str(error)
+                config[REFUSED] = in_words(error)
                 config.hydra.overrides.task = list(sweep_overrides)
             return config
 

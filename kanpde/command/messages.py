@@ -6,6 +6,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException, OverrideParseException
 from yaml import YAMLError
 
+from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError, suggest
 from kanpde.paths import packaged
 
@@ -16,7 +17,7 @@ SWEEP_OPTIONS = ("isolate", "retry_failed")  # options of the whole sweep; they 
 def in_words(error: Exception) -> str:
     """Return one or two sentences on an error of Hydra or of this package."""
     if isinstance(error, InputError):
-        return str(error)
+        return on_command_line(error)
     first = str(error).strip().split("\n")[0]
     if isinstance(error, YAMLError):
         return f"A yaml file cannot be read: {' '.join(str(error).split())}."

@@ -41,7 +41,7 @@ def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str |
         raise InputError(in_words(error)) from error
     except Exception as error:
         if not resumed_by or not isinstance(error, InputError):  # a resumption that is refused leaves no trace
-            log.write(f"{error}\n" if isinstance(error, InputError) else format_exc())
+            log.write(f"{in_words(error)}\n" if isinstance(error, InputError) else format_exc())
         raise
     if solution.ending.end.is_requested:
         raise Stopped(solution.ending.end)

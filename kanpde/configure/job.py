@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kanpde.configure.problem_file import ProblemFile, find_problem
-from kanpde.configure.signatures import Schedule, build, check, make_model, text
+from kanpde.configure.signatures import Schedule, build, check, make_model
+from kanpde.configure.typed import text
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem
 from kanpde.storage.output import Output

@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from kanpde.configure.signatures import build, split_name
+from kanpde.configure.signatures import check, split_name
 from kanpde.errors import InputError, suggest
 from kanpde.paths import packaged, short
 from kanpde.problem import Problem
@@ -41,17 +41,30 @@ class ProblemFile:
         spec = spec_from_file_location(module_name, self.path)
         assert spec is not None and spec.loader is not None
         module = sys.modules[module_name] = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except InputError as error:
+            raise self._at_its_line(error) from error
         function = getattr(module, self.name, None)
         if not callable(function):
             raise InputError(f"{short(self.path)} has no function {self.name}. Write `def {self.name}(): ...` in it.")
-        problem = build(function, options, "problem")
+        arguments = check(function, options, "problem")
+        try:
+            problem = function(**arguments)
+        except InputError as error:
+            is_own = extract_tb(error.__traceback__)[-1].filename == str(self.path)  # about the function's arguments
+            raise (error.inside("problem") if is_own else self._at_its_line(error)) from error
         if not isinstance(problem, Problem):
             raise InputError(
                 f"{self.name}() in {short(self.path)} returned {type(problem).__name__}; expected a Problem. "
                 "Write `return Problem(...)` at its end."
             )
         return problem
+
+    def _at_its_line(self, error: InputError) -> InputError:
+        """The error in its form for Python, which is the language of the line that caused it."""
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(self.path)]
+        return InputError(f"{short(self.path)}, line {lines[-1]}: {error}")
 
     def error_in_own_file(self, error: Exception) -> InputError | None:
         """Return the error as an `InputError` if it arose in the user's own file; errors in packaged files are bugs."""

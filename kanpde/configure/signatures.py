@@ -1,7 +1,6 @@
 """Objects from plain options, as read from YAML; every option is checked against the signature of its factory."""
 
 import inspect
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from types import ModuleType, NoneType, UnionType
@@ -9,7 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import kanpde.models
 import kanpde.optimizers
-from kanpde.errors import InputError, suggest
+from kanpde.configure.typed import text
+from kanpde.errors import Code, InputError, suggest
 from kanpde.factories import factories
 from kanpde.optimizers import OptimizerFactory
 from kanpde.training.phases import Phase
@@ -38,7 +38,7 @@ class Schedule:
 
     def __post_init__(self):
         if not self.phases:
-            raise InputError("A schedule needs at least one phase. Write schedule=refine.")
+            raise InputError("A schedule needs at least one phase.", instead={"phases": Code("[Phase(LM())]")})
 
 
 def make_model(options: Mapping[str, Any]) -> Any:
@@ -62,10 +62,7 @@ def build(factory: Callable[..., Any], options: Mapping[str, Any], where: str) -
     try:
         return factory(**arguments)
     except InputError as error:
-        # a factory's advice names its argument; on the command line that argument has a longer name
-        names = "|".join(inspect.signature(factory).parameters)
-        advice = re.sub(rf"\bWrite ({names})=", rf"Write {where}.\1=", str(error))
-        raise InputError(f"{where}: {advice}") from error
+        raise error.inside(where) from error
 
 
 def check(
@@ -167,17 +164,6 @@ def _words(hint: Any) -> tuple[str, str]:
         words, example = _words(arguments[0])
         return f"a list, each {words}", f"[{example}]"
     return "a group of options", "{}"
-
-
-def text(value: Any) -> str:
-    """Return a value as it is typed on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}:{text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(map(text, value))}]"
-    return str(value) or '""'
 
 
 # objects found by name -----------------------------------------------------------------------------------------------

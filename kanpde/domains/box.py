@@ -29,7 +29,7 @@ class Box:
 
     def __init__(self, *, periodic: Sequence[Any] = (), **ranges: tuple[float, float]):
         if not ranges:
-            raise InputError("A Box needs coordinates. Write Box(x=(0.0, 1.0), y=(0.0, 1.0)).")
+            raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():
             _check_range(name, limits)
         self.names = tuple(ranges)
@@ -37,7 +37,11 @@ class Box:
         self.time = self.names.index("t") if "t" in self.names else None
         self.space = tuple(i for i in range(len(self.names)) if i != self.time)
         if not self.space:
-            raise InputError("A Box needs a spatial coordinate besides t. For an ODE in time, name the coordinate x.")
+            raise InputError(
+                "A Box needs a spatial coordinate besides t. For an ordinary differential equation in time, name the "
+                "coordinate x.",
+                write={"x": ranges["t"]},
+            )
         self.periodic = tuple(self._position(name) for name in periodic)
 
     def __repr__(self) -> str:
@@ -66,10 +70,10 @@ class Box:
     def face(self, name: str, side: int) -> Region:
         """Return the face where coordinate ``name`` is at its lower (side 0) or upper (side 1) end."""
         if side not in (0, 1):
-            raise InputError(f'A face has side 0 (lower) or 1 (upper), got {side}. Write domain.face("{name}", 0).')
+            raise InputError(f"A face has side 0 (lower) or 1 (upper), got {side}.", write={"side": 0})
         i = self._position(name)
         if i in self.periodic:
-            raise InputError(f'"{name}" is periodic and has no faces.')
+            raise InputError(f'The coordinate "{name}" is periodic and has no faces. Leave the condition out.')
         return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
@@ -119,7 +123,7 @@ class Box:
             if not least <= lo < hi <= most:
                 raise InputError(f"{name}=({lo:g}, {hi:g}) is not within the domain's range [{least:g}, {most:g}].")
             if i in self.periodic and (lo, hi) != (least, most):
-                raise InputError(f'"{name}" is periodic, and its range is the period. Narrow another coordinate.')
+                raise InputError(f'"{name}" is periodic, so its range is the period. Narrow another coordinate.')
         old = dict(zip(self.names, self.ranges, strict=True))
         return Box(periodic=[self.names[i] for i in self.periodic], **old | ranges)
 
@@ -199,19 +203,22 @@ class Box:
         return lower + unit * (upper - lower)
 
 
-def require_box(domain: object, what: str, instead: str) -> Box:
+def require_box(domain: object, what: str, instead: str = "", write: Mapping[str, Any] | None = None) -> Box:
     """Return the domain if it is a box; otherwise raise an error.
 
     Args:
         domain: of the problem.
         what: name of the feature that needs a box, for the message.
         instead: one sentence on what to write instead.
+        write: arguments of the caller with which no box is needed.
 
     Raises:
         InputError: the domain is not a `Box`; the message names its kind.
     """
     if not isinstance(domain, Box):
-        raise InputError(f"{what} needs a Box, and the domain is a {type(domain).__name__}: {domain}. {instead}")
+        raise InputError(
+            f"{what} needs a Box, and the domain is a {type(domain).__name__}: {domain}.", write=write, advice=instead
+        )
     return domain
 
 
@@ -221,9 +228,11 @@ def _label(name: str, value: float) -> str:
 
 
 def _check_range(name: str, limits) -> None:
-    example = f"Write {name}=(0.0, 1.0)."
+    example = {name: (0.0, 1.0)}
     if not isinstance(limits, Sequence) or len(limits) != 2 or not all(isinstance(v, Real) for v in limits):
-        raise InputError(f'The range of "{name}" must be two numbers (lower, upper), got {limits!r}. {example}')
+        raise InputError(f'The range of "{name}" must be two numbers (lower, upper), got {limits!r}.', write=example)
     lo, hi = limits
     if not (isfinite(lo) and isfinite(hi) and lo < hi):
-        raise InputError(f'The range of "{name}" needs lower < upper, both finite, got ({lo:g}, {hi:g}). {example}')
+        raise InputError(
+            f'The range of "{name}" needs lower < upper, both finite, got ({lo:g}, {hi:g}).', write=example
+        )

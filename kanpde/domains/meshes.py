@@ -21,7 +21,7 @@ def box_mesh(ranges: Sequence[tuple[float, float]], n: int) -> meshio.Mesh:
     """
     dim = len(ranges)
     if dim > 3:
-        raise InputError(f"A mesh has at most 3 dimensions, the domain has {dim}. Choose a slice.")
+        raise InputError(f"A mesh has at most 3 dimensions, got {dim}. Hold the other coordinates fixed.")
     nodes = [np.linspace(*limits, n + 1) for limits in ranges]
     points = np.zeros(((n + 1) ** dim, 3))
     points[:, :dim] = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, dim)

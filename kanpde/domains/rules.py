@@ -38,7 +38,7 @@ def unit_cube(
     if rule not in RULES:
         raise InputError(f'Unknown sampling rule "{rule}". {suggest(rule, RULES)}')
     if n < 1:
-        raise InputError(f"A region needs at least one point, got {n}. Write sampling.interior=1600.")
+        raise InputError(f"A region needs at least one point, got {n}.", write={"n": 1600})
     if dim == 0:
         return torch.zeros(1, 0, device=device, dtype=dtype), torch.ones(1, device=device, dtype=dtype)
     if rule == "auto":

@@ -165,17 +165,23 @@ class KAN:
     def __post_init__(self):
         if not isinstance(self.mult_arity, int) or self.mult_arity < 2:
             raise InputError(
-                f"mult_arity must be a whole number of at least 2, got {self.mult_arity}. Write mult_arity=2."
+                f"mult_arity must be a whole number of at least 2, got {self.mult_arity}.", write={"mult_arity": 2}
             )
         check_hidden([n.inputs for n in self._nodes()])
         if self.basis not in (choices := families(kanpde.bases, Basis)):
             raise InputError(f'Unknown basis "{self.basis}". {suggest(str(self.basis), choices)}')
         for name, least in (("degree", 1), ("grid", 1)):
             if not isinstance(value := getattr(self, name), int) or value < least:
-                raise InputError(f"{name} must be a whole number of at least {least}, got {value}. Write {name}=5.")
+                raise InputError(f"{name} must be a whole number of at least {least}, got {value}.", write={name: 5})
+        if self.degree > (most := choices[self.basis].most_degree):
+            raise InputError(
+                f"degree must be at most {most} with the basis {self.basis}, got {self.degree}. Above it rounding "
+                "errors spoil the refinement of the grid.",
+                write={"degree": 9},
+            )
         for name in ("hidden_range", "gain"):
             if not (value := getattr(self, name)) > 0:
-                raise InputError(f"{name} must be positive, got {value}.")
+                raise InputError(f"{name} must be positive, got {value}.", write={name: 1.0})
 
     def __call__(
         self,
@@ -211,8 +217,8 @@ class KAN:
             parts = (width, 0) if isinstance(width, int) else tuple(width)
             if len(parts) != 2 or any(not isinstance(n, int) or n < 0 for n in parts):
                 raise InputError(
-                    f"A hidden width is a number, or two of them for sums and products, got {width}. "
-                    "Write hidden=[8] or hidden=[[4,2]]."
+                    f"A hidden width must be a whole number, or two for sums and products such as [4, 2], got {width}.",
+                    write={"hidden": [8]},
                 )
             found.append(Nodes(*parts, self.mult_arity))
         return found

@@ -124,7 +124,7 @@ class MLP:
     def __post_init__(self):
         check_hidden(self.hidden)
         if not isinstance(self.fourier, int) or self.fourier < 0:
-            raise InputError(f"fourier must be a whole number of waves, got {self.fourier}. Write fourier=32.")
+            raise InputError(f"fourier must be a whole number of waves, got {self.fourier}.", write={"fourier": 32})
         if self.activation not in ACTIVATIONS:
             raise InputError(f'Unknown activation "{self.activation}". {suggest(self.activation, ACTIVATIONS)}')
 

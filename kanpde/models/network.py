@@ -242,4 +242,4 @@ def grid_of(model: nn.Module) -> int | None:
 def check_hidden(hidden: Sequence[int]) -> None:
     """Refuse invalid widths of hidden layers."""
     if any(not isinstance(width, int) or width < 1 for width in hidden):
-        raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}. Write hidden=[8].")
+        raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}.", write={"hidden": [8]})

@@ -41,7 +41,7 @@ class SplineMLP:
 
     def __post_init__(self):
         if len(self.hidden) != 1:
-            raise InputError(f"A splinemlp has one hidden layer, got {list(self.hidden)}. Write hidden=[16].")
+            raise InputError(f"A SplineMLP has one hidden layer, got {list(self.hidden)}.", write={"hidden": [16]})
         check_hidden(self.hidden)
         self._activations()
 

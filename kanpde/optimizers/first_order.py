@@ -28,7 +28,8 @@ class Adam:
     def __post_init__(self):
         if not self.lr > 0 or (self.half_life is not None and self.half_life < 1):
             raise InputError(
-                f"Adam needs lr > 0 and half_life >= 1, got {self.lr:g} and {self.half_life}. Write lr=0.01."
+                f"Adam needs lr > 0 and half_life >= 1, got {self.lr:g} and {self.half_life}.",
+                write={"lr": 0.01, "half_life": 1000},
             )
 
     def __call__(self, objective: Objective) -> Optimizer:
@@ -78,7 +79,10 @@ class LBFGS:
 
     def __post_init__(self):
         if self.iterations < 1 or self.memory < 1:
-            raise InputError(f"LBFGS needs iterations >= 1 and memory >= 1, got {self.iterations} and {self.memory}.")
+            raise InputError(
+                f"LBFGS needs iterations >= 1 and memory >= 1, got {self.iterations} and {self.memory}.",
+                write={"iterations": 20, "memory": 100},
+            )
 
     def __call__(self, objective: Objective) -> "_LBFGS":
         return _LBFGS(objective, self)

@@ -2,14 +2,14 @@ r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ wit
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from kanpde.ends import End, Ending
-from kanpde.errors import InputError, suggest
+from kanpde.errors import Code, InputError, suggest
 from kanpde.optimizers import Step
 from kanpde.optimizers.damped import QR, Cholesky, CholeskyInPieces, DampedSystem, Dual, column_scale, gram
 from kanpde.residuals.objective import Objective
@@ -55,13 +55,14 @@ class LM:
     def __post_init__(self):
         if not (self.damping > 0 and self.floor > 0 and self.tolerance >= 0):
             raise InputError(
-                f"LM needs damping > 0, floor > 0, tolerance >= 0, got {self.damping:g}, {self.floor:g}, "
-                f"{self.tolerance:g}. Write damping=1e-3, floor=1e-12, tolerance=1e-10."
+                f"LM needs damping > 0, floor > 0 and tolerance >= 0, got {self.damping:g}, {self.floor:g} and "
+                f"{self.tolerance:g}.",
+                write={"damping": 1e-3, "floor": 1e-12, "tolerance": 1e-10},
             )
         if not (self.acceleration >= 0 and self.memory > 0):
             raise InputError(
-                f"LM needs acceleration >= 0 and memory > 0, got {self.acceleration:g} and "
-                f"{self.memory:g}. Write acceleration=0.75, memory=4."
+                f"LM needs acceleration >= 0 and memory > 0, got {self.acceleration:g} and {self.memory:g}.",
+                write={"acceleration": 0.75, "memory": 4.0},
             )
         if self.solver not in SOLVERS:
             raise InputError(f'Unknown solver "{self.solver}". {suggest(self.solver, SOLVERS)}')
@@ -73,9 +74,10 @@ class LM:
         needed = 3 * parameters**2 * objective.parameters[0].element_size() / GIB
         if needed > self.memory:
             raise InputError(
-                f"LM needs {needed:.1f} GiB for {parameters} parameters, more than memory={self.memory:g}. "
-                f"Write memory={needed:.0f} in the phase's optimizer if the machine has it, take a smaller network or "
-                "grid, or write schedule=lbfgs."
+                f"LM needs {needed:.1f} GiB for {parameters} parameters, more than memory={self.memory:g}.",
+                write={"memory": ceil(needed)},
+                instead={"phases": Code("[Phase(LBFGS())]")},
+                advice="The machine must have that memory; a smaller network or grid needs less.",
             )
 
     def __call__(self, objective: Objective) -> "LevenbergMarquardt":
@@ -102,6 +104,14 @@ class LevenbergMarquardt:
         self.objective, self.options = objective, options
         self.scale = scale or (lambda squares: column_scale(squares, options.floor))
         self.settle = settle
+        if options.solver in ("qr", "dual") and not self._fits():
+            rows, size = objective.size
+            raise InputError(
+                f'The solver "{options.solver}" needs J of {rows} x {size} numbers twice, more than memory='
+                f"{options.memory:g} GiB.",
+                write={"solver": "cholesky"},
+                advice="It works on J in pieces.",
+            )
         self.damping = options.damping
         self.first: float | None = None  # the initial loss
 
@@ -164,11 +174,6 @@ class LevenbergMarquardt:
         objective, options = self.objective, self.options
         rows, size = objective.size
         if not self._fits():
-            if options.solver in ("qr", "dual"):
-                raise InputError(
-                    f'solver "{options.solver}" needs J of {rows} x {size} numbers twice, more than '
-                    f"memory={options.memory:g} GiB. Write solver=cholesky, which works in pieces."
-                )
             return self._linearize_in_pieces(size)
         r, jacobian = objective.linearize()
         method = options.solver if options.solver != "auto" else "dual" if size > rows else "cholesky"

@@ -32,7 +32,8 @@ class SOAP:
         if not self.lr > 0 or (self.half_life is not None and self.half_life < 1) or self.frequency < 1:
             raise InputError(
                 f"SOAP needs lr > 0, half_life >= 1 and frequency >= 1, got {self.lr:g}, {self.half_life} and "
-                f"{self.frequency}. Write lr=0.003, frequency=2."
+                f"{self.frequency}.",
+                write={"lr": 0.003, "half_life": 1000, "frequency": 2},
             )
 
     def __call__(self, objective: Objective) -> Optimizer:

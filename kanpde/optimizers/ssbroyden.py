@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpde.ends import End, Ending
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.optimizers import Step
 from kanpde.residuals.objective import Objective
 
@@ -41,18 +41,21 @@ class SSBroyden:
 
     def __post_init__(self):
         if self.iterations < 1:
-            raise InputError(f"SSBroyden needs iterations >= 1, got {self.iterations}. Write iterations=20.")
+            raise InputError(f"SSBroyden needs iterations >= 1, got {self.iterations}.", write={"iterations": 20})
         if not 0 < self.decrease < self.curvature < 1:
             raise InputError(
-                f"SSBroyden needs 0 < decrease < curvature < 1, got {self.decrease:g} and {self.curvature:g}. Write "
-                "decrease=1e-4, curvature=0.9."
+                f"SSBroyden needs 0 < decrease < curvature < 1, got {self.decrease:g} and {self.curvature:g}.",
+                write={"decrease": 1e-4, "curvature": 0.9},
             )
 
     def check(self, objective: Objective, parameters: int) -> None:
         """Refuse a network for which the inverse Hessian and the arrays of an update need more than `MOST_MEMORY`."""
         needed = 4 * parameters**2 * objective.parameters[0].element_size() / 2**30
         if needed > MOST_MEMORY:
-            raise InputError(f"SSBroyden needs {needed:.1f} GiB for {parameters} parameters. Write schedule=lbfgs.")
+            raise InputError(
+                f"SSBroyden needs {needed:.1f} GiB for {parameters} parameters.",
+                instead={"phases": Code("[Phase(LBFGS())]")},
+            )
 
     def __call__(self, objective: Objective) -> "_SSBroyden":
         return _SSBroyden(objective, self)

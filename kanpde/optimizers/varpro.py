@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.models.network import Network
 from kanpde.optimizers.damped import Cholesky, column_scale, gram
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
@@ -44,8 +44,8 @@ class VariableProjection:
         self._inner().check(objective, parameters)
         if departure_from_linearity(objective) > torch.finfo(objective.parameters[0].dtype).eps ** 0.5:
             raise InputError(
-                "VariableProjection needs residuals that are linear in the solution; these are not. Write optimizer: "
-                "{name: lm} in the phase; in Python, Phase(LM())."
+                "VariableProjection needs residuals that are linear in the solution, and these are not.",
+                instead={"phases": Code("[Phase(LM())]")},
             )
 
     def __call__(self, objective: Objective) -> LevenbergMarquardt:

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from traceback import format_exc
 from typing import IO, Any, TextIO
 
+from kanpde.configure.typed import on_command_line
 from kanpde.ends import End, Stopped
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG
@@ -112,7 +113,7 @@ def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, bool]
         discard(task.folder)
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, InputError) else format_exc()
+        reason = on_command_line(error) if isinstance(error, InputError) else format_exc()
         replace_text(task.folder / FAILED, f"{reason}\n")
         if task.alone:
             print(f"Failed: {reason}", file=sys.stderr, flush=True)

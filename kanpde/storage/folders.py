@@ -110,6 +110,6 @@ def one_line(message: str) -> str:
 def unwritable(error: OSError) -> InputError:
     """Return the error for a folder that cannot be written."""
     return InputError(
-        f'"{error.filename}" cannot be written: {error.strerror}. Choose another folder: '
-        "hydra.run.dir=outputs/mine, or hydra.sweep.dir=outputs/mine for several runs."
+        f'"{error.filename}" cannot be written: {error.strerror}. Choose another folder.',
+        write={"folder": "outputs/mine"},
     )

@@ -39,9 +39,9 @@ class Output:
 
     def __post_init__(self):
         if self.cells is not None and (not isinstance(self.cells, int) or self.cells < 1):
-            raise InputError(f"cells must be a positive whole number, got {self.cells}. Write cells=100.")
+            raise InputError(f"cells must be a positive whole number, got {self.cells}.", write={"cells": 100})
         if not isinstance(self.times, int) or self.times < 2:
-            raise InputError(f"times must be a whole number of at least 2, got {self.times}. Write times=21.")
+            raise InputError(f"times must be a whole number of at least 2, got {self.times}.", write={"times": 21})
 
     def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
         """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position."""
@@ -50,14 +50,14 @@ class Output:
         fixed = {}
         for name, value in self.slices.items():
             if name not in space:
-                raise InputError(f'slices names "{name}", which is no spatial coordinate. {suggest(name, space)}')
+                raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
             lower, upper = domain.ranges[domain.names.index(name)]
             if not lower <= value <= upper:
                 raise InputError(f"The slice {name}={value:g} is outside the domain's range [{lower:g}, {upper:g}].")
             fixed[domain.names.index(name)] = float(value)
         free = [i for i in domain.space if i not in fixed]
         if not free:
-            raise InputError(f"slices fixes all of {', '.join(space)}; leave at least one of them out.")
+            raise InputError(f"slices holds all of {', '.join(space)} fixed. Leave at least one of them out.")
         return free[:3], fixed | {
             i: domain.ranges[i][0] + 0.75 * (domain.ranges[i][1] - domain.ranges[i][0]) for i in free[3:]
         }
@@ -72,8 +72,9 @@ class Output:
         for name, members in self.vectors.items():
             if isinstance(members, str) or not 1 <= len(members) <= 3:
                 raise InputError(
-                    f'The vector "{name}" needs one to three unknowns, got {members!r}. '
-                    f"Write vectors={{'{name}': {list(problem.unknowns[:3])}}}."
+                    f'The vector "{name}" needs a list of one to three unknowns, got {members!r}.',
+                    write={"vectors": {name: list(problem.unknowns[:3])}},
+                    of="output",
                 )
             for member in members:
                 if member not in problem.unknowns:

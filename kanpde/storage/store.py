@@ -94,8 +94,8 @@ def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(
-        f'The folder "{folder}" cannot be written: {error.strerror or error}. Choose another one: '
-        'hydra.run.dir=outputs/mine, or save(solution, "outputs/mine").'
+        f'The folder "{folder}" cannot be written: {error.strerror or error}. Choose another one.',
+        write={"folder": "outputs/mine"},
     )
 
 
@@ -134,7 +134,7 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
         if record["has_ansatz"] or kind not in kinds():
             what = "an ansatz" if record["has_ansatz"] else f"a domain of the kind {kind}"
             raise InputError(
-                f"The run was made with {what}, which a file cannot hold. Give the problem as well: "
+                f"The problem has {what}, which a file cannot hold. Give the problem as well: "
                 "load(folder, problem=poisson())."
             )
         start = {row["name"]: row["value"] for row in record["coefficients"]}
@@ -151,9 +151,8 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
         )
     if (problem.ansatz is not None) != record["has_ansatz"]:
         raise InputError(
-            f"The run was made {'with' if record['has_ansatz'] else 'without'} an ansatz and the problem "
-            f"given is {'without' if record['has_ansatz'] else 'with'} one. Give the problem that was "
-            "solved."
+            f"The problem that was solved has {'an' if record['has_ansatz'] else 'no'} ansatz, and the one given has "
+            f"{'none' if record['has_ansatz'] else 'one'}. Give the problem that was solved."
         )
     return problem
 
@@ -169,8 +168,8 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
         known = factories(kanpde.models)
         if name.lower() not in known:
             raise InputError(
-                f"The run's network is a {name}, of which a file holds only the weights. Give a module of "
-                "the same make as well: load(folder, model=module)."
+                f"The network is a {name}, which is not of this package; the file holds only its weights. Give a "
+                "module of the same class and sizes as well: load(folder, model=module)."
             )
         domain = problem.domain
         model = known[name.lower()](**arguments)(
@@ -183,8 +182,8 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
         model.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
     except RuntimeError as error:
         raise InputError(
-            f"The stored weights do not fit the {type(model).__name__}: {error}. Give a module of the "
-            "same make as the one that was trained."
+            f"The stored weights do not fit the {type(model).__name__}: {error}. Give a module of "
+            "the same class and sizes as the one that was trained."
         ) from None
     return model
 

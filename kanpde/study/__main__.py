@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError
 from kanpde.study import summarise
 from kanpde.study.outcomes import STUDY
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             summarise(folder)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(on_command_line(error), file=sys.stderr)
         return 2
     return 0
 

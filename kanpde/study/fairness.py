@@ -7,7 +7,7 @@ from math import isclose
 from statistics import median
 from typing import Any
 
-from kanpde.configure.signatures import text
+from kanpde.configure.typed import text
 from kanpde.study.outcomes import Study
 
 SETTINGS = ("device", "dtype", "threads", "derivatives", "constraints", "rule")  # as used, read from the results

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kanpde.classical.estimate import estimate_error
 from kanpde.classical.reference import KINDS, MARGIN, Reference, reference, reference_error
+from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
@@ -64,7 +65,7 @@ def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Calla
         try:
             solutions[name] = load(path.parent, problem)
         except InputError as error:
-            rows[name] = {"run": name, "text": str(error), "stamp": stamps[name]}
+            rows[name] = {"run": name, "text": on_command_line(error), "stamp": stamps[name]}
     say("Estimates of errors from residuals" if problem.exact else "A reference to measure errors against")
     known = None if problem.exact else _finer_reference(problem, list(solutions.values()), say)
     for name, solution in solutions.items():
@@ -90,7 +91,7 @@ def _finer_reference(problem: Problem, solutions: Sequence[Solution], say: Calla
                 found = finer
         return found
     except InputError as error:
-        say(f"There is no reference: {error}")
+        say(f"There is no reference: {on_command_line(error)}")
         return None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.classical.reference import KINDS
+from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, RESULT
 from kanpde.plots.axes import number
@@ -181,7 +182,7 @@ def _fill(run: Outcome, folder: Path) -> None:
     try:
         record = read_columns(folder / RESULT, {"history": CURVE, "levels": LEVEL, "errors": KINDS})
     except InputError as error:
-        run.state, run.reason = RunState.FAILED, str(error)
+        run.state, run.reason = RunState.FAILED, on_command_line(error)
         return
     run.settings = record["settings"]
     levels = {key: values.tolist() for key, values in record["levels"].items()}

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
@@ -17,7 +17,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 
-OTHER_PHASES = "Write schedule=lbfgs or schedule=adam; in Python, [Phase(LBFGS(), steps=50)]."
+OTHER_PHASES = {"phases": Code("[Phase(LBFGS())]")}
 
 
 def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
@@ -27,8 +27,11 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
         return
     if model.smoothness < order:
         raise InputError(
-            f"The problem takes derivatives of order {order}, which edge functions of degree {model.smoothness} do not "
-            f"have. Write model.degree={order + 2}, or at least {order + 1}."
+            f"The residuals take derivatives of order {order}, but functions of degree {model.smoothness} on the edges "
+            f"have no continuous derivatives of that order. The degree must be at least {order + 1}; above that the "
+            "residual is smoother.",
+            write={"degree": order + 2},
+            of="model",
         )
     if model.smoothness == order:
         log(f"warning: at degree {order} the residual jumps between cells; degree {order + 2} is smoother")
@@ -41,33 +44,45 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
         package = getattr(phase.optimizer, "needs_package", None)
         if package is not None and find_spec(package) is None:
             raise InputError(
-                f"{name} needs the package {package}, which is not installed. Run: pip install {package}; or write "
-                "schedule=adam_lbfgs."
+                f"{name} needs the package {package}, which is not installed. Install it: pip install {package}.",
+                instead=OTHER_PHASES,
             )
         if getattr(phase.optimizer, "needs_jacobian", False):
             if not isinstance(model, Network):
                 raise InputError(
-                    f"{name} needs a KAN or MLP of this package, not a {type(model).__name__}. {OTHER_PHASES}"
+                    f"{name} assembles the Jacobian, which needs a KAN or MLP of this package, got a "
+                    f"{type(model).__name__}.",
+                    instead=OTHER_PHASES,
                 )
             if derivatives != "jets":
-                raise InputError(f"{name} needs derivatives=jets, got derivatives={derivatives}. {OTHER_PHASES}")
+                raise InputError(
+                    f'{name} assembles the Jacobian, which needs derivatives "jets", got "{derivatives}".',
+                    write={"derivatives": "jets"},
+                    instead=OTHER_PHASES,
+                )
 
 
 def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
     """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer."""
     grid = grid_of(model)
-    for phase in phases:
+    for number, phase in enumerate(phases):
         parameters = sum(p.numel() for p in model.parameters())
         if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
             if wanted < grid:
                 raise InputError(
-                    f"A phase asks for grid {wanted}, coarser than the {grid} before it; a grid can only be refined. "
-                    f"Start with model.grid={wanted}, or write a grid from {grid} on in the phase."
+                    f"Phase {number} has grid {wanted}, which is coarser than the grid {grid} before it; a grid can "
+                    f"only be refined.",
+                    write={"grid": wanted},
+                    of="model",
+                    advice=f"Or give the phase a grid of at least {grid}.",
                 )
             grid, parameters = wanted, model.size_at(wanted)
         if (check := getattr(phase.optimizer, "check", None)) is not None:
-            check(objective, parameters)
+            try:
+                check(objective, parameters)
+            except InputError as error:
+                raise error.inside(f"phases.{number}.optimizer") from error
 
 
 def check_ansatz(problem: Problem, untrained: Components, device: torch.device, dtype: torch.dtype) -> None:
@@ -78,8 +93,8 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
         largest = max(float(r.abs().max()) for r in residuals_of(problem, name, unknowns, points))
         if largest > (1e-8 if dtype == torch.float64 else 1e-3):
             raise InputError(
-                f'The ansatz is said to satisfy "{name}", but its residual there is {largest:.1e} before training. '
-                f'Mend the ansatz, or leave "{name}" out of `satisfies`.'
+                f'The ansatz should satisfy the condition "{name}", but its residual there is {largest:.1e} before '
+                f'training. Correct the ansatz, or leave "{name}" out of `satisfies`.'
             )
 
 

@@ -48,7 +48,10 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
     objective = Objective(
         settings.problem, state.network, leg.points, leg.weights, state.coefficients, settings.derivatives
     )
-    optimizer = settings.phases[state.phase].optimizer(objective)
+    try:
+        optimizer = settings.phases[state.phase].optimizer(objective)
+    except InputError as error:
+        raise error.inside(f"phases.{state.phase}.optimizer") from error
     if leg.optimizer is not None:
         refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
         optimizer.restore(leg.optimizer)
@@ -65,8 +68,8 @@ def refuse_another_problem(saved: float, found: float, settings: Settings, state
     first = state.history[0]["loss"] if state.history else saved
     if isfinite(saved) and not abs(found - saved) <= eps**0.5 * saved + (ROUNDING * eps) ** 2 * first:
         raise InputError(
-            f"The checkpoint was saved at a loss of {saved:.6e}, which is {found:.6e} with the problem given: it is "
-            "another problem, or its file has changed. Give the problem that was being solved, or start anew."
+            f"The checkpoint was saved at a loss of {saved:.6e}, but with the problem given the loss is {found:.6e}. "
+            "It is another problem, or its file has changed. Give the problem that was being solved, or start anew."
         )
 
 

@@ -36,13 +36,16 @@ class Phase:
         for name in ("steps", "grid", "refine"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(f"A phase's {name} must be a positive whole number, got {value}. Write {name}=10.")
+                raise InputError(f"A phase's {name} must be a positive whole number, got {value}.", write={name: 10})
         if self.grid is not None and self.refine is not None:
-            raise InputError("A phase takes a grid or a factor to refine by, not both. Leave grid or refine out.")
+            raise InputError(
+                f"A phase takes a grid or a factor of refinement, not both, got {self.grid} and {self.refine}.",
+                write={"refine": None},
+            )
         if self.window < 0 or not 0 < self.least < 1:
             raise InputError(
-                f"A phase needs window >= 0 and 0 < least < 1, got window={self.window}, "
-                f"least={self.least}. Write window=10, least=0.3."
+                f"A phase needs window >= 0 and 0 < least < 1, got window={self.window}, least={self.least}.",
+                write={"window": 10, "least": 0.3},
             )
 
     def next_grid(self, grid: int) -> int:

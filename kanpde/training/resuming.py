@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +145,18 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
         free = FREE if number == state.phase else ()
         if changed := [name for name in before if name not in free and before[name] != after.get(name)]:
             raise InputError(
-                f"Phase {number} has been begun with {changed[0]}={before[changed[0]]}, which can no longer be "
-                f"{after.get(changed[0])}. Only the steps of this and later phases can change."
+                f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the "
+                "steps of this phase and later phases can change."
             )
     leg, steps = state.leg, settings.phases[state.phase].steps
     if leg is None or steps == stored[state.phase]["steps"]:
         return state
     if steps < leg.step or (steps == leg.step and leg.ending is None):
-        raise InputError(f"Phase {state.phase} has taken {leg.step} steps already. Write more than that.")
+        raise InputError(
+            f"Phase {state.phase} has already taken {leg.step} steps, got steps={steps}.",
+            write={"steps": leg.step + 100},
+            of=f"phases.{state.phase}",
+        )
     if leg.ending is not None and leg.ending.end is End.STEPS_DONE:
         return replace(state, leg=replace(leg, ending=None))
     return state
@@ -167,6 +172,6 @@ def refuse_spent_time(settings: Settings, state: State) -> None:
     is_over = is_last(settings, state) and state.leg is not None and state.leg.ending is not None
     if allowed is not None and spent >= allowed and not is_over:
         raise InputError(
-            f"The run has taken {spent:.1f} s, and its time_limit is {allowed:g} s. Give it more: "
-            f"time_limit={2 * max(allowed, spent):.0f}."
+            f"The run has taken {spent:.1f} s, and its time_limit is {allowed:g} s.",
+            write={"time_limit": ceil(2 * max(allowed, spent))},
         )

@@ -38,7 +38,7 @@ class Sampling:
         for name in ("interior", "boundary"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"A region needs at least one point, got {name}={value}. Write sampling.{name}=400.")
+                raise InputError(f"A condition needs at least one point, got {name}={value}.", write={name: 400})
 
     def size(self, region: Region, parameters: int, grid: int = 0) -> int:
         """Return the number of points for a condition on the region; ``grid`` is the number of cells per input."""

@@ -11,7 +11,7 @@ from torch import nn
 import kanpde.models
 import kanpde.optimizers
 from kanpde.device import choose_dtype
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.factories import described, made_from
 from kanpde.hard_constraints import hardened
 from kanpde.problem import Problem
@@ -51,25 +51,28 @@ class Settings:
 
     def __post_init__(self):
         if self.starts < 1:
-            raise InputError(f"starts must be at least 1, got {self.starts}.")
+            raise InputError(f"starts must be at least 1, got {self.starts}.", write={"starts": 1})
         if self.starts > 1 and isinstance(self.model, nn.Module):
-            raise InputError("Several starts need a factory such as KAN(), not a ready module. Write starts=1.")
+            raise InputError(
+                f"Several starts need a factory of networks such as KAN(), got a ready {type(self.model).__name__}.",
+                write={"starts": 1},
+            )
         if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads must be at least 1, got {self.threads}. Write threads=1.")
+            raise InputError(f"threads must be at least 1, got {self.threads}.", write={"threads": 1})
         if self.constraints not in CONSTRAINTS:
             raise InputError(
-                f'constraints must be "soft" or "hard", got "{self.constraints}". Write constraints="soft".'
+                f'constraints must be "soft" or "hard", got "{self.constraints}".', write={"constraints": "soft"}
             )
         if self.time_limit is not None and (isnan(self.time_limit) or self.time_limit <= 0):
             raise InputError(
-                f"time_limit must be a positive number of seconds, got {self.time_limit:g}. Write time_limit=60."
+                f"time_limit must be a positive number of seconds, got {self.time_limit:g}.", write={"time_limit": 60}
             )
         if isnan(self.checkpoint) or self.checkpoint <= 0:
             raise InputError(
-                f"checkpoint must be a positive number of minutes, got {self.checkpoint:g}. Write checkpoint=5."
+                f"checkpoint must be a positive number of minutes, got {self.checkpoint:g}.", write={"checkpoint": 5}
             )
         if not self.phases:
-            raise InputError("A run needs at least one phase. Write phases=[Phase(LM(), steps=100)].")
+            raise InputError("A run needs at least one phase.", write={"phases": Code("[Phase(LM())]")})
 
 
 # in a checkpoint -----------------------------------------------------------------------------------------------------
@@ -116,7 +119,7 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
         problem = hardened(problem)
     if (found := identity(problem)) != data["problem"]:
         raise InputError(
-            f"The checkpoint belongs to another problem, {'; '.join(filter(None, data['problem']))}; the one given is "
+            f"The checkpoint belongs to the problem {'; '.join(filter(None, data['problem']))}, got "
             f"{'; '.join(filter(None, found))}. Give the problem that was being solved."
         )
     given = {name: value for name, value in given.items() if value is not None}
