@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from signal import SIGINT, SIGTERM, SIGUSR1
 from typing import Any, TextIO
 
 from kanpde.configure.job import Job, make_job
@@ -17,7 +16,7 @@ from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
 from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.solve import solve
-from kanpde.training.stopping import StopRequest, stop_on
+from kanpde.training.stopping import StopRequest, signals_of_command, stop_on
 
 
 def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:
@@ -37,7 +36,7 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
     Raises:
         InputError: the config, or the user's own problem, is invalid.
     """
-    with stop_on(SIGINT, SIGTERM, SIGUSR1) as stop, Checkpoints(folder) as checkpoints:
+    with stop_on(*signals_of_command()) as stop, Checkpoints(folder) as checkpoints:
         job = make_job(config)
         try:
             prepare_folder(folder, job.problem, job.output)

@@ -77,13 +77,14 @@ def carry_on(settings: Settings, state: State, work: Work, around: Surroundings)
     """Take steps until a stopping rule ends the leg or a limit ends the run; save the state then and periodically."""
     if not state.history:
         save(state, work, around)
-    while state.leg is not None and state.leg.ending is None and limit(settings, around) is None:
-        state = step(settings, state, state.leg, work, around)
-        if around.clock.seconds() - work.saved >= 60 * settings.checkpoint:
-            save(state, work, around)
-    save(state, work, around)
-    around.stop.pass_on()
-    return state
+    while True:
+        while state.leg is not None and state.leg.ending is None and limit(settings, around) is None:
+            state = step(settings, state, state.leg, work, around)
+            if around.clock.seconds() - work.saved >= 60 * settings.checkpoint:
+                save(state, work, around)
+        save(state, work, around)
+        if not around.stop.is_taken_over():
+            return state
 
 
 def save(state: State, work: Work, around: Surroundings) -> None:
