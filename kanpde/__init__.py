@@ -1,7 +1,8 @@
 """kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
 
-from kanpde.calculus.field import Field, Vector
+from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
+from kanpde.calculus.vector import Vector
 from kanpde.configure.resuming import resume
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kanpde import KAN, Ansatz, Box, Condition, InputError, Problem, diff, dirichlet, laplacian, periodic
-from kanpde.calculus.field import Context
+from kanpde.calculus.context import Context
 from kanpde.classical.collocation import collocate
 from kanpde.residuals.evaluation import (
     asked_of,

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from kanpde import InputError, Vector, diff, divergence, gradient, laplacian
-from kanpde.calculus.field import Context, coordinate, unknown
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import coordinate, unknown
 from kanpde.calculus.jet import LAPLACIAN
 
 

@@ -21,7 +21,7 @@ from kanpde import (
     neumann,
     solve,
 )
-from kanpde.calculus.field import Context
+from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.calculus.operators import diff
 from kanpde.hard_constraints import hardened

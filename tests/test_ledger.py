@@ -260,7 +260,7 @@ def test_a_call_waits_for_what_another_has_under_way_and_takes_over(tmp_path, te
     said = []
     call = threading.Thread(target=conduct, args=(one,), kwargs={"say": said.append, "command": COMMAND})
     call.start()
-    wait_until(lambda: any("waiting for that" in line for line in said))
+    wait_until(lambda: any("waiting for another process" in line.lower() for line in said))
     assert not begun(templates)
     journal.close()
     call.join(20)

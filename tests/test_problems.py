@@ -7,7 +7,8 @@ import torch
 from conftest import PROBLEMS, load_problem, problem_cases
 
 from kanpde import Condition
-from kanpde.calculus.field import Context, coordinate, unknown
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import coordinate, unknown
 from kanpde.residuals.evaluation import from_formula, residuals_of
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]

@@ -1,8 +1,8 @@
 r"""B-splines of any degree on a grid per input, evaluated cell by cell.
 
 On a cell only degree + 1 functions are non-zero, and each is a polynomial in the local coordinate
-s = (x - midpoint) / width in [-1/2, 1/2]. Outside the grid the polynomial of the end cell goes on, so that values and
-derivatives are of one function everywhere (C. de Boor, A Practical Guide to Splines, ch. IX-XI).
+s = (x - midpoint) / width in [-1/2, 1/2]. Outside the grid the polynomial of the end cell is continued, so that values
+and derivatives belong to one function everywhere (C. de Boor, A Practical Guide to Splines, ch. IX-XI).
 """
 
 from math import factorial
@@ -17,11 +17,11 @@ from kanpde.bases import Basis, uniform_knots
 from kanpde.bases.spline_jets import Features, Products, Sums, combine
 from kanpde.calculus.jet import JetSpace
 
-LOCAL_COST = 2  # of a number in the sums of edge functions against one in the dense features, measured
+LOCAL_COST = 2  # measured cost of a number in the sums of edge functions, relative to one in the dense features
 
 
 def knots_from_breakpoints(breakpoints: Float[Tensor, "d_in points"], degree: int) -> Float[Tensor, "d_in knots"]:
-    """Breakpoints of the cells, continued by ``degree`` cells of the end cells' widths on each side."""
+    """Return the knots: the breakpoints, and on each side ``degree`` more cells as wide as the end cell."""
     steps = torch.arange(1, degree + 1, device=breakpoints.device, dtype=breakpoints.dtype)
     first = breakpoints[:, :1] - steps.flip(0) * (breakpoints[:, 1:2] - breakpoints[:, :1])
     last = breakpoints[:, -1:] + steps * (breakpoints[:, -1:] - breakpoints[:, -2:-1])
@@ -29,9 +29,9 @@ def knots_from_breakpoints(breakpoints: Float[Tensor, "d_in points"], degree: in
 
 
 def cell_polynomials(knots: NDArray, degree: int) -> NDArray:
-    """Coefficients (d_in, cells, degree + 1 powers of s, degree + 1 functions) of the B-splines on every cell.
+    """Return coefficients (d_in, cells, degree + 1 powers of s, degree + 1 functions) of the B-splines on every cell.
 
-    The Cox-de Boor recursion (de Boor, ch. X, eq. 15) carried out on polynomials instead of values.
+    They result from the Cox-de Boor recursion (de Boor, ch. X, eq. 15), applied to polynomials instead of values.
     """
     cells = knots.shape[1] - 2 * degree - 1
     at = degree + np.arange(cells)  # knot index at which each cell begins
@@ -58,11 +58,11 @@ def cell_polynomials(knots: NDArray, degree: int) -> NDArray:
 
 
 def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
-    """The matrix (new functions, old functions) that writes a spline on ``old`` knots on the nested ``new`` knots.
+    """Return the matrix (new functions, old functions) that expresses splines on ``old`` knots on nested ``new`` knots.
 
     A coefficient is the blossom of the old polynomial piece at the new function's inner knots (L. Ramshaw, Blossoms
-    are polar forms, 1989); the piece is taken from a cell inside the grid that the new function covers, so the result
-    is exact on the grid and, with the end polynomials going on, outside it.
+    are polar forms, 1989). The piece is taken from a cell inside the grid that the new function covers, so the result
+    is exact on the grid and, because the end polynomials are continued, outside it.
     """
     new_cells = len(new) - 2 * degree - 1
     old_cells = len(old) - 2 * degree - 1
@@ -83,7 +83,7 @@ def refinement(old: NDArray, new: NDArray, degree: int) -> NDArray:
 
 
 class BSpline(Basis):
-    """B-splines of one ``degree`` for d_in inputs, on cells of any widths.
+    """B-splines of one ``degree`` for d_in inputs, on cells of arbitrary widths.
 
     In float64 the functions are accurate to rounding at every degree that was measured (up to 60). The blossoms of
     `refinement` lose a factor 1.7 a degree: with random coefficients, on 4 to 128 cells, halving changes values and two
@@ -111,11 +111,11 @@ class BSpline(Basis):
 
     @classmethod
     def over(cls, lower: Tensor, upper: Tensor, grid: int, degree: int) -> "BSpline":
-        """The splines with ``grid`` equal cells on [lower, upper] for each input."""
+        """Return the splines with ``grid`` equal cells on [lower, upper] for each input."""
         return cls(uniform_knots(lower, upper, grid, degree), degree)
 
     def on(self, breakpoints: Float[Tensor, "d_in points"]) -> "BSpline":
-        """Splines of the same degree on other cells."""
+        """Return splines of the same degree on other cells."""
         return BSpline(knots_from_breakpoints(breakpoints, self.degree), self.degree)
 
     @property
@@ -124,7 +124,7 @@ class BSpline(Basis):
         return self.knots[:, self.degree : self.knots.shape[1] - self.degree]
 
     def locate(self, x: Float[Tensor, "points d_in"]) -> tuple[Int[Tensor, "points d_in"], Tensor, Tensor]:
-        """The cell of every point, its local coordinate s there, and the width of the cell."""
+        """Return the cell of every point, its local coordinate s, and the width of the cell."""
         grid = self.breakpoints
         position = x.detach().nan_to_num()  # for the choice of the cell only: s, and so every value, stays NaN
         if self.uniform:
@@ -136,7 +136,7 @@ class BSpline(Basis):
         return cell, (x - 0.5 * (left + right)) / (right - left), right - left
 
     def taylor(self, x: Float[Tensor, "points d_in"]) -> tuple[Tensor, Tensor, Int[Tensor, "d_in points"]]:
-        """The non-zero functions at x as Taylor polynomials: matrices M, powers q, and the first one's index.
+        """Return the non-zero functions at x as Taylor polynomials: matrices M, powers q, index of the first function.
 
         On a cell B_l = Σ_k M[l, k] q_k with q_k = t^k / k! and t = x - midpoint; the derivative of q_k is q_(k-1). M is
         (d_in, local, powers), with the points last where cells are unequal, for `combine`; q is (d_in, powers, points).
@@ -166,9 +166,9 @@ class BSpline(Basis):
         return Features.apply(data, self, space)
 
     def edge_sums(self, data: Tensor, weight: Tensor, space: JetSpace) -> Tensor:
-        """By whichever of two ways costs less: all features, or those that are not zero.
+        """Return the sums by the cheaper of two methods: from all features, or from the non-zero ones.
 
-        The second one's cost does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
+        The cost of the second does not grow with the grid, but it handles (degree + 1) d_out numbers per input.
         """
         if LOCAL_COST * self.local * weight.shape[1] > len(data) * self.size:
             return Products.apply(data, weight, self, space)
@@ -176,13 +176,13 @@ class BSpline(Basis):
         return Sums.apply(data, by_edge.permute(2, 0, 1).contiguous(), self, space)
 
     def traced_sums(self, data: Tensor, weight: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
-        """The gradient of the sums costs less than that of all features."""
+        """As in `Basis`; differentiating the sums costs less than differentiating all features."""
         with torch.no_grad():
             features = self.edge_features(data, space)
         return features, self.edge_sums(data, weight.detach(), space)
 
     def embedding(self, new: Basis) -> NDArray | None:
-        """Exact when every cell is split evenly."""
+        """As in `Basis`; it exists if every cell is split evenly."""
         if new.cells % self.cells:
             return None
         old, fine = (basis.knots.double().cpu().numpy() for basis in (self, new))

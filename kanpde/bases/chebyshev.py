@@ -1,7 +1,7 @@
 r"""Chebyshev polynomials of the first kind, $T_n(\cos\theta) = \cos n\theta$, on each input's range.
 
-S. Sidharth et al., Chebyshev Polynomial-Based Kolmogorov-Arnold Networks, 2024, squash values into [-1, 1] by tanh;
-here the polynomials go on outside the range, where they grow like $(2t)^n$.
+S. Sidharth et al., Chebyshev Polynomial-Based Kolmogorov-Arnold Networks, 2024, map values into [-1, 1] by tanh; here
+the polynomials extend beyond the range, where they grow like $(2t)^n$.
 """
 
 from torch import Tensor
@@ -11,10 +11,10 @@ from kanpde.bases.recurrence import orthogonal_polynomials
 
 
 class Chebyshev(Basis):
-    """T_0 ... T_(grid + degree - 1) of t, the range mapped to [-1, 1]; refinement adds higher ones."""
+    """T_0 ... T_(grid + degree - 1) of t, the range mapped to [-1, 1]; refinement adds higher degrees."""
 
     nested = True
-    decay = 0.5  # with 1.0, values a little outside the range grow without bound through the layers
+    decay = 0.5  # with 1.0, values slightly outside the range grow without bound from layer to layer
 
     def table(self, x: Tensor, order: int) -> tuple[list[Tensor], Tensor]:
         return self.global_table(x, order, self._polynomials)

@@ -1,14 +1,14 @@
-r"""Gaussian bumps on equally spaced centres (FastKAN).
+r"""Gaussians with equally spaced centres (FastKAN).
 
-Z. Li, Kolmogorov-Arnold Networks are Radial Basis Function Networks, 2024. The bumps stand where the B-splines of the
-same degree have their middles and are as wide: the variance of a B-spline is (degree + 1) / 12 squared cells. At degree
-5 this is the paper's exp(-(x - c)² / h²) with h the distance of the centres.
+Z. Li, Kolmogorov-Arnold Networks are Radial Basis Function Networks, 2024. The Gaussians have the centres and the
+widths of the B-splines of the same degree: the variance of a B-spline is (degree + 1) / 12 squared cells. At degree 5
+this is the paper's exp(-(x - c)² / h²) with h the distance of the centres.
 
-Refinement at one degree does not converge: equal coefficients give a ripple of $2\exp(-\pi^2 (\text{degree} + 1) / 6)$,
-1e-4 at degree 5 and 5e-9 at degree 11, and higher derivatives see more of it (V. Maz'ya & G. Schmidt, On approximate
-approximations using Gaussian kernels, IMA J. Numer. Anal. 16, 1996). A higher degree costs condition: 2e3 at degree 5,
-2e5 at 7, 3e9 at 11 (21 functions, measured). Outside the range the bumps of a finer grid end sooner: where values leave
-it, refine with move_knots=True.
+Refinement at a fixed degree does not converge: equal coefficients give a ripple of
+$2\exp(-\pi^2 (\text{degree} + 1) / 6)$, 1e-4 at degree 5 and 5e-9 at degree 11, and a larger one in derivatives
+(V. Maz'ya & G. Schmidt, On approximate approximations using Gaussian kernels, IMA J. Numer. Anal. 16, 1996). The
+condition number grows with the degree: 2e3 at degree 5, 2e5 at 7, 3e9 at 11 (21 functions, measured). On a finer grid
+the Gaussians reach less far beyond the range: if values leave it, refine with move_knots=True.
 """
 
 from math import sqrt
@@ -20,7 +20,7 @@ from kanpde.bases import Basis
 
 
 def bell_derivatives(z: Tensor, order: int) -> list[Tensor]:
-    """Derivatives 0 ... ``order`` of g(z) = exp(-z²/2), by g^(k+1) = -z g^(k) - k g^(k-1) (Hermite's recurrence)."""
+    """Derivatives 0 ... ``order`` of g(z) = exp(-z²/2), by g^(k+1) = -z g^(k) - k g^(k-1) (Hermite recurrence)."""
     found = [torch.exp(-0.5 * z * z)]
     for k in range(order):
         found.append(-z * found[k] - k * found[k - 1] if k else -z * found[0])
@@ -34,7 +34,7 @@ class Gaussian(Basis):
         return self.global_table(x, order, self._bells, 0.0, float(self.cells))
 
     def _bells(self, t: Tensor, order: int) -> list[Tensor]:
-        """In cells as the unit of length."""
+        """Derivatives 0 ... ``order`` of all functions at t, with one cell as the unit of length."""
         deviation = sqrt((self.degree + 1) / 12)
         centres = torch.arange(self.size, dtype=t.dtype, device=t.device) - (self.degree - 1) / 2
         bells = bell_derivatives((t[..., None] - centres) / deviation, order)

@@ -7,13 +7,13 @@ from kanpde.bases.recurrence import orthogonal_polynomials
 
 
 class Legendre(Basis):
-    """P_0 ... P_(grid + degree - 1) of t, the range mapped to [-1, 1]; refinement adds higher ones.
+    """P_0 ... P_(grid + degree - 1) of t, the range mapped to [-1, 1]; refinement adds higher degrees.
 
-    The polynomials go on outside the range, where they grow like t^n.
+    The polynomials extend beyond the range, where they grow like t^n.
     """
 
     nested = True
-    decay = 0.5  # with 1.0, values a little outside the range grow without bound through the layers
+    decay = 0.5  # with 1.0, values slightly outside the range grow without bound from layer to layer
 
     def table(self, x: Tensor, order: int) -> tuple[list[Tensor], Tensor]:
         return self.global_table(x, order, self._polynomials)

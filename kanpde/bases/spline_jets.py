@@ -1,9 +1,10 @@
-"""Jets through the edges of a KAN layer, for functions of which few are non-zero at a point.
+"""Jets through the edges of a KAN layer, for bases of which only a few functions are non-zero at a point.
 
-On its cell a spline is a polynomial, and the jets of the powers t^k / k! of the local coordinate cost least: each is
-the derivative of the next. Small matrices take them to the non-zero splines. From there two ways lead to the outputs:
-all features of every input and one matrix product (`Products`), or the edge functions themselves, from the few
-coefficients that count (`Sums`). Inside, the points come last, so that elementwise work runs along them.
+On a cell a spline is a polynomial. The jets of the powers t^k / k! of the local coordinate are the cheapest, because
+each power is the derivative of the next; small matrices convert them to the non-zero splines. The outputs are then
+computed in one of two ways: from all features of every input by one matrix product (`Products`), or as sums of edge
+functions from the coefficients of the non-zero splines (`Sums`). Internally the points are the last dimension, so that
+elementwise operations run along contiguous memory.
 """
 
 from collections.abc import Callable
@@ -25,12 +26,12 @@ class PiecewisePolynomials(Protocol):
     size: int
 
     def taylor(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Matrices, powers t^k / k! and the first non-zero function's index at x (points, d_in)."""
+        """Return matrices, powers t^k / k! and the index of the first non-zero function at x (points, d_in)."""
         ...
 
 
 def combine(matrices: Tensor, powers: Tensor) -> Tensor:
-    """Small matrices (d_in, a, b), or one at every point (d_in, a, b, points), times (..., d_in, b, points)."""
+    """Multiply matrices (d_in, a, b), or one for every point (d_in, a, b, points), by (..., d_in, b, points)."""
     if matrices.ndim == 3:
         return matrices @ powers
     total = matrices[:, :, 0] * powers[..., :1, :]
@@ -40,7 +41,7 @@ def combine(matrices: Tensor, powers: Tensor) -> Tensor:
 
 
 class LocalSplines:
-    """What is known of splines and silus where the inputs have the jet ``data`` (components, d_in, points).
+    """Values of the splines and silus at inputs with the jet ``data`` (components, d_in, points).
 
     ``powers`` are t^k / k! (d_in, degree + 1, points), ``silus`` the derivatives (d_in, order + 1, points), ``index``
     the non-zero splines (d_in, local, points).
@@ -55,18 +56,18 @@ class LocalSplines:
 
     # features ----------------------------------------------------------------------------------------------------
     def local_jets(self) -> tuple[Tensor, Tensor]:
-        """The jets of the non-zero splines (components, d_in, local, points) and of the silus."""
+        """Return the jets of the non-zero splines (components, d_in, local, points) and of the silus."""
         space, q = self.space, self.powers
         jets = torch.zeros(len(self.data), *q.shape, dtype=q.dtype, device=q.device)
         jets[0] = q
-        torch.mul(q[:, :-1], self.data[1:, :, None], out=jets[1:, :, 1:])  # the terms of order 1, of all rows at once
+        torch.mul(q[:, :-1], self.data[1:, :, None], out=jets[1:, :, 1:])  # the terms of order 1 for all rows at once
         for (row, order, _), bell in zip(space.terms, self.bells, strict=True):
             if 1 < order < q.shape[1]:
                 jets[row, :, order:].addcmul_(q[:, :-order], bell[:, None])
         return combine(self.matrices, jets), space.chain(self.silus.unbind(1), self.bells)
 
     def features(self) -> Tensor:
-        """The jets of all features: (components, d_in, size + 1, points)."""
+        """Return the jets of all features: (components, d_in, size + 1, points)."""
         splines, silus = self.local_jets()
         components, d_in, points = silus.shape
         out = torch.zeros(components, d_in, self.size, points, dtype=silus.dtype, device=silus.device)
@@ -75,7 +76,7 @@ class LocalSplines:
         return out
 
     def features_points_first(self) -> Tensor:
-        """The same as (components, points, d_in, size + 1)."""
+        """Return the jets of all features as (components, points, d_in, size + 1)."""
         splines, silus = self.local_jets()
         components, d_in, points = silus.shape
         out = torch.zeros(components, points, d_in, self.size, dtype=silus.dtype, device=silus.device)
@@ -85,12 +86,12 @@ class LocalSplines:
         return out
 
     def pull_features(self, gradient: Tensor) -> Tensor:
-        """The gradient with respect to ``data`` from that with respect to `features`."""
+        """Return the gradient with respect to ``data`` from that with respect to `features`."""
         of_splines = gradient.gather(2, self.index.expand(len(gradient), -1, -1, -1))
         return self._pull_local_jets(of_splines, gradient[:, :, -1])
 
     def pull_features_points_first(self, gradient: Tensor) -> Tensor:
-        """The gradient with respect to ``data`` from that with respect to `features_points_first`."""
+        """Return the gradient with respect to ``data`` from that with respect to `features_points_first`."""
         index = self.index.permute(2, 0, 1).contiguous().expand(len(gradient), -1, -1, -1)
         of_splines = gradient.gather(3, index).permute(0, 2, 3, 1).contiguous()
         return self._pull_local_jets(of_splines, gradient[..., -1].mT)
@@ -109,7 +110,7 @@ class LocalSplines:
 
     # edge functions ----------------------------------------------------------------------------------------------
     def functions(self, weight: Tensor) -> Tensor:
-        """Derivatives of the edge functions (d_out, d_in, orders, points), from the weight (d_out, d_in, size + 1)."""
+        """Derivatives of the edge functions (d_out, d_in, orders, points) from the weight (d_out, d_in, size + 1)."""
         index = self.index.flatten(1).expand(len(weight), -1, -1)
         local = weight.gather(2, index).unflatten(2, self.index.shape[1:])
         taylor = combine(self.matrices.transpose(1, 2), local)
@@ -122,7 +123,7 @@ class LocalSplines:
         return out
 
     def pull_weight(self, gradient: Tensor, into: Tensor) -> None:
-        """Adds the gradient with respect to the weight (d_out, d_in, size + 1) from that of the outputs' jets."""
+        """Add the gradient with respect to the weight (d_out, d_in, size + 1), given that of the outputs' jets."""
         d_in, local, points = self.index.shape
         orders = self.space.order + 1
         of_functions = torch.zeros(len(into), d_in, orders, points, dtype=into.dtype, device=into.device)
@@ -138,7 +139,7 @@ class LocalSplines:
         into[:, :, -1] += torch.einsum("oijp,ijp->oi", of_functions, self.silus[:, :orders])
 
     def pull_sums(self, gradient: Tensor, functions: Tensor) -> Tensor:
-        """The gradient with respect to ``data`` from that of the outputs' jets."""
+        """Return the gradient with respect to ``data``, given that of the outputs' jets."""
 
         @cache
         def slopes(order: int) -> Tensor:
@@ -150,7 +151,7 @@ class LocalSplines:
         return self._pull_back(slopes)
 
     def _pull_back(self, slopes: Callable[[int], Tensor]) -> Tensor:
-        """The gradient of the chain rule; ``slopes(k)`` are the gradients at all rows times the k-th derivative."""
+        """Differentiate the chain rule; ``slopes(k)`` are the gradients at all rows times the k-th derivative."""
         result = torch.zeros_like(self.data)
         result[0] = slopes(1)[0]
         for (row, order, _), bell in zip(self.space.terms, self.bells, strict=True):

@@ -1,4 +1,4 @@
-"""Jets of the features of a KAN layer, for any basis; piecewise polynomials have a faster way, `spline_jets`."""
+"""Jets of the features of a KAN layer for any basis; `spline_jets` is faster for piecewise polynomials."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,12 +11,12 @@ from kanpde.calculus.jet import JetSpace
 
 
 def consecutive(first: Tensor, count: int) -> Tensor:
-    """first, first + 1, ... in a new last dimension."""
+    """Return first, first + 1, ... in a new last dimension."""
     return first[..., None] + torch.arange(count, device=first.device)
 
 
 class Place(torch.autograd.Function):
-    """Puts jets of the non-zero functions, and of the silus, among all features of their edges."""
+    """Scatter the jets of the non-zero functions, and of the silus, into all features of their edges."""
 
     @staticmethod
     def forward(ctx, splines: Tensor, base: Tensor, first: Tensor, size: int):  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -37,9 +37,9 @@ class Place(torch.autograd.Function):
 
 
 class LocalFeatures(torch.autograd.Function):
-    """Jets of the non-zero functions (components, points, d_in, local), of the silus, and the first one's index.
+    """Jets of the non-zero functions (components, points, d_in, local) and of the silus, and the first one's index.
 
-    Faà di Bruno with its gradient written out. ``table_of`` is the table of a `kanpde.bases.Basis`.
+    Faà di Bruno's formula with an explicit gradient. ``table_of`` is the method `kanpde.bases.Basis.table`.
     """
 
     @staticmethod
@@ -66,7 +66,7 @@ class LocalFeatures(torch.autograd.Function):
 
         @cache
         def slope(row: int, order: int) -> Tensor:
-            """The gradient at a row, contracted with the features' derivatives of an order: (points, d_in)."""
+            """Contract the gradient at a row with the features' derivatives of an order: (points, d_in)."""
             # a product with ones sums a short last dimension faster than sum() does
             return ((of_splines[row] * table[order]) @ ones).addcmul_(of_base[row], base[order])
 

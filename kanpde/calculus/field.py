@@ -6,49 +6,19 @@ rule, Faà di Bruno's formula and linearity, down to the leaves: coordinates, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpde.calculus.functions import TABLES, Table, by_autograd, power
+from kanpde.calculus.context import Context, is_zero, plus, times
+from kanpde.calculus.functions import TABLES, Table, by_autograd, elementwise, power
 from kanpde.calculus.jet import LAPLACIAN, Key, bell_terms, splits
-from kanpde.errors import InputError, suggest
+from kanpde.calculus.vector import Vector
+from kanpde.errors import InputError
 
 MAX_ORDER = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """Where fields live: the names of the coordinates, which of them are space, the points, the outward normals."""
-
-    names: tuple[str, ...]
-    space: tuple[int, ...]
-    x: Tensor  # (points, dim)
-    normal: Tensor | None = None  # (points, dim)
-    known: dict[Any, Any] = field(default_factory=dict)  # what others have worked out for these points, by owner
-
-    def position(self, name: str) -> int:
-        if name not in self.names:
-            raise InputError(f'There is no coordinate "{name}". {suggest(name, self.names)}')
-        return self.names.index(name)
-
-
-def _plus(a: Tensor | float, b: Tensor | float) -> Tensor | float:
-    """a + b, in which an exact Python zero costs nothing."""
-    return b if _is_zero(a) else a if _is_zero(b) else a + b
-
-
-def _times(a: Tensor | float, b: Tensor | float) -> Tensor | float:
-    """a b, in which an exact Python zero stays one."""
-    return 0.0 if _is_zero(a) or _is_zero(b) else a * b
-
-
-def _is_zero(a: Tensor | float) -> bool:
-    return not isinstance(a, Tensor) and a == 0
 
 
 class Field:
@@ -87,7 +57,9 @@ class Field:
         """The outward unit normal on a boundary, over the spatial coordinates."""
         normal = self.context.normal
         if normal is None:
-            raise InputError("`u.normal` was used where there is no boundary. Use it on `domain.boundary` or a face.")
+            raise InputError(
+                "`u.normal` exists on a boundary only. Use it in a condition on `domain.boundary` or on a face."
+            )
         return Vector(_data(self.context, normal[:, i], "normal") for i in self.context.space)
 
     # arithmetic -----------------------------------------------------------------------------------------------------
@@ -155,7 +127,9 @@ class Field:
         return self.value >= _value(other)
 
     def __float__(self):
-        raise InputError("A field is not one number. Use torch.sin and its like instead of math.sin in residuals.")
+        raise InputError(
+            "A field is not a single number. Use functions of torch in residuals, such as torch.sin, not math.sin."
+        )
 
     def __bool__(self):
         raise InputError("A field has no truth value. Use torch.where(condition, a, b) instead of if.")
@@ -177,10 +151,10 @@ class Field:
                 return compose(TABLES[name], args[0])
             if name in ("neg", "negative"):
                 return -args[0]
-            return compose(by_autograd(_elementwise(function, name, kwargs or {})), args[0])
+            return compose(by_autograd(elementwise(function, name, kwargs or {})), args[0])
         raise InputError(
-            f"torch.{name} is not defined for these fields. Elementwise functions of one field, arithmetic and "
-            "torch.where are; combine fields with + - * / first."
+            f"torch.{name} is not defined for these fields. Elementwise functions of one field are, and arithmetic and "
+            "torch.where. Combine the fields with + - * / first."
         )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
@@ -189,20 +163,6 @@ class Field:
         if method != "__call__" or kwargs or function is None:
             return NotImplemented
         return Field.__torch_function__(function, (Field,), tuple(inputs))
-
-
-def _elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
-    """``function`` refused where it mixes points, whose residuals must not depend on each other."""
-
-    def checked(t: Tensor) -> Tensor:
-        result = function(t, **options)
-        if not isinstance(result, Tensor) or result.shape != t.shape:
-            raise InputError(
-                f"torch.{name} does not act point by point, as functions of fields must; use elementwise ones."
-            )
-        return result
-
-    return checked
 
 
 _BINARY = {
@@ -229,54 +189,13 @@ _BINARY = {
 }
 
 
-class Vector(tuple[Field, ...]):
-    """A tuple of fields with vector arithmetic: sums, products with scalars, `dot`."""
-
-    def __add__(self, other):
-        return Vector(a + b for a, b in zip(self, other, strict=True))
-
-    def __sub__(self, other):
-        return Vector(a - b for a, b in zip(self, other, strict=True))
-
-    def __neg__(self):
-        return Vector(-a for a in self)
-
-    def __radd__(self, other):
-        return self if isinstance(other, int) else NotImplemented  # sum() starts from 0
-
-    def __mul__(self, scalar):
-        if isinstance(scalar, tuple):
-            raise InputError("The product of two vectors is ambiguous. Write a.dot(b).")
-        return Vector(a * scalar for a in self)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, scalar):
-        return Vector(a / scalar for a in self)
-
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        """``tensor * vector``, which torch would otherwise try first."""
-        if function.__name__.strip("_") in ("mul", "multiply", "rmul") and len(args) == 2:
-            a, b = args
-            return b * a if isinstance(b, Vector) else a * b
-        return NotImplemented
-
-    def dot(self, other: Iterable) -> Field:
-        """The sum of the products of the entries."""
-        first, *rest = (a * b for a, b in zip(self, other, strict=True))
-        return sum(rest, first)
-
-
 # leaves -------------------------------------------------------------------------------------------------------------
 def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field:
     """A leaf whose components come from ``read``; ``name`` is the unknown's."""
 
     def rule(key: Key) -> Tensor:
         if len(key) > MAX_ORDER:
-            raise InputError(
-                f"A derivative of order {len(key)} of {name} was asked for; orders up to {MAX_ORDER} exist."
-            )
+            raise InputError(f"Derivatives are available up to order {MAX_ORDER}, got order {len(key)} of {name}.")
         return read(key)
 
     return Field(context, rule, name)
@@ -298,8 +217,8 @@ def _data(context: Context, values: Tensor, what: str) -> Field:
     def rule(key: Key) -> Tensor:
         if key != ():
             raise InputError(
-                f"A derivative of a plain tensor ({what}) was asked for. Write it in terms of `u.coords`, or move it "
-                "out of the derivative."
+                f"A plain tensor ({what}) cannot be differentiated. Write it in terms of `u.coords`, or move it out of "
+                "the derivative."
             )
         return values
 
@@ -312,15 +231,15 @@ def _as_field(a, context: Context) -> Field:
     if isinstance(a, Tensor) and a.ndim > 0:
         if a.shape != context.x.shape[:1]:
             raise InputError(
-                f"A tensor of shape {tuple(a.shape)} met a field at {len(context.x)} points; expected shape "
-                f"({len(context.x)},). Select one column, for example `a[:, 0]`."
+                f"A tensor that is combined with a field needs shape ({len(context.x)},), one number per point, got "
+                f"{tuple(a.shape)}. Select one column, for example `a[:, 0]`."
             )
         return _data(context, a, "of one value per point")
     if isinstance(a, Tensor):
         return constant(context, a)
     if isinstance(a, Real):
         return constant(context, float(a))
-    raise InputError(f"A {type(a).__name__} cannot be combined with a field; use numbers, tensors, fields.")
+    raise InputError(f"A field can be combined with numbers, tensors and fields, got a {type(a).__name__}.")
 
 
 def _value(a: Field | Tensor | float) -> Tensor | float:
@@ -335,8 +254,8 @@ def _linear(f: Field, g: Field, a: float, b: float) -> Field:
         left, right = f.component(key) if a else 0.0, g.component(key) if b else 0.0
         if a == 1.0 and b == -1.0 and isinstance(left, Tensor) and isinstance(right, Tensor):
             return left - right
-        scaled = [t if c == 1.0 else _times(c, t) for c, t in ((a, left), (b, right))]
-        return _plus(*scaled)
+        scaled = [t if c == 1.0 else times(c, t) for c, t in ((a, left), (b, right))]
+        return plus(*scaled)
 
     return Field(f.context, rule)
 
@@ -348,10 +267,10 @@ def _product(f: Field, g: Field) -> Field:
         total: Tensor | float = 0.0
         for left, right, count in splits(key, f.context.space):
             a = f.component(left)
-            if _is_zero(a):
+            if is_zero(a):
                 continue
-            product = _times(a, g.component(right))
-            total = _plus(total, product if count == 1 else _times(float(count), product))
+            product = times(a, g.component(right))
+            total = plus(total, product if count == 1 else times(float(count), product))
         return total
 
     return Field(f.context, rule)
@@ -374,10 +293,10 @@ def compose(table: Table, g: Field) -> Field:
         for k, (blocks, count) in bell_terms(key, g.context.space):
             product: Tensor | float = float(count)
             for block in blocks:
-                product = _times(product, g.component(block))
-            if not _is_zero(product):
+                product = times(product, g.component(block))
+            if not is_zero(product):
                 derivative(order)
-                total = _plus(total, _times(derivative(k), product))
+                total = plus(total, times(derivative(k), product))
         return total
 
     return Field(g.context, rule)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpde.errors import InputError
+
 Table = Callable[[Tensor, int], list[Tensor]]
 
 
@@ -159,3 +161,17 @@ def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
         return result if x.requires_grad else [r.detach() for r in result]
 
     return table
+
+
+def elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
+    """``function`` refused where it mixes points, whose residuals must not depend on each other."""
+
+    def checked(t: Tensor) -> Tensor:
+        result = function(t, **options)
+        if not isinstance(result, Tensor) or result.shape != t.shape:
+            raise InputError(
+                f"A function of a field must act point by point, and torch.{name} does not. Use an elementwise one."
+            )
+        return result
+
+    return checked

@@ -7,8 +7,10 @@ from typing import overload
 
 from torch import Tensor
 
-from kanpde.calculus.field import Field, Vector, _plus
+from kanpde.calculus.context import plus
+from kanpde.calculus.field import Field
 from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError
 
 
@@ -33,7 +35,7 @@ def _join(key: Key, positions: tuple[int, ...]) -> Key:
 def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     total: Tensor | float = 0.0
     for value in values:
-        total = _plus(total, value)
+        total = plus(total, value)
     return total
 
 
@@ -48,8 +50,8 @@ def divergence(v: Iterable[Field]) -> Field:
     context = entries[0].context
     if len(entries) != len(context.space):
         raise InputError(
-            f"divergence got {len(entries)} entries; expected one per spatial coordinate, "
-            f"{', '.join(context.names[i] for i in context.space)}."
+            f"divergence needs one entry per spatial coordinate, {', '.join(context.names[i] for i in context.space)}, "
+            f"got {len(entries)}."
         )
     first, *rest = (diff(f, context.names[i]) for f, i in zip(entries, context.space, strict=True))
     return sum(rest, first)

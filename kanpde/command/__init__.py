@@ -1,4 +1,4 @@
-"""The command line. Hydra makes the config; what becomes of it is in `kanpde.runs.execute`."""
+"""The command line: Hydra composes the config, and `kanpde.runs.execute` carries out the run."""
 
 import os
 import sys
@@ -24,11 +24,11 @@ from kanpde.storage.folders import claim, discard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Run the command.
 
     Returns:
-        0; 1 if a run of a sweep failed; 2 if the input cannot work; 130, 143 or 138 if SIGINT (Ctrl-C),
-        SIGTERM or SIGUSR1 stopped it, after its state was saved.
+        The exit code: 0; 1 if a run of a sweep failed; 2 if the input is invalid; 130, 143 or 138 if SIGINT (Ctrl-C),
+        SIGTERM or SIGUSR1 stopped the run, after its state was saved.
     """
     wants_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: list[str]) -> int:
     known = flags_and_options().parse_intermixed_args(arguments)
-    flags = [a for a in arguments if a not in known.overrides]  # Hydra takes them before or after all options only
+    flags = [a for a in arguments if a not in known.overrides]  # Hydra accepts them only before or after all options
     only_shows = any((known.cfg, known.help, known.hydra_help, known.info))
     is_sweep = known.multirun or "hydra.mode=MULTIRUN" in known.overrides
     if resumed_folder(known.overrides) is not None and not only_shows:
@@ -80,7 +80,7 @@ def _command(arguments: list[str]) -> int:
                 discard(folder)
                 raise
         except Exception as error:
-            errors.append(error)  # raised below, past Hydra's own report of it
+            errors.append(error)  # raised below, so that Hydra does not report it
 
     through_hydra(task, [*flags, *known.overrides])
     if errors:

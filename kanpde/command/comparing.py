@@ -11,7 +11,7 @@ from kanpde.errors import InputError
 
 
 def comparisons(overrides: list[str]) -> list[list[str]]:
-    """For +study=..., the options of a comparison for every problem; none where no comparison is asked for."""
+    """Return the options of one comparison for every problem in +study=...; empty without a comparison."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     if not any(o.key_or_group == "study" and o.value() != "tune" for o in parsed):
         return []
@@ -27,7 +27,7 @@ def comparisons(overrides: list[str]) -> list[list[str]]:
 
 
 def run_comparison(overrides: list[str]) -> int:
-    """One comparison; returns its exit code."""
+    """Carry out one comparison and return its exit code."""
     for option in overrides:
         _refuse_own_arrangements(option)
     config = config_from(overrides)
@@ -39,7 +39,7 @@ def run_comparison(overrides: list[str]) -> int:
 
 
 def _refuse_own_arrangements(option: str) -> None:
-    """Raises an error for an option that decides what a study decides itself: seeds, folders and processes."""
+    """Refuse an option for seeds, folders or processes, which a study sets itself."""
     key = option.lstrip("+~").partition("=")[0]
     if key in ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir"):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Configs of options as typed: for Python, and for runs that Hydra starts."""
+"""Composing configs from typed options, directly or by a run of Hydra."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from kanpde.storage.folders import unwritable
 
 
 def config_from(overrides: Sequence[str]) -> dict[str, Any]:
-    """The config that these options give, as plain dictionaries.
+    """Compose the config of these options, as plain dictionaries.
 
     Raises:
         InputError: an option or a choice does not exist, or an option has several values.
@@ -35,7 +35,7 @@ def config_from(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def refuse_several(overrides: Sequence[str]) -> None:
-    """Raises an error for an option with several values, such as seed=0,1, which only a sweep can take."""
+    """Refuse an option with several values, such as seed=0,1, which needs a sweep."""
     for each in OverridesParser.create().parse_overrides(list(overrides)):
         if each.is_sweep_override():
             raise InputError(
@@ -44,7 +44,7 @@ def refuse_several(overrides: Sequence[str]) -> None:
 
 
 def take_out(config: DictConfig) -> list[bool]:
-    """Removes `SWEEP_OPTIONS` from the config and returns them."""
+    """Remove `SWEEP_OPTIONS` from the config and return their values."""
     with open_dict(config):
         asked = [config.pop(name, False) for name in SWEEP_OPTIONS]
     for name, value in zip(SWEEP_OPTIONS, asked, strict=True):
@@ -54,7 +54,7 @@ def take_out(config: DictConfig) -> list[bool]:
 
 
 def as_text(config: DictConfig) -> str:
-    """The config as YAML; "" where it cannot be resolved, which the run itself reports."""
+    """Return the config as YAML; "" if it cannot be resolved, an error that the run itself reports."""
     try:
         return OmegaConf.to_yaml(config, resolve=True)
     except OmegaConfBaseException:
@@ -62,7 +62,7 @@ def as_text(config: DictConfig) -> str:
 
 
 def through_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
-    """Has Hydra call ``task`` with the config, or in a sweep once for every combination.
+    """Let Hydra call ``task`` with the config, or in a sweep once for every combination.
 
     Raises:
         InputError: the config cannot be composed, or a folder cannot be written.
@@ -75,7 +75,7 @@ def through_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> No
 
 
 class _OwnFolder(SearchPathPlugin):
-    """The folder ``conf`` of the current one; its files come before the packaged ones."""
+    """Adds ``./conf`` to Hydra's search path, before the packaged configs."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         own = Path.cwd() / "conf"

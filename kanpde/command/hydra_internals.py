@@ -1,17 +1,17 @@
-"""All that this package uses of Hydra beyond its public interface; `tests/test_hydra_internals.py` fails where a new
-version of Hydra has changed it.
+"""All uses of Hydra beyond its public interface; `tests/test_hydra_internals.py` fails if a new version changes them.
 
 The public interface (`hydra.main`, `hydra.initialize_config_dir`, `hydra.compose`, and plugins for search paths,
 launchers and sweepers) does not offer the following:
 
-- `hydra.main` takes its options from ``sys.argv`` alone, and ends the process itself after an error unless the
-  environment variable ``HYDRA_FULL_ERROR`` is 1. `call_hydra` sets both while Hydra runs. `hydra.compose` takes a list
-  of options, but it starts no sweeps and has no flags such as ``--cfg``, ``--help``, ``--info`` and ``--config-dir``.
-- Flags must be told from options before Hydra runs; only its own parser, `hydra._internal.utils.get_args_parser`, can.
-- Groups must accept options that their yaml does not list, such as ``weights.boundary=100`` (Hydra demands
-  ``+weights.boundary=100``), because the signature of the factory decides which exist. And a combination of a sweep
-  that cannot be composed must become one failed run; Hydra would refuse the whole sweep. No plugin can change how
-  configs are loaded, so `own_loader` replaces the class that loads them while Hydra runs.
+- `hydra.main` reads its options only from ``sys.argv``, and exits after an error unless the environment variable
+  ``HYDRA_FULL_ERROR`` is 1. `call_hydra` sets both while Hydra runs. `hydra.compose` accepts a list of options, but it
+  starts no sweeps and has no flags such as ``--cfg``, ``--help``, ``--info`` and ``--config-dir``.
+- Flags must be separated from options before Hydra runs; only Hydra's own parser can do this
+  (`hydra._internal.utils.get_args_parser`).
+- Groups must accept options that their yaml does not list, such as ``weights.boundary=100`` (Hydra requires
+  ``+weights.boundary=100``), because the factory's signature defines the options. And a combination of a sweep that
+  cannot be composed must become one failed run; Hydra would refuse the whole sweep. Plugins cannot change how configs
+  are loaded, so `own_loader` replaces the class that loads them while Hydra runs.
 """
 
 import os
@@ -35,11 +35,11 @@ from kanpde.errors import InputError
 from kanpde.paths import packaged
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
-REFUSED = "refused"  # key in the config of a sweep's run that could not be composed: why
+REFUSED = "refused"  # key in the config of a sweep's run that could not be composed; its value is the error message
 
 
 def flags_and_options() -> ArgumentParser:
-    """Hydra's parser of command lines; a flag that it does not have raises `InputError`."""
+    """Return Hydra's command-line parser; an unknown flag raises `InputError`."""
     parser = get_args_parser()
     parser.error = _refuse_flag
     return parser
@@ -50,7 +50,7 @@ def _refuse_flag(message: str) -> NoReturn:
 
 
 def call_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
-    """`hydra.main` with a list of arguments; errors are raised and not printed."""
+    """Call `hydra.main` with a list of arguments; errors are raised instead of printed."""
     before, sys.argv = sys.argv, [sys.argv[0], *arguments]
     full_error, os.environ[FULL_ERROR] = os.environ.get(FULL_ERROR, ""), "1"
     try:
@@ -62,7 +62,7 @@ def call_hydra(task: Callable[[DictConfig], Any], arguments: list[str]) -> None:
 
 @contextmanager
 def own_loader() -> Iterator[None]:
-    """Within this context Hydra loads configs by `Loader`."""
+    """Context manager in which Hydra loads configs with `Loader`."""
     before = hydra_internal.ConfigLoaderImpl  # pyright: ignore[reportPrivateImportUsage]
     hydra_internal.ConfigLoaderImpl = Loader  # pyright: ignore[reportPrivateImportUsage]
     try:
@@ -72,14 +72,14 @@ def own_loader() -> Iterator[None]:
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader, but groups accept any option, and a sweep survives a combination that cannot be composed."""
+    """Hydra's loader, except that groups accept any option, and a combination that cannot be composed fails alone."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.seen: dict[tuple[str, ...], DictConfig] = {}
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        """As Hydra's, with its errors as `InputError`."""
+        """Load a config as Hydra does, but raise its errors as `InputError`."""
         try:
             return super().load_configuration(*args, **kwargs)
         except InputError:
@@ -88,7 +88,7 @@ class Loader(ConfigLoaderImpl):
             raise InputError(in_words(error)) from error
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Composes every config once; sweepers ask for it to check it, and launchers again to run it."""
+        """Compose every config once; sweepers request it for a check, and launchers again for the run."""
         key = tuple(sweep_overrides)
         if key not in self.seen:
             self.seen[key] = self._compose_for_sweep(master_config, sweep_overrides)
@@ -96,7 +96,7 @@ class Loader(ConfigLoaderImpl):
         return self.seen.pop(key)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "seen": {}}  # the process of a launcher needs its own config only
+        return {**self.__dict__, "seen": {}}  # a launcher's process needs only its own config
 
     def _compose_for_sweep(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         try:

@@ -1,4 +1,4 @@
-"""Errors of Hydra, OmegaConf and YAML as one line that says what to write instead."""
+"""Errors of Hydra, OmegaConf and YAML as one line with the correction."""
 
 import re
 from pathlib import Path
@@ -11,11 +11,11 @@ from kanpde.errors import InputError, suggest
 from kanpde.paths import packaged
 
 SEE_HELP = "`python -m kanpde --help` lists what there is."
-SWEEP_OPTIONS = ("isolate", "retry_failed")  # of a sweep as a whole; they are removed from the config of every run
+SWEEP_OPTIONS = ("isolate", "retry_failed")  # options of the whole sweep; they are removed from the config of every run
 
 
 def in_words(error: Exception) -> str:
-    """One or two sentences on what was refused, by Hydra or by this package."""
+    """Return one or two sentences on an error of Hydra or of this package."""
     if isinstance(error, InputError):
         return on_command_line(error)
     first = str(error).strip().split("\n")[0]

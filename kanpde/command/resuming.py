@@ -1,7 +1,6 @@
-"""``resume=FOLDER``: going on with a run of the command line."""
+"""``resume=FOLDER``: continue a run of the command line from its last checkpoint."""
 
 import re
-from datetime import datetime
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,7 +15,7 @@ CHANGEABLE = re.compile(r"time_limit|checkpoint|plots|output\..+|schedule\.phase
 
 
 def resumed_folder(overrides: list[str]) -> str | None:
-    """The folder after ``resume=``; None where that is not among the options."""
+    """Return the folder after ``resume=``; None without that option."""
     found = [o for o in _parsed(overrides) if o.key_or_group == "resume"]
     return str(found[-1].value()) if found else None
 
@@ -26,10 +25,10 @@ def _parsed(overrides: list[str]) -> list[Override]:
 
 
 def run_resumed(overrides: list[str]) -> None:
-    """Goes on with the run in the folder; other options may give it more time or steps.
+    """Resume the run in the folder; other options may give it more time or steps.
 
     Raises:
-        InputError: the folder has no run to go on with, or an option cannot be changed any more. Nothing was touched.
+        InputError: the folder has no run to resume, or an option can no longer be changed. No file was changed.
         Stopped: a signal stopped the run again.
     """
     folder = Path(str(resumed_folder(overrides)))
@@ -45,12 +44,11 @@ def run_resumed(overrides: list[str]) -> None:
     for o in changes:
         OmegaConf.update(config, o.key_or_group, o.value())
     with open(folder / LOG, "a", encoding="utf-8") as log:
-        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(overrides)}\n")
-        carried_out(config, folder, log, goes_on=True)  # pyright: ignore[reportArgumentType]
+        carried_out(config, folder, log, f"python -m kanpde {' '.join(overrides)}")  # pyright: ignore[reportArgumentType]
 
 
 def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:
-    """Raises an error for a folder without a run, with a finished one, or with one at work."""
+    """Refuse a folder without a run, with a finished run, or with a run in progress."""
     from kanpde.runs.status import RunState, status
 
     if not (folder / CONFIG).is_file():

@@ -14,39 +14,40 @@ from kanpde.command.messages import in_words
 from kanpde.ends import Stopped
 from kanpde.errors import InputError
 
-SPACE = "+study/space@hydra.sweeper.params="  # added by a sweep that tunes to choose what is searched; never typed
+SPACE = "+study/space@hydra.sweeper.params="  # added by a tuning sweep, to select the search space
 
 
 def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False) -> None:
-    """Runs what the config asks for, or goes on with it.
+    """Carry out the run of the config, or resume it.
 
     Raises:
-        Stopped: a signal stopped it.
+        Stopped: a signal stopped the run.
     """
     with log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
-        carried_out(config, folder, log, goes_on)
+        carried_out(config, folder, log, "" if goes_on else None)
 
 
-def carried_out(config: DictConfig, folder: Path, log: TextIO, goes_on: bool) -> None:
-    """The same with an open log, which gets the error if there is one."""
-    from kanpde.runs.execute import execute  # takes torch with it, which --help does not need
+def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str | None) -> None:
+    """Carry out or resume the run with an open log; an error is written to the log as well."""
+    from kanpde.runs.execute import execute  # here, because it imports torch, which --help does not need
 
     try:
         if REFUSED in config:
             raise InputError(config[REFUSED])
         plain: Any = OmegaConf.to_container(config, resolve=True)
-        solution = execute(plain, OmegaConf.to_yaml(config, resolve=True), folder, log, goes_on)
+        solution = execute(plain, OmegaConf.to_yaml(config, resolve=True), folder, log, resumed_by)
     except OmegaConfBaseException as error:
         raise InputError(in_words(error)) from error
     except Exception as error:
-        log.write(f"{in_words(error)}\n" if isinstance(error, InputError) else format_exc())
+        if not resumed_by or not isinstance(error, InputError):  # a resumption that is refused leaves no trace
+            log.write(f"{in_words(error)}\n" if isinstance(error, InputError) else format_exc())
         raise
     if solution.ending.end.is_requested:
         raise Stopped(solution.ending.end)
 
 
 def options_typed() -> list[str]:
-    """The options as typed, ${...} and all."""
+    """Return the options as typed, with ${...} unresolved."""
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False) or ()
     return [str(o) for o in overrides if not str(o).startswith(SPACE)]

@@ -24,7 +24,7 @@ from kanpde.errors import InputError
 from kanpde.paths import FAILED, LOG
 from kanpde.storage.folders import discard, new_folder
 
-EXTRAS = {  # by value of hydra/launcher, hydra/sweeper or study: the plugin it takes, and the extra with that plugin
+EXTRAS = {  # by value of hydra/launcher, hydra/sweeper or study: the plugin it needs, and the extra that installs it
     "joblib": ("hydra_joblib_launcher", "joblib"),
     "ray": ("hydra_ray_launcher", "ray"),
     "ray_cluster": ("hydra_ray_launcher", "ray"),
@@ -35,7 +35,7 @@ EXTRAS = {  # by value of hydra/launcher, hydra/sweeper or study: the plugin it 
 
 @dataclass(frozen=True)
 class _Sweep:
-    """What every run of a sweep needs of it; it is sent to the processes of launchers."""
+    """The data of a sweep that all its runs share; it is sent to the processes of launchers."""
 
     total: int
     swept: frozenset[str]
@@ -43,7 +43,7 @@ class _Sweep:
 
 
 def run_sweep(flags: list[str], overrides: list[str]) -> int:
-    """Every combination; one that fails leaves a message in its folder and the others go on."""
+    """Carry out every combination; a run that fails leaves a message in its folder and does not stop the others."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     total = prod(len(list(o.sweep_string_iterator())) for o in parsed if o.is_discrete_sweep())
     chosen = [Path(str(o.value())) for o in parsed if o.key_or_group == "hydra.sweep.dir"]
@@ -69,9 +69,9 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
         if isinstance(error, (InputError, HydraException)) or not any(folder.rglob(LOG)):
             discard(folder)
             raise
-        code = 1  # a launcher's own trouble, such as a worker that was killed; what there is, is kept
-        print(f"\nThe sweep broke off: {type(error).__name__}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
-    if not any(folder.rglob(LOG)):  # ended before the first run began
+        code = 1  # an error of the launcher, such as a killed worker; existing results are kept
+        print(f"\nThe sweep failed: {type(error).__name__}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+    if not any(folder.rglob(LOG)):  # the sweep ended before its first run began
         discard(folder)
         return code
     from kanpde.runs.status import RunState
@@ -82,11 +82,11 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
     unfinished = sum(row["status"] in (RunState.INTERRUPTED, RunState.EMPTY) for row in summarise(folder))
     failed = sorted(folder.rglob(FAILED))
     if failed:
-        print(f"{len(failed)} failed; why is in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
+        print(f"{len(failed)} failed; reasons are in {', '.join(map(str, failed[:3]))}{', ...' * (len(failed) > 3)}")
     if code == 1:
-        print("With isolate=true each run is a process of its own, whose end does no harm to the others.")
+        print("With isolate=true each run has its own process, so that a crash does not affect the others.")
     if code or unfinished:
-        print(f"{unfinished} unfinished; the same command does what is missing with hydra.sweep.dir={folder}")
+        print(f"{unfinished} unfinished; to complete them, repeat the command with hydra.sweep.dir={folder}")
     if best := report_tuning(folder):
         print(best)
     print(f"Results: {folder}")
@@ -94,10 +94,10 @@ def run_sweep(flags: list[str], overrides: list[str]) -> int:
 
 
 def need_extras(overrides: list[str]) -> None:
-    """Raises an error for a launcher, a sweeper or a study whose optional packages are not installed.
+    """Refuse a launcher, a sweeper or a study whose optional packages are not installed.
 
     Raises:
-        InputError: it names the extra to install.
+        InputError: packages are missing; the message names the extra to install.
     """
     for o in OverridesParser.create().parse_overrides(overrides):
         if missing := _missing_extra(o):
@@ -107,7 +107,7 @@ def need_extras(overrides: list[str]) -> None:
 
 
 def _missing_extra(override: Override) -> str:
-    """The extra that the option needs and that is not installed, or ""."""
+    """Return the missing extra that the option needs, or ""."""
     plugin, extra = EXTRAS.get(str(override.value()), ("", ""))
     if not plugin or override.key_or_group not in ("hydra/launcher", "hydra/sweeper", "study"):
         return ""
@@ -118,10 +118,10 @@ def _missing_extra(override: Override) -> str:
 
 
 def refuse_single_tuning(overrides: list[str]) -> None:
-    """Raises an error for +study=tune without -m, which would be one plain run.
+    """Refuse +study=tune without -m, which would be a single run.
 
     Raises:
-        InputError: it says to write -m, and names the extra if that is missing too.
+        InputError: -m is missing; the message also names a missing extra.
     """
     for o in OverridesParser.create().parse_overrides(overrides):
         if _is_tuning(o):
@@ -139,7 +139,7 @@ def _is_tuning(override: Override) -> bool:
 
 
 def _search_space(parsed: list[Override]) -> list[str]:
-    """For +study=tune, the options of the model that is tuned; Hydra cannot choose one file by another choice."""
+    """Return the option that selects the model's search space for +study=tune, which Hydra cannot derive by itself."""
     if not any(map(_is_tuning, parsed)):
         return []
     chosen = [o for o in parsed if o.key_or_group == "model"]
@@ -149,11 +149,11 @@ def _search_space(parsed: list[Override]) -> list[str]:
 
 
 def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
-    """Compares all that would be run with what is there, before the first run begins."""
+    """Compare all runs of the sweep with those in the folder, before the first run begins."""
     from kanpde.runs.sweep import refuse_another
 
     if any(o.key_or_group in ("hydra/sweeper", "study") for o in parsed):
-        return  # its runs are not known before; each is compared when it is its turn
+        return  # the runs are not known in advance; each is compared when it begins
     errors: list[InputError] = []
     folders: list[Path] = []
 
@@ -169,13 +169,13 @@ def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
     through_hydra(compare, [*flags, *filter(None, here)])
     if errors:
         for each in folders:
-            with suppress(OSError):  # Hydra made those that were not there
+            with suppress(OSError):  # remove the empty folders that Hydra created
                 each.rmdir()
         raise errors[0]
 
 
 def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
-    """A run of a sweep, in the process of the command or in one of a launcher's."""
+    """Carry out one run of a sweep, in the process of the command or of a launcher."""
     from kanpde.runs.sweep import carry_out, fresh_loss
 
     job = HydraConfig.get()
@@ -210,4 +210,4 @@ def _task(config: DictConfig, sweep: _Sweep, title: str):
 
 
 class _Refused(BaseException):
-    """Ends a sweep whose folder has other runs; Hydra would go on with the next run after an Exception."""
+    """Ends a sweep whose folder holds other runs; after an Exception Hydra would continue with the next run."""

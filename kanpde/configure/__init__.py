@@ -1,1 +1,1 @@
-"""From plain options, as YAML gives them, to objects."""
+"""Objects from plain options, as read from YAML."""

@@ -1,4 +1,4 @@
-"""One run: from a plain config to objects, `solve`, and a folder with the results."""
+"""The objects of one run, made from a plain config."""
 
 import inspect
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
 
 GROUPS = ("problem", "model", "schedule", "sampling", "output")
-# arguments of `solve` that no option sets by itself
+# arguments of `solve` that are not set by an option of the same name
 _FROM_GROUPS = ("problem", "model", "phases", "starts", "sampling", "folder", "stop", "observe", "log")
 OPTIONS = (*GROUPS, "plots", *(k for k in inspect.signature(solve).parameters if k not in _FROM_GROUPS))
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a config asks for."""
+    """The objects and settings that a config describes."""
 
     file: ProblemFile
     problem: Problem
@@ -35,10 +35,10 @@ class Job:
 
 
 def make_job(config: Mapping[str, Any]) -> Job:
-    """Makes the objects; nothing is computed yet.
+    """Make the objects of a run without computing anything.
 
     Raises:
-        InputError: something in the config cannot be.
+        InputError: the config is invalid.
     """
     for key in config:
         if key not in OPTIONS:

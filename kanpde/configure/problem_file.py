@@ -1,4 +1,4 @@
-"""Problems in files of their own, which may be the user's: found by name and run without being imported by anything."""
+"""Problem files, packaged or the user's own, which are found by name and executed."""
 
 import sys
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class ProblemFile:
         return self.path.parent.resolve() == packaged("problems").resolve()
 
     def make(self, options: Mapping[str, Any]) -> Problem:
-        """The problem with the options as arguments of the function."""
+        """Call the function with the options as arguments, and return the problem."""
         try:
             return self._make(options)
         except InputError:
@@ -67,7 +67,7 @@ class ProblemFile:
         return InputError(f"{short(self.path)}, line {lines[-1]}: {error}")
 
     def error_in_own_file(self, error: Exception) -> InputError | None:
-        """The error as one in the user's own file if it arose there; one in a packaged problem is our own."""
+        """Return the error as an `InputError` if it arose in the user's own file; errors in packaged files are bugs."""
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(self.path)]
         if self.is_packaged or not lines:
             return None
@@ -78,9 +78,9 @@ class ProblemFile:
 
 
 def find_problem(options: Mapping[str, Any]) -> tuple[ProblemFile, dict[str, Any]]:
-    """The file that the group ``problem`` names, and the function's arguments.
+    """Return the file that the group ``problem`` names, and the arguments of its function.
 
-    It is sought in the current folder, in ``problems`` there, and among the packaged ones; the first one is taken.
+    The first match is used: in the current folder, in its folder ``problems``, or among the packaged problems.
     """
     name, others = split_name(options, "problem", "poisson")
     folders = [Path.cwd(), Path.cwd() / "problems", packaged("problems")]

@@ -1,4 +1,4 @@
-"""`kanpde.resume`: as in `kanpde.training.resuming`, but the problem may be found by the run's configuration."""
+"""`kanpde.resume`: as in `kanpde.training.resuming`, but the problem can be read from the run's configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,23 @@ from kanpde.training import resuming
 
 
 def resume(folder: str | Path, problem: Problem | None = None, **options: Any) -> Solution:
-    """Goes on with a run that was stopped, killed or limited in time, from its last checkpoint.
+    """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
 
     Args:
         folder: of a run of the command line, or one that was given to `solve`.
-        problem: the one that was being solved; a run of the command line has its name in ``config.yaml``.
+        problem: the problem that was being solved; for a run of the command line ``config.yaml`` names it.
         options: ``model``, ``phases``, ``time_limit``, ``checkpoint``, ``device``, ``stop``, ``observe``, ``log``, as
             in `kanpde.training.resuming.resume`.
 
     Raises:
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
-            not fit.
+            not match the stored run.
     """
     return resuming.resume(folder, problem_of(Path(folder)) if problem is None else problem, **options)
 
 
 def problem_of(folder: Path) -> Problem:
-    """The problem that a run's configuration names.
+    """Return the problem that a run's configuration names.
 
     Raises:
         InputError: the folder has no configuration.

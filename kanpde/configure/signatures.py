@@ -1,4 +1,4 @@
-"""From plain options, as YAML gives them, to objects: every option is checked against the signature it is meant for."""
+"""Objects from plain options, as read from YAML; every option is checked against the signature of its factory."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,14 +14,14 @@ from kanpde.factories import factories
 from kanpde.optimizers import OptimizerFactory
 from kanpde.training.phases import Phase
 
-_SCALARS = {  # in words, and as typed
+_SCALARS = {  # a description, and an example as typed
     bool: ("true or false", "true"),
     int: ("a whole number", "1"),
     float: ("a number", "1.0"),
     str: ("text", "name"),
     NoneType: ("null", "null"),
 }
-_NAMED = {OptimizerFactory: ("optimizer", kanpde.optimizers)}  # where an option's own ``name`` chooses from
+_NAMED = {OptimizerFactory: ("optimizer", kanpde.optimizers)}  # types of arguments that ``name`` selects in a package
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Schedule:
     """The group ``schedule``.
 
     Args:
-        phases: of the training, in order.
-        starts: networks tried in the first phase.
+        phases: phases of the training, in order.
+        starts: number of networks trained in the first phase.
     """
 
     phases: Sequence[Phase]
@@ -42,18 +42,18 @@ class Schedule:
 
 
 def make_model(options: Mapping[str, Any]) -> Any:
-    """The factory of networks that the group ``model`` describes."""
+    """Return the network factory that the group ``model`` describes."""
     return named("model", kanpde.models, options, "model")
 
 
 # options and signatures ----------------------------------------------------------------------------------------------
 def build(factory: Callable[..., Any], options: Mapping[str, Any], where: str) -> Any:
-    """``factory(**options)``.
+    """Return ``factory(**options)`` after checking and converting the options.
 
     Args:
         factory: a function or a class with annotated arguments.
-        options: its arguments, plain.
-        where: these options are in the config, such as "model".
+        options: its arguments as plain values.
+        where: position of the options in the config, such as "model".
 
     Raises:
         InputError: an option is unknown, missing or of the wrong type, or the factory refuses its value.
@@ -68,7 +68,7 @@ def build(factory: Callable[..., Any], options: Mapping[str, Any], where: str) -
 def check(
     factory: Callable[..., Any], options: Mapping[str, Any], where: str = "", given: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The options, converted to what the factory's annotations ask for; ``given`` arguments come from elsewhere."""
+    """Convert the options to the annotated types of the factory; ``given`` arguments are passed by other means."""
     if not isinstance(options, Mapping):
         raise InputError(f"{where} must be a group of options, got {text(options)}. Write {where}.name=value.")
     parameters = {k: p for k, p in inspect.signature(factory).parameters.items() if k not in given}
@@ -96,11 +96,11 @@ def check(
 
 
 class _Mismatch(Exception):
-    """A value is not of the annotated type."""
+    """Raised for a value that is not of the annotated type."""
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
-    """The value as the annotation wants it; `_Mismatch` where it is something else."""
+    """Convert the value to the annotated type; raise `_Mismatch` if that is impossible."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return _convert_to_any_of(value, arguments, where)
@@ -120,7 +120,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _convert_to_any_of(value: Any, hints: Sequence[Any], where: str) -> Any:
-    """The value as the first annotation that it fits wants it."""
+    """Convert the value to the first of the annotated types that it matches."""
     for hint in sorted(hints, key=lambda h: inspect.isclass(h) and is_dataclass(h)):
         try:
             return _convert(value, hint, where)
@@ -130,7 +130,7 @@ def _convert_to_any_of(value: Any, hints: Sequence[Any], where: str) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether the value is of the annotated kind, not looking into lists and mappings."""
+    """Return whether the value has the annotated type; items of lists and mappings are not checked."""
     origin = get_origin(hint)
     if origin is Literal:
         return value in get_args(hint)
@@ -148,7 +148,7 @@ def _is_kind(origin: Any, kind: type) -> bool:
 
 
 def _words(hint: Any) -> tuple[str, str]:
-    """An annotation in words, and an example as it is typed."""
+    """Return a description of an annotation, and an example as typed."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint in _SCALARS:
         return _SCALARS[hint]
@@ -166,9 +166,9 @@ def _words(hint: Any) -> tuple[str, str]:
     return "a group of options", "{}"
 
 
-# what is found by name -----------------------------------------------------------------------------------------------
+# objects found by name -----------------------------------------------------------------------------------------------
 def named(kind: str, package: ModuleType, options: Mapping[str, Any], where: str) -> Any:
-    """What ``options["name"]`` chooses in the package, made with the other options."""
+    """Return the object that ``options["name"]`` selects in the package, made with the other options."""
     choices = factories(package)
     name, others = split_name(options, where, min(choices))
     if name not in choices:
@@ -177,7 +177,7 @@ def named(kind: str, package: ModuleType, options: Mapping[str, Any], where: str
 
 
 def split_name(options: Mapping[str, Any], where: str, example: str) -> tuple[str, dict[str, Any]]:
-    """The option ``name``, which says what the others are for, and the others."""
+    """Return the option ``name`` and the remaining options."""
     if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
         raise InputError(f"{where} has no name, which says what it is. Write {where}.name={example}.")
     return options["name"], {key: value for key, value in options.items() if key != "name"}

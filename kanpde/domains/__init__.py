@@ -1,4 +1,4 @@
-"""Where equations live: domains and their regions, which can be sampled; one kind of domain a file."""
+"""Domains and their regions, which can be sampled; one kind of domain per file."""
 
 from kanpde.domains.domain import Domain, domain_from, kinds
 from kanpde.domains.region import Points, Region

@@ -19,11 +19,11 @@ _ROUNDING = 8  # units in the last place
 
 
 class Box:
-    """The product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
+    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
 
     Args:
-        periodic: names of coordinates in which everything is periodic with the length of the range. Such coordinates
-            have no boundary, and networks are made exactly periodic in them.
+        periodic: names of coordinates in which all functions are periodic with the length of the range as period. Such
+            coordinates have no boundary, and networks are exactly periodic in them.
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
@@ -56,19 +56,19 @@ class Box:
     # regions ---------------------------------------------------------------------------------------------------------
     @property
     def interior(self) -> Region:
-        """All of the box."""
+        """The whole box."""
         return self._region("interior", [{}], is_interior=True)
 
     @property
     def boundary(self) -> Region:
-        """All spatial faces, for all times."""
+        """All spatial faces, at all times."""
         faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
             raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
         return self._region("boundary", faces)
 
     def face(self, name: str, side: int) -> Region:
-        """The face where coordinate ``name`` is at its lower (side 0) or upper (side 1) end."""
+        """Return the face where coordinate ``name`` is at its lower (side 0) or upper (side 1) end."""
         if side not in (0, 1):
             raise InputError(f"A face has side 0 (lower) or 1 (upper), got {side}.", write={"side": 0})
         i = self._position(name)
@@ -77,7 +77,7 @@ class Box:
         return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
-        """The slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
+        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
         values = {}
         for name, value in fixed.items():
             lo, hi = self.ranges[self._position(name)]
@@ -88,7 +88,7 @@ class Box:
 
     @property
     def parts(self) -> dict[str, Region]:
-        """The regions by their names: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
+        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
         walls = [i for i in self.space if i not in self.periodic]
         regions = [self.interior, *([self.boundary] if walls else [])]
         regions += [self.face(self.names[i], side) for i in walls for side in (0, 1)]
@@ -98,20 +98,20 @@ class Box:
 
     @property
     def measure(self) -> float:
-        """The product of the lengths of all ranges, that of t among them."""
+        """The product of the lengths of all ranges, including that of t."""
         return prod(hi - lo for lo, hi in self.ranges)
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
-        """Whether points lie in the ranges, ends included; a periodic coordinate is not wrapped.
+        """Return whether points lie in the ranges, ends included; a periodic coordinate is not wrapped.
 
-        Of a range (a, b) rounding may have moved a point by a few units in the last place of max(|a|, |b|).
+        For a range (a, b) the tolerance is a few units in the last place of max(|a|, |b|), for rounding errors.
         """
         lower, upper = torch.tensor(self.ranges, device=x.device, dtype=x.dtype).unbind(1)
         slack = _ROUNDING * torch.finfo(x.dtype).eps * torch.maximum(lower.abs(), upper.abs())
         return ((x >= lower - slack) & (x <= upper + slack)).all(dim=1)
 
     def restricted(self, **ranges: tuple[float, float]) -> "Box":
-        """The same box with some ranges narrowed, ``box.restricted(t=(0.0, 0.5))``.
+        """Return the box with some ranges narrowed, ``box.restricted(t=(0.0, 0.5))``.
 
         Raises:
             InputError: a coordinate does not exist, its new range is not within the old one, or it is periodic.
@@ -129,7 +129,7 @@ class Box:
 
     # description -----------------------------------------------------------------------------------------------------
     def describe(self) -> dict[str, Any]:
-        """``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""
+        """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""
         return {
             "kind": "Box",
             "names": list(self.names),
@@ -139,12 +139,12 @@ class Box:
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> "Box":
-        """The box of which `describe` gave the description."""
+        """Return the box from a description by `describe`."""
         ranges = zip(description["names"], map(tuple, description["ranges"]), strict=True)
         return cls(periodic=description["periodic"], **dict(ranges))
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
-        """The union of slabs, each with some coordinates fixed at a fraction of their range."""
+        """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
@@ -182,13 +182,13 @@ class Box:
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
-        """A mesh of the spatial box (or of the coordinates ``only``) with n cells along each, embedded in 3-D."""
+        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D."""
         return box_mesh([self.ranges[i] for i in (self.space if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
-        """Points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
+        """Return points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
 
-        Other points than training takes (but for single ones, such as the centre, that symmetric rules share).
+        They differ from the training points, except single points, such as the centre, that symmetric rules share.
         """
         dim = len(self.names)
         lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
@@ -204,16 +204,16 @@ class Box:
 
 
 def require_box(domain: object, what: str, instead: str = "", write: Mapping[str, Any] | None = None) -> Box:
-    """The domain, for what works on boxes only.
+    """Return the domain if it is a box; otherwise raise an error.
 
     Args:
         domain: of the problem.
-        what: needs a box, a noun for the message.
-        instead: what else can be done, one sentence.
-        write: arguments of the caller with which no box is needed.
+        what: name of the feature that needs a box, for the message.
+        instead: one sentence on what else can be done.
+        write: arguments of the caller for which no box is needed.
 
     Raises:
-        InputError: the domain is of another kind, which the message names.
+        InputError: the domain is not a `Box`; the message names its kind.
     """
     if not isinstance(domain, Box):
         raise InputError(
@@ -223,7 +223,7 @@ def require_box(domain: object, what: str, instead: str = "", write: Mapping[str
 
 
 def _label(name: str, value: float) -> str:
-    """``x=0.5``, with as many digits as the value needs."""
+    """Return ``x=0.5``, with as many digits as the value needs."""
     return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"
 
 

@@ -1,4 +1,4 @@
-"""What the other rooms use of a domain, and the way back from its description."""
+"""The protocol `Domain`, and the construction of a domain from its description."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Domain(Protocol):
 
     Lengths, times and the measure are in the units of the coordinates. The coordinate named ``t`` is time; the domain
     is then a spatial domain times an interval. A new kind is one file in ``kanpde.domains`` whose class also has the
-    class method ``from_description(description)``, the inverse of `describe`; a class elsewhere trains, stores and
-    plots as well, and its stored runs are loaded with ``load(folder, problem=...)``.
+    class method ``from_description(description)``, the inverse of `describe`. A class outside the package can be
+    trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``.
     """
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the coordinates, in the order that points, residuals and solutions use."""
+        """The names of the coordinates, in the order that points, residuals and solutions use."""
         ...
 
     @property
@@ -47,37 +47,37 @@ class Domain(Protocol):
 
     @property
     def periodic(self) -> tuple[int, ...]:
-        """The positions of coordinates in which everything is periodic with the length of the range."""
+        """The positions of coordinates in which all functions are periodic, with the length of the range as period."""
         ...
 
     @property
     def interior(self) -> Region:
-        """All of the domain, for all times."""
+        """The whole domain, at all times."""
         ...
 
     @property
     def boundary(self) -> Region:
-        """The boundary in space, for all times; its points have outward unit normals, whose entry for t is 0.
+        """The boundary in space, at all times; its points have outward unit normals, whose entry for t is 0.
 
         Raises:
-            InputError: there is none, as on a torus.
+            InputError: the domain has no boundary, as a torus.
         """
         ...
 
     @property
     def parts(self) -> Mapping[str, Region]:
-        """The regions that have names: "interior", "boundary" where there is one, flat faces of the boundary such as
-        "x=0", and with time the initial slice, such as "t=0". A region's name is its ``label``.
+        """The named regions: "interior", "boundary" if there is one, flat faces of the boundary such as "x=0", and
+        with time the initial slice, such as "t=0". The name of a region is its ``label``.
         """
         ...
 
     @property
     def measure(self) -> float:
-        """The length, area or volume of the spatial domain, with time multiplied by the duration."""
+        """The length, area or volume of the spatial domain, multiplied by the duration if there is time."""
         ...
 
     def at(self, **fixed: float) -> Region:
-        """The slice on which coordinates are held fixed: ``domain.at(t=0)``.
+        """Return the slice on which some coordinates are held fixed: ``domain.at(t=0)``.
 
         Raises:
             InputError: a coordinate does not exist or cannot be held fixed, or the value lies outside its range.
@@ -85,27 +85,27 @@ class Domain(Protocol):
         ...
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
-        """Whether points lie in the domain or on its boundary, to rounding in the dtype of x. NaN lies nowhere."""
+        """Return whether points lie in the domain or on its boundary, up to rounding errors; False for NaN."""
         ...
 
     def test_points(self, device: torch.device | str, dtype: torch.dtype) -> Float[Tensor, "points dim"]:
-        """Points for measuring errors, the same in every call, other than training takes.
+        """Return points for measuring errors: the same in every call, and different from the training points.
 
-        They are about equally dense everywhere, so that their mean square is the square of the L2 norm over `measure`.
+        They have nearly uniform density, so that the mean square over them is the squared L2 norm divided by `measure`.
         """
         ...
 
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
-        """A mesh for pictures, with about n >= 1 cells along each coordinate.
+        """Return a mesh for pictures, with about n >= 1 cells along each coordinate.
 
         Args:
             n: cells along each coordinate.
             only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them.
-                The others are held fixed by who calls; a mesh of some of the coordinates spans the bounding box, and
-                `contains` says where the slice is in the domain.
+                The caller holds the others fixed; a mesh of some of the coordinates spans the bounding box, and
+                `contains` tells which points of the slice lie in the domain.
 
         Returns:
-            A mesh of one kind of cells (line, triangle, quad or hexahedron) with points (points, 3): column k is
+            A mesh with one kind of cells (line, triangle, quad or hexahedron) and points (points, 3): column k is
             coordinate ``only[k]``, further columns are 0.
 
         Raises:
@@ -114,7 +114,7 @@ class Domain(Protocol):
         ...
 
     def restricted(self, **ranges: tuple[float, float]) -> Domain:
-        """The same domain with ranges of coordinates narrowed: ``domain.restricted(t=(0.0, 0.5))``; at least of t.
+        """Return the domain with narrower ranges, at least for t: ``domain.restricted(t=(0.0, 0.5))``.
 
         Raises:
             InputError: a coordinate does not exist or cannot be narrowed, or the new range is not within the old one.
@@ -122,25 +122,27 @@ class Domain(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """All that makes this domain, as JSON can hold it; "kind" is the name of its class.
+        """Return a complete description of the domain that JSON can represent; "kind" is the name of its class.
 
-        Equal descriptions mean equal domains: a stored run is loaded with a problem only where both agree.
+        Equal descriptions mean equal domains: a stored run is loaded with a problem only if their descriptions agree.
         """
         ...
 
 
 def kinds() -> dict[str, type]:
-    """The classes in the files of ``kanpde.domains`` that can be made from a description, by their names."""
+    """Return the classes in ``kanpde.domains`` that can be made from a description, by name."""
     return offering(kanpde.domains, "from_description")
 
 
 def domain_from(
     description: Mapping[str, Any],
 ) -> Any:  # a `Domain`; protocols with properties cannot be checked in tests
-    """The inverse of `Domain.describe` for the kinds in this package; nothing that a description names is imported.
+    """Return the domain of a description by `Domain.describe`, for the kinds in this package.
+
+    A description cannot cause an import.
 
     Raises:
-        InputError: the kind is not in this package, or its class cannot be made from the rest.
+        InputError: the kind is not in this package, or the rest of the description is invalid.
     """
     known, kind = kinds(), str(description.get("kind"))
     if kind not in known:

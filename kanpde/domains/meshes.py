@@ -14,10 +14,10 @@ _CORNERS[3] = [(*c, z) for z in (0, 1) for c in _CORNERS[2]]
 
 
 def box_mesh(ranges: Sequence[tuple[float, float]], n: int) -> meshio.Mesh:
-    """A mesh of the product of one to three intervals with n cells along each, embedded in 3-D.
+    """Return a mesh of the product of one to three intervals with n cells along each, embedded in 3-D.
 
     Raises:
-        InputError: there are more than three.
+        InputError: there are more than three intervals.
     """
     dim = len(ranges)
     if dim > 3:

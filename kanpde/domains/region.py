@@ -23,11 +23,11 @@ class Points:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a domain, made of pieces (faces).
+    """A part of a domain that consists of pieces (faces).
 
-    ``label`` is its name in `Domain.parts`; ``fixed`` are, for every piece, the coordinates that are constant on it and
-    their values (none on a curved piece); ``draw(rule, n, generator, device, dtype)`` gives about ``n`` points of all
-    pieces together.
+    ``label`` is its name in `Domain.parts`; ``fixed`` contains for every piece the coordinates that are constant on it
+    with their values (empty for a curved piece); ``draw(rule, n, generator, device, dtype)`` returns about ``n`` points
+    of all pieces together.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Region:
 
     @property
     def pieces(self) -> int:
-        """How many there are."""
+        """Number of pieces."""
         return len(self.fixed)
 
     def sample(
@@ -50,6 +50,6 @@ class Region:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
     ) -> Points:
-        """About ``n`` points by ``rule``: "gauss", "chebyshev", "sobol" or "uniform"."""
+        """Sample about ``n`` points by ``rule``: "gauss", "chebyshev", "sobol" or "uniform"."""
         generator = generator or torch.Generator(device=device).manual_seed(0)
         return self.draw(rule, n, generator, torch.device(device), dtype)

@@ -23,17 +23,17 @@ def _chebyshev(n: int) -> tuple[NDArray, NDArray]:
 
 TENSOR_RULES = {"gauss": _gauss, "chebyshev": _chebyshev}
 RULES = ("auto", *TENSOR_RULES, "sobol", "uniform")
-MOST_TENSOR = 3  # coordinates of a tensor grid; in more too few points lie along each
+MOST_TENSOR = 3  # most coordinates for a tensor grid; with more there are too few points along each
 
 
 def unit_cube(
     rule: str, n: int, dim: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points (points, dim) in [0, 1]^dim and weights that sum to 1.
+    """Return points (points, dim) in [0, 1]^dim and weights that sum to 1.
 
-    "gauss" and "chebyshev" take the tensor grid nearest to ``n`` points, with equally many along each coordinate;
-    "sobol" (scrambled, `scipy.stats.qmc`) the next power of two, as its balance needs; "uniform" exactly ``n``; "auto"
-    is "gauss" in up to three dimensions and "sobol" in more.
+    "gauss" and "chebyshev" use the tensor grid whose size is nearest to ``n``, with equally many points along each
+    coordinate; "sobol" (scrambled, `scipy.stats.qmc`) uses the next power of two, which balance requires; "uniform"
+    uses exactly ``n``; "auto" is "gauss" in up to three dimensions and "sobol" in more.
     """
     if rule not in RULES:
         raise InputError(f'Unknown sampling rule "{rule}". {suggest(rule, RULES)}')
@@ -49,7 +49,7 @@ def unit_cube(
         w = np.stack(np.meshgrid(*[weights] * dim, indexing="ij"), axis=-1).reshape(-1, dim).prod(axis=1)
         return torch.as_tensor(x, device=device, dtype=dtype), torch.as_tensor(w, device=device, dtype=dtype)
     if rule == "sobol":
-        from scipy.stats import qmc  # as slow to import as torch
+        from scipy.stats import qmc  # imported here because it is as slow to import as torch
 
         seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device).item())
         sequence = qmc.Sobol(dim, scramble=True, rng=seed)

@@ -1,1 +1,1 @@
-"""Networks as stacks of ``features(x) @ weight``, one architecture a file."""
+"""Networks as stacks of layers ``features(x) @ weight``, one architecture per file."""

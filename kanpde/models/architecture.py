@@ -1,4 +1,4 @@
-"""Networks from the description of their architecture, which is plain enough for JSON."""
+"""Networks from the description of their architecture, which can be stored as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,15 @@ from kanpde.models.network import Layer, Network, Nodes
 def network_from(
     architecture: Mapping[str, Any], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64
 ) -> Network:
-    """A network with the architecture of another one and with weights of zero, to be given by ``load_state_dict``.
+    """Build a network with a given architecture and with all weights zero.
 
-    The two then agree bit for bit in outputs, jets and gradients. No random numbers are drawn.
+    After ``load_state_dict`` it agrees with the original network bit for bit in outputs, jets and gradients. No random
+    numbers are drawn.
 
     Args:
-        architecture: as `Network.architecture` gives it.
+        architecture: from `Network.architecture`.
         device: of the new network.
-        dtype: of the new network, which should be that of the weights that it will be given.
+        dtype: of the new network; it should be that of the weights to be loaded.
 
     Raises:
         InputError: no file of `kanpde.models` defines a network or layer of that kind.
@@ -34,7 +35,7 @@ def network_from(
 
 
 def _kind(parent: Any, architecture: Mapping[str, Any]) -> Any:
-    """The class that an architecture names."""
+    """Return the class that an architecture names."""
     known = families(kanpde.models, parent)
     if (name := architecture["kind"]) not in known:
         raise InputError(f'Unknown kind of {parent.__name__.lower()} "{name}". {suggest(name, known)}')

@@ -1,4 +1,4 @@
-"""The map that stands before a network: from coordinates to inputs of about unit size."""
+"""The map from coordinates to network inputs of about unit size."""
 
 from collections.abc import Sequence
 from math import pi
@@ -29,7 +29,7 @@ class Inputs(nn.Module):
         self.register_buffer("upper", torch.tensor([hi for _, hi in ranges], device=device, dtype=dtype))
 
     def architecture(self) -> dict[str, Any]:
-        """The arguments from which it is built again, but for device and dtype."""
+        """Return the arguments of the constructor, without device and dtype."""
         ranges = [list(pair) for pair in zip(self.lower.tolist(), self.upper.tolist(), strict=True)]
         return {"ranges": ranges, "periodic": list(self.periodic)}
 
@@ -46,14 +46,14 @@ class Inputs(nn.Module):
         return torch.stack(columns, dim=1)
 
     def jet(self, x: Float[Tensor, "points dim"], space: JetSpace) -> Float[Tensor, "components points size"]:
-        """The jet of the network inputs; each depends on one coordinate."""
+        """Return the jet of the network inputs; each input depends on one coordinate."""
         out = torch.zeros(len(space.keys), len(x), self.size, dtype=x.dtype, device=x.device)
         column = 0
         for i in range(x.shape[1]):
             width = self.upper[i] - self.lower[i]
             if i in self.periodic:
                 angle, rate = 2 * pi * (x[:, i] - self.lower[i]) / width, 2 * pi / width
-                for shift in (0.0, 0.5 * pi):  # cos is sin a quarter turn on; every derivative is another quarter turn
+                for shift in (0.0, 0.5 * pi):  # cos x = sin(x + π/2), and each derivative adds π/2
                     for row, key in enumerate(space.keys):
                         order = _order_along(key, i, space)
                         if order is not None:
@@ -68,7 +68,7 @@ class Inputs(nn.Module):
 
 
 def _order_along(key, i: int, space: JetSpace) -> int | None:
-    """The order of the derivative ``key`` of a function of coordinate i alone; None where it vanishes."""
+    """Return the order of the derivative ``key`` for a function of coordinate i alone; None if it vanishes."""
     if key == LAPLACIAN:
         return len(key) if i in space.space else None
     return len(key) if all(k == i for k in key) else None

@@ -41,10 +41,10 @@ class KANLayer(Layer):
         return cls(basis, torch.zeros(size, device=device, dtype=dtype))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        """Takes the weight of any grid, if it fits the basis that comes with it."""
+        """Load a weight of any grid, together with the knots of its basis."""
         of_basis = f"{prefix}basis."
         stored = {key.removeprefix(of_basis): t for key, t in state_dict.items() if key.startswith(of_basis)}
-        self.basis.load_state_dict(stored, strict=False)  # now, because it says how many weights there are
+        self.basis.load_state_dict(stored, strict=False)  # first, because it determines the number of weights
         shape = len(self.basis.knots) * (self.basis.size + 1), self.weight.shape[1]
         if f"{prefix}weight" in state_dict and self.weight.shape != shape:
             self.weight = nn.Parameter(self.weight.new_empty(shape))
@@ -52,7 +52,7 @@ class KANLayer(Layer):
 
     @property
     def coefficients(self) -> Float[Tensor, "d_in size d_out"]:
-        """The weight by edge: basis coefficients, then the silu's."""
+        """Return the weight by edge: the basis coefficients, then that of silu."""
         return self.weight.view(-1, self.basis.size + 1, self.weight.shape[1])
 
     @property
@@ -83,11 +83,11 @@ class KANLayer(Layer):
         return self.basis.traced_sums(data, self.weight, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
-        """Every edge function at its own column of x."""
+        """Return every edge function at its own column of x."""
         return torch.einsum("pif,ifo->pio", self._plain_features(x), self.coefficients)
 
     def _plain_features(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in features"]:
-        """All features of every input, in operations that autograd differentiates to any order."""
+        """Return all features of every input, in operations that autograd differentiates to any order."""
         return torch.cat([self.basis.dense(x), nn.functional.silu(x)[..., None]], dim=-1)
 
     @torch.no_grad()
@@ -99,7 +99,7 @@ class KANLayer(Layer):
         self.weight = nn.Parameter(torch.cat([spline, old[:, -1:]], dim=1).flatten(0, 1))
 
     def refine(self, grid: int) -> None:
-        """More cells; the functions stay the same where `Basis.refined` is exact."""
+        """Refine the grid; the functions are unchanged where `Basis.refined` is exact."""
         if grid != self.basis.cells:
             self._change_basis(*self.basis.refined(grid))
 
@@ -107,16 +107,16 @@ class KANLayer(Layer):
     def update_grid(
         self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
     ) -> None:
-        """Lays ``grid`` cells where ``samples`` are: equal cells blended with quantiles (KAN paper, section 2.4).
+        """Fit ``grid`` cells to ``samples``: equal cells blended with quantiles (KAN paper, section 2.4).
 
-        Only B-splines have cells of unequal widths; other families take over the range and the number.
+        Only B-splines have cells of unequal widths; other families use only the range and the number of cells.
 
         Args:
-            samples: values that reach this layer.
+            samples: input values of this layer.
             grid: cells per input.
             uniform_share: 1 gives equal cells over the samples' range, 0 gives quantiles.
-            min_gap: no cell becomes narrower than this fraction of an equal cell.
-            margin: how far the cells reach beyond the samples on each side, as a fraction of their range.
+            min_gap: least width of a cell, as a fraction of an equal cell.
+            margin: extension of the grid beyond the samples on each side, as a fraction of their range.
         """
         ordered = samples.sort(dim=0).values
         where = torch.linspace(0, len(samples) - 1, grid + 1, device=samples.device).round().long()
@@ -135,22 +135,23 @@ class KANLayer(Layer):
 
 @dataclass(frozen=True)
 class KAN:
-    """A factory of KANs; call it, or give it to `solve`, which knows the ranges.
+    """A factory of KANs; call it with coordinate ranges, or pass it to `solve`.
 
     Args:
-        hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs]. [[4, 2]] has four nodes that add up
+        hidden: widths of the hidden layers; [6] is the KAN [d_in, 6, outputs]. [[4, 2]] has four nodes that add
             their edges as usual, and two that multiply (Z. Liu et al., KAN 2.0, 2024, section 3).
         basis: family of the functions on the edges: bspline, chebyshev or another file of `kanpde.bases`.
-        degree: of the splines; at least the order of the highest derivative in the residuals, better above it. Every
-            family has grid + degree functions per input; what else the degree means there stands in its file.
-        grid: cells per input at the start (schedules refine it).
-        hidden_range: hidden layers have their grids on [-hidden_range, hidden_range]; the functions go on outside.
-        gain: standard deviation of what a layer gives out for standard-normal inputs, at the start.
-        mult_arity: how many sums of edges a multiplying node multiplies.
+        degree: degree of the splines; at least the order of the highest derivative in the residuals, better higher.
+            Every family has grid + degree functions per input; its file explains any further meaning of the degree.
+        grid: initial number of cells per input (schedules refine it).
+        hidden_range: initial grids of hidden layers cover [-hidden_range, hidden_range]; functions extend beyond them.
+        gain: initial standard deviation of a layer's outputs for standard-normal inputs.
+        mult_arity: number of sums of edges that a multiplying node multiplies.
 
-    Coefficients start Glorot-like: normal with the variance that passes ``gain`` through a layer, shared equally
-    between the basis and the silu branch (S. Rigas et al., Initialization Schemes for Kolmogorov-Arnold Networks: An
-    Empirical Study, 2025, section 3; the moments of the basis are measured on the grid instead of bounded).
+    Coefficients are initialized as in Glorot's scheme: normal, with the variance that gives outputs the deviation
+    ``gain``, shared equally between the basis and the silu branch (S. Rigas et al., Initialization Schemes for
+    Kolmogorov-Arnold Networks: An Empirical Study, 2025, section 3; the moments of the basis are measured on the grid
+    instead of bounded).
     """
 
     hidden: Sequence[int | Sequence[int]] = (6,)
@@ -192,7 +193,7 @@ class KAN:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
     ) -> Network:
-        """Builds the network for coordinates in ``ranges``."""
+        """Build the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         nodes = self._nodes()
         ends = [Nodes(inputs.size), *nodes, Nodes(outputs)]
@@ -200,17 +201,17 @@ class KAN:
         for i, (before, after) in enumerate(pairwise(ends)):
             half = torch.full((before.inputs,), 1.0 if i == 0 else self.hidden_range, device=device, dtype=dtype)
             layers.append(self.layer(half, after.outputs, generator))
-            with torch.no_grad():  # so that products have the same deviation as sums
+            with torch.no_grad():  # gives products the same standard deviation as sums
                 layers[-1].weight[:, after.sums :] *= self.gain ** (1 / after.arity - 1)
         return Network(inputs, layers, nodes)
 
     def layer(self, half: Float[Tensor, " d_in"], outputs: int, generator: torch.Generator | None) -> KANLayer:
-        """One layer at its start, with grids on [-half, half]."""
+        """Return an untrained layer with grids on [-half, half]."""
         basis = families(kanpde.bases, Basis)[self.basis].over(-half, half, self.grid, self.degree)
         return KANLayer(basis, self._start(basis, len(half), outputs, generator))
 
     def _nodes(self) -> list[Nodes]:
-        """What stands between the layers."""
+        """Return the nodes between the layers."""
         found = []
         for width in self.hidden:
             parts = (width, 0) if isinstance(width, int) else tuple(width)

@@ -21,7 +21,7 @@ TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}
 
 
 class MLPLayer(Layer):
-    """Features [σ(x_1), ..., σ(x_d_in), 1]; the identity stands for σ in the first layer."""
+    """Features [σ(x_1), ..., σ(x_d_in), 1]; in the first layer σ is the identity."""
 
     has_edges = True
 
@@ -47,7 +47,7 @@ class MLPLayer(Layer):
         return data if self.activation is None else compose(TABLES[TABLE_NAMES[self.activation]], data, space)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
-        """σ(x_i) w_iq for every pair of an input and an output."""
+        """Return σ(x_i) w_iq for every pair of an input and an output."""
         return (x if self.activation is None else ACTIVATIONS[self.activation](x))[:, :, None] * self.weight[:-1]
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
@@ -61,7 +61,7 @@ class MLPLayer(Layer):
 
 
 class FourierLayer(Layer):
-    """Features [sin(x B), cos(x B), 1] with fixed frequencies B (d_in, waves); a first layer.
+    """Features [sin(x B), cos(x B), 1] with fixed frequencies B (d_in, waves), used as the first layer.
 
     M. Tancik et al., Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains, 2020.
     """
@@ -94,7 +94,7 @@ class FourierLayer(Layer):
 
 
 def _one(data: Tensor) -> Tensor:
-    """The jet of the constant 1."""
+    """Return the jet of the constant 1."""
     one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)
     one[0] = 1.0
     return one
@@ -102,18 +102,18 @@ def _one(data: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MLP:
-    """A factory of multilayer perceptrons; call it, or give it to `solve`, which knows the ranges.
+    """A factory of multilayer perceptrons; call it with coordinate ranges, or pass it to `solve`.
 
     Args:
         hidden: widths of the hidden layers.
         activation: tanh, sine, silu or gelu.
-        scale: first-layer weights are multiplied by it (the frequency ω_0 of sine networks, Sitzmann et al. 2020); with
-            Fourier features their frequencies are, and the first layer's weights are not.
-        fourier: how many random waves, sines and cosines, stand in place of the inputs; 0 for none. Their angular
+        scale: factor of the first layer's weights (the frequency ω_0 of sine networks, Sitzmann et al. 2020); with
+            Fourier features it is a factor of their frequencies instead.
+        fourier: number of random waves whose sines and cosines replace the inputs; 0 for none. Their angular
             frequencies are normal with standard deviation π ``scale`` on inputs in [-1, 1], and are not trained.
 
-    Weights start Glorot-normal (Glorot & Bengio 2010, eq. 12) with variance 2 / (d_in + d_out), biases uniform in
-    [-1, 1] in the first layer, so that the kinks of the units spread over the domain, and 0 after it.
+    Initial weights are Glorot-normal (Glorot & Bengio 2010, eq. 12) with variance 2 / (d_in + d_out). Initial biases
+    are uniform in [-1, 1] in the first layer, so that the units' transitions spread over the domain, and 0 elsewhere.
     """
 
     hidden: Sequence[int] = (16, 16)
@@ -138,7 +138,7 @@ class MLP:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
     ) -> Network:
-        """Builds the network for coordinates in ``ranges``."""
+        """Build the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         widths = [2 * self.fourier or inputs.size, *self.hidden, outputs]
         frequencies = torch.randn(inputs.size, self.fourier, generator=generator, device=device, dtype=dtype)

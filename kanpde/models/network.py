@@ -1,4 +1,4 @@
-r"""What a KAN and an MLP have in common: an input map, layers ``features(x) @ weight``, and jets through both."""
+r"""The common structure of KANs and MLPs: an input map, layers ``features(x) @ weight``, and jets through both."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ class Layer(nn.Module, ABC):
     """``features(x) @ weight``; ``weight`` is (features, d_out).
 
     A layer with a grid overrides `grid`, `smoothness`, `size_at`, `refine` and `update_grid`; the others keep their
-    size. ``has_edges`` says that every output is a sum of functions of one input each, which `edges` then gives.
+    size. If ``has_edges``, every output is a sum of functions of one input each, and `edges` returns these functions.
     """
 
     weight: nn.Parameter
@@ -28,47 +28,47 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
-        """Sizes and options, as numbers, strings, lists and dicts, without ``kind``, the class's name in lower case."""
+        """Return sizes and options as numbers, strings, lists and dicts, without ``kind`` (class name, lower case)."""
 
     @classmethod
     @abstractmethod
     def from_architecture(
         cls, architecture: Mapping[str, Any], device: torch.device | str, dtype: torch.dtype
     ) -> "Layer":
-        """A layer of that architecture with weights of zero."""
+        """Return a layer of that architecture with all weights zero."""
 
     @property
     def active(self) -> int:
-        """How many of the features are not zero at a point."""
+        """Number of features that are non-zero at a point."""
         return self.weight.shape[0]
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_out"]:
-        """The layer in plain torch operations, which autograd differentiates to any order (the reference)."""
+        """Return the outputs by plain torch operations, which autograd differentiates to any order (the reference)."""
 
     @abstractmethod
     def features(
         self, data: Float[Tensor, "components points d_in"], space: JetSpace
     ) -> Float[Tensor, "components points features"]:
-        """The jet of the features, whose gradient is taken once at most."""
+        """Return the jet of the features; it is differentiated at most once."""
 
     def jet(self, data: Tensor, space: JetSpace) -> Float[Tensor, "components points d_out"]:
-        """The jet of the outputs."""
+        """Return the jet of the outputs."""
         return self.features(data, space) @ self.weight
 
     def traced(self, data: Tensor, space: JetSpace) -> "Traced":
-        """Features without gradients, and outputs with the gradient with respect to ``data``."""
+        """Return features without gradients, and outputs that are differentiable with respect to ``data``."""
         features = self.features(data, space)
         return features.detach(), features @ self.weight
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
-        """Every edge function at its own column of x; for layers with ``has_edges``."""
+        """Return every edge function at its own column of x; for layers with ``has_edges``."""
         raise NotImplementedError(f"{type(self).__name__} has no functions of one input each.")
 
     # grids -----------------------------------------------------------------------------------------------------------
     @property
     def grid(self) -> int | None:
-        """Cells per input; None where there are none."""
+        """Cells per input; None for a layer without a grid."""
         return None
 
     @property
@@ -77,16 +77,16 @@ class Layer(nn.Module, ABC):
         return inf
 
     def size_at(self, grid: int) -> int:
-        """How many weights the layer has on that grid."""
+        """Return the number of weights on that grid."""
         return self.weight.numel()
 
     def refine(self, grid: int) -> None:
-        """More cells; the layer stays the same function where that is possible."""
+        """Refine the grid; the layer stays the same function if that is possible."""
 
     def update_grid(
         self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
     ) -> None:
-        """Lays ``grid`` cells where ``samples`` are; the arguments are explained at `kanpde.models.kan.KANLayer`."""
+        """Fit ``grid`` cells to ``samples``; the arguments are those of `kanpde.models.kan.KANLayer.update_grid`."""
 
 
 Traced = tuple[Tensor, Tensor]
@@ -94,7 +94,7 @@ Traced = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Nodes:
-    """What stands between two layers: the first ``sums`` outputs go on, then ``products`` of ``arity`` outputs each.
+    """The nodes between two layers: ``sums`` outputs are passed on, then ``products`` of ``arity`` outputs each.
 
     Z. Liu et al., KAN 2.0: Kolmogorov-Arnold Networks Meet Science, 2024, section 3 (MultKAN).
     """
@@ -105,12 +105,12 @@ class Nodes:
 
     @property
     def outputs(self) -> int:
-        """How many outputs the layer before has."""
+        """Number of outputs of the preceding layer."""
         return self.sums + self.arity * self.products
 
     @property
     def inputs(self) -> int:
-        """How many inputs the layer after has."""
+        """Number of inputs of the following layer."""
         return self.sums + self.products
 
     def values(self, y: Float[Tensor, "points outputs"]) -> Float[Tensor, "points inputs"]:
@@ -119,7 +119,7 @@ class Nodes:
         return torch.cat([y[:, : self.sums], y[:, self.sums :].unflatten(1, (self.products, -1)).prod(2)], dim=1)
 
     def jet(self, data: Tensor, space: JetSpace) -> Float[Tensor, "components points inputs"]:
-        """The same for jets."""
+        """Return the jet of the following layer's inputs."""
         if not self.products:
             return data
         factors = data[..., self.sums :].unflatten(2, (self.products, self.arity)).unbind(3)
@@ -129,7 +129,7 @@ class Nodes:
 class Network(nn.Module):
     """An input map and a stack of layers; made by the factories `KAN` and `MLP`.
 
-    ``nodes`` stand between the layers; nothing happens there if they are left out.
+    ``nodes`` are between the layers; without them outputs are passed on unchanged.
     """
 
     def __init__(self, inputs: Inputs, layers: Sequence[Layer], nodes: Sequence[Nodes] | None = None):
@@ -139,7 +139,7 @@ class Network(nn.Module):
         self.nodes = list(nodes or []) or [Nodes(layer.weight.shape[1]) for layer in layers[:-1]]
 
     def architecture(self) -> dict[str, Any]:
-        """All that `kanpde.models.architecture.network_from` needs beside the weights; JSON can hold it."""
+        """Return all that `kanpde.models.architecture.network_from` needs besides the weights, in a form for JSON."""
         return {
             "kind": type(self).__name__.lower(),
             "inputs": self.inputs.architecture(),
@@ -149,7 +149,7 @@ class Network(nn.Module):
 
     @property
     def rest(self) -> Iterable[tuple[Nodes, Layer]]:
-        """Every layer but the first, with the nodes before it."""
+        """Return every layer except the first, with the nodes before it."""
         return zip(self.nodes, list(self.layers)[1:], strict=True)
 
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
@@ -159,13 +159,13 @@ class Network(nn.Module):
         return y
 
     def head(self, x: Float[Tensor, "points dim"], space: JetSpace) -> Float[Tensor, "components points features"]:
-        """The first layer's features, which no weight changes: worth keeping while the points stay."""
+        """Return the first layer's features, which depend only on the points and can be cached."""
         return self.layers[0].features(self.inputs.jet(x, space), space)
 
     def jet(
         self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None
     ) -> Float[Tensor, "components points outputs"]:
-        """Values and derivatives of all outputs in one pass; ``head`` saves the work of the first layer's features."""
+        """Return values and derivatives of all outputs from one pass; ``head`` is the cached result of `head`."""
         first = self.layers[0]
         data = first.jet(self.inputs.jet(x, space), space) if head is None else head @ first.weight
         for nodes, layer in self.rest:
@@ -173,7 +173,7 @@ class Network(nn.Module):
         return data
 
     def trace(self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None) -> list[Traced]:
-        """(features, outputs) of every layer, the outputs being nodes of the graph for adjoints.
+        """Return (features, outputs) of every layer, with the outputs as nodes of the autograd graph for adjoints.
 
         With λ = ∂r/∂outputs, the derivative of r with respect to a layer's weight is Σ_components features ⊗ λ.
         """
@@ -186,7 +186,7 @@ class Network(nn.Module):
     # grids -----------------------------------------------------------------------------------------------------------
     @property
     def grid(self) -> int | None:
-        """Cells per input, of the finest layer; None for a network without grids."""
+        """Cells per input of the finest layer; None for a network without grids."""
         return max((layer.grid for layer in self.layers if layer.grid is not None), default=None)
 
     @property
@@ -196,15 +196,15 @@ class Network(nn.Module):
 
     @property
     def has_edges(self) -> bool:
-        """Whether every layer consists of functions of one input each, of which some have a grid."""
+        """Whether every layer consists of functions of one input each, and some layer has a grid."""
         return self.grid is not None and all(layer.has_edges for layer in self.layers)
 
     def size_at(self, grid: int) -> int:
-        """How many parameters the network has on that grid."""
+        """Return the number of parameters on that grid."""
         return sum(layer.size_at(grid) for layer in self.layers)
 
     def refine(self, grid: int) -> None:
-        """Gives every layer ``grid`` cells per input; layers without a grid stay as they are."""
+        """Refine every layer to ``grid`` cells per input; layers without a grid are unchanged."""
         for layer in self.layers:
             layer.refine(grid)
 
@@ -217,10 +217,10 @@ class Network(nn.Module):
         min_gap: float = 0.2,
         margin: float = 0.05,
     ) -> None:
-        """Moves the knots of the hidden layers to the values that reach them from the points x.
+        """Fit the knots of the hidden layers to their input values at the points x.
 
-        The first layer keeps the coordinates' own range. ``grid`` is the number of cells per input from now on; the
-        other arguments are those of `kanpde.models.kan.KANLayer.update_grid`. A network without grids stays as it is.
+        The first layer keeps the coordinate ranges. ``grid`` is the new number of cells per input; the other arguments
+        are those of `kanpde.models.kan.KANLayer.update_grid`. A network without grids is unchanged.
         """
         if (grid := grid or self.grid) is None:
             return
@@ -235,11 +235,11 @@ class Network(nn.Module):
 
 
 def grid_of(model: nn.Module) -> int | None:
-    """Cells per input of a network; None for one without grids, and for a module that is none of this package's."""
+    """Return the cells per input of a network; None without grids, and for modules from outside this package."""
     return model.grid if isinstance(model, Network) else None
 
 
 def check_hidden(hidden: Sequence[int]) -> None:
-    """Refuses widths that no network has."""
+    """Refuse invalid widths of hidden layers."""
     if any(not isinstance(width, int) or width < 1 for width in hidden):
         raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}.", write={"hidden": [8]})

@@ -1,4 +1,4 @@
-r"""Perceptrons of one hidden layer whose activations are learned splines: $\sum_j \varphi_j(w_j \cdot x + b_j)$."""
+r"""Perceptrons with one hidden layer and learned spline activations: $\sum_j \varphi_j(w_j \cdot x + b_j)$."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from kanpde.models.network import Network, check_hidden
 
 @dataclass(frozen=True)
 class SplineMLP:
-    """A factory of sums of ridge functions; call it, or give it to `solve`, which knows the ranges.
+    """A factory of sums of ridge functions; call it with coordinate ranges, or pass it to `solve`.
 
-    Every unit has a spline of its own for each output, which takes up the output weight (projection pursuit:
-    J. Friedman, W. Stuetzle, Projection Pursuit Regression, 1981). The directions start normal with variance
-    scale² / d_in, the biases at 0, and the splines like the edges of a `KAN`.
+    Every unit has its own spline for each output, which includes the output weight (projection pursuit:
+    J. Friedman, W. Stuetzle, Projection Pursuit Regression, 1981). The initial directions are normal with variance
+    scale² / d_in, the biases are 0, and the splines are initialized like the edges of a `KAN`.
 
     Args:
         hidden: width of the one hidden layer, such as [16].
-        scale: of the directions at the start.
+        scale: scale of the initial directions.
         basis: family of the activations, as in `KAN`.
         degree: as in `KAN`.
-        grid: cells of every activation at the start (schedules refine it).
-        hidden_range: the grids lie on [-hidden_range, hidden_range]; the functions go on outside.
-        gain: standard deviation of what the network gives out, about, at the start.
+        grid: initial number of cells of every activation (schedules refine it).
+        hidden_range: the initial grids cover [-hidden_range, hidden_range]; the functions extend beyond them.
+        gain: approximate initial standard deviation of the network's outputs.
     """
 
     hidden: Sequence[int] = (16,)
@@ -58,7 +58,7 @@ class SplineMLP:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
     ) -> Network:
-        """Builds the network for coordinates in ``ranges``."""
+        """Build the network for coordinates in ``ranges``."""
         inputs = Inputs(ranges, periodic, device, dtype)
         (width,) = self.hidden
         weight = torch.randn(inputs.size + 1, width, generator=generator, device=device, dtype=dtype)

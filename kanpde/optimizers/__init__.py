@@ -1,6 +1,6 @@
-"""What turns an objective into better weights, one optimizer a file.
+"""Optimizers, one per file, and their protocols.
 
-A factory is called with an `Objective` and gives an object whose ``step()`` returns a `Step`.
+A factory is called with an `Objective` and returns an object whose ``step()`` returns a `Step`.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class Step:
     """The result of a step.
 
     Attributes:
-        loss: after the step.
-        end: why no further step can lower the loss, if so.
-        method: the way it was computed, where there are several.
+        loss: the loss after the step.
+        end: why no further step can lower the loss; None if a further step may.
+        method: the linear solver of the step, if the optimizer has several.
     """
 
     loss: float
@@ -28,35 +28,36 @@ class Step:
 
 @runtime_checkable
 class Optimizer(Protocol):
-    """Improves the objective's parameters in place."""
+    """An optimizer, which changes the objective's parameters in place."""
 
     def step(self) -> Step:
-        """One step, or a fixed number of a method's own iterations."""
+        """Take one step, or a fixed number of the method's own iterations."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """All that changes from step to step, apart from the parameters themselves.
+        """Return everything that changes from step to step, except the parameters themselves.
 
-        Tensors, numbers, strings, None, and lists and dicts of them, so that ``torch.load(weights_only=True)`` reads
-        them. Later steps do not change the tensors.
+        It consists of tensors, numbers, strings, None, and lists and dicts of them, which
+        ``torch.load(weights_only=True)`` can read. Later steps do not change the tensors.
         """
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes over a `state`.
+        """Restore a result of `state`.
 
-        On an objective with the same parameters, weights and points, further steps then give the same bits as if the
-        optimizer that gave the state had gone on.
+        On an objective with the same parameters, weights and points, further steps are then bitwise identical to those
+        of the optimizer whose state it was.
         """
         ...
 
 
 @runtime_checkable
 class OptimizerFactory(Protocol):
-    """Makes an optimizer for an objective whose points and grid stay as they are.
+    """Makes an optimizer for an objective with fixed points and a fixed grid.
 
-    It may have ``needs_jacobian = True``, and ``check(objective, parameters)``, which is called before training with a
-    small objective and the number of parameters that the phase will have, and raises `InputError` where it cannot work.
+    It may have ``needs_jacobian = True``, and a method ``check(objective, parameters)``. The method is called before
+    training with a small objective and the number of parameters of the phase, and raises `InputError` if the optimizer
+    is not applicable.
     """
 
     def __call__(self, objective: Objective) -> Optimizer: ...

@@ -1,11 +1,11 @@
 r"""The linear problem inside Levenberg-Marquardt: $\min_y |Ay + w|^2 + \lambda |y|^2$, $A = J D^{-1}$, $y = D\delta$.
 
-$D^2 = \mathrm{diag}(J^T J)$, with a floor, because cells without points give zero columns. Its solution
-$-(A^T A + \lambda I)^{-1} A^T w$ is computed in one of three ways:
+$D^2 = \mathrm{diag}(J^T J)$, with a lower bound because cells without points give zero columns. The solution
+$-(A^T A + \lambda I)^{-1} A^T w$ is computed by one of three methods:
 
-- "cholesky" of $A^T A + \lambda I$: the fastest; its accuracy ends where λ is as small as its rounding errors.
+- "cholesky" of $A^T A + \lambda I$: the fastest; inaccurate if λ is as small as the rounding errors of $A^T A$.
 - "qr" of A over $\sqrt\lambda I$ with the corrected semi-normal equations (Å. Björck, Numerical Methods for Least
-  Squares Problems, 1996, section 2.4.6): accurate, some three times as much work.
+  Squares Problems, 1996, section 2.4.6): accurate, about three times as much work.
 - "dual", $-A^T (A A^T + \lambda I)^{-1} w$: for more parameters than residuals.
 """
 
@@ -17,16 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-STRIPES = 4  # of columns in a symmetric product: more save up to half of the work, but make its parts thin
+STRIPES = 4  # blocks of columns in a symmetric product: more save up to half of the work, but are less efficient each
 
 Product = Callable[[Tensor], Tensor]
 
 
 class DampedSystem(ABC):
-    """A linearization, ready to be solved for any damping and right-hand side.
+    """A linearized problem that can be solved for any damping and right-hand side.
 
     Attributes:
-        method: its name.
+        method: name of the method.
         scale: D.
     """
 
@@ -37,23 +37,23 @@ class DampedSystem(ABC):
 
     @abstractmethod
     def forward(self, y: Tensor) -> Tensor:
-        """Ay."""
+        """Return Ay."""
 
     @abstractmethod
     def transposed(self, w: Tensor) -> Tensor:
-        """Aᵀw."""
+        """Return Aᵀw."""
 
     @abstractmethod
     def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
-        """y for a right-hand side w and target Aᵀw; None where the factorization breaks down."""
+        """Return y for a right-hand side w and target Aᵀw; None if the factorization breaks down."""
 
     def more_accurate(self) -> "DampedSystem | None":
-        """The same system in a form that holds where this one breaks down, if there is one."""
+        """Return the same system in a more accurate form, or None if there is none."""
         return None
 
 
 def gram(a: Float[Tensor, "rows size"]) -> Float[Tensor, "size size"]:
-    """aᵀa, of which only the blocks on and above the diagonal are computed."""
+    """Return aᵀa, of which only the blocks on and above the diagonal are computed."""
     size = a.shape[1]
     out = torch.empty(size, size, dtype=a.dtype, device=a.device)
     ends = [round(i * size / STRIPES) for i in range(STRIPES + 1)]
@@ -65,13 +65,13 @@ def gram(a: Float[Tensor, "rows size"]) -> Float[Tensor, "size size"]:
 
 
 def column_scale(squares: Float[Tensor, " size"], floor: float) -> Float[Tensor, " size"]:
-    """D from the squared norms of J's columns; ``floor`` is relative to the largest."""
+    """Return D from the squared norms of J's columns; ``floor`` is relative to the largest of them."""
     largest = squares.max()
     return (squares + floor * largest).sqrt() if float(largest) > 0 else torch.ones_like(squares)
 
 
 class Normal(DampedSystem):
-    """By the Cholesky factors of AᵀA + λI. ``normal`` is JᵀJ, which is overwritten; J is only used in products."""
+    """Solves by Cholesky factors of AᵀA + λI. ``normal`` is JᵀJ and is overwritten; J is used only in products."""
 
     def __init__(self, normal: Float[Tensor, "size size"], scale: Float[Tensor, " size"]):
         super().__init__(scale)
@@ -83,7 +83,7 @@ class Normal(DampedSystem):
 
 
 class Cholesky(Normal):
-    """With J at hand."""
+    """Cholesky's method with the whole J in memory."""
 
     method = "cholesky"
 
@@ -102,7 +102,7 @@ class Cholesky(Normal):
 
 
 class CholeskyInPieces(Normal):
-    """Where J does not fit into the memory: ``times`` and ``pull_back`` are its products with v and its transpose's."""
+    """Cholesky's method without J in memory: ``times`` and ``pull_back`` compute products with J and with Jᵀ."""
 
     method = "cholesky in pieces"
 
@@ -118,7 +118,7 @@ class CholeskyInPieces(Normal):
 
 
 class Scaled(DampedSystem):
-    """With A itself at hand."""
+    """A system with the whole A in memory."""
 
     def __init__(self, jacobian: Float[Tensor, "rows size"], scale: Float[Tensor, " size"]):
         super().__init__(scale)
@@ -132,7 +132,7 @@ class Scaled(DampedSystem):
 
 
 class Dual(Scaled):
-    """For more parameters than residuals."""
+    """The dual form, for more parameters than residuals."""
 
     method = "dual"
 
@@ -146,7 +146,7 @@ class Dual(Scaled):
 
 
 class QR(Scaled):
-    """For a damping so small that AᵀA is inaccurate beside it."""
+    """The QR factorization, for a damping as small as the rounding errors of AᵀA."""
 
     method = "qr"
 
@@ -170,14 +170,14 @@ class QR(Scaled):
 
 
 class Factors:
-    """Cholesky factors of matrix + λI; the last one is kept."""
+    """Cholesky factors of matrix + λI; the last one is cached."""
 
     def __init__(self, matrix: Float[Tensor, "size size"]):
         self.matrix = matrix
         self.known: tuple[float, Tensor | None] | None = None
 
     def at(self, damping: float) -> Tensor | None:
-        """The factor, or None where there is none."""
+        """Return the factor, or None if the matrix is not positive definite."""
         if self.known is None or self.known[0] != damping:
             shifted = self.matrix.clone()
             shifted.diagonal().add_(damping)

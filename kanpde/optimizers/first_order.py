@@ -18,8 +18,8 @@ class Adam:
     """`torch.optim.Adam` (D. Kingma & J. Ba 2015).
 
     Args:
-        lr: learning rate at the start.
-        half_life: steps after which the rate has halved; None keeps it.
+        lr: initial learning rate.
+        half_life: number of steps in which the rate halves; None keeps it constant.
     """
 
     lr: float = 1e-2
@@ -37,7 +37,7 @@ class Adam:
 
 
 def one_gradient_a_step(objective: Objective, optimizer: torch.optim.Optimizer, half_life: int | None) -> Optimizer:
-    """The adapter for an optimizer that needs no more than the gradient; its rate halves if a half-life is given."""
+    """Return the adapter for an optimizer that needs only the gradient, with an optional half-life of its rate."""
     return _OneGradient(objective, optimizer, half_life)
 
 
@@ -47,7 +47,7 @@ class _OneGradient:
         self.schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5 ** (1 / half_life) if half_life else 1.0)
 
     def step(self) -> Step:
-        """One gradient step; the loss is the one before it, which costs nothing more."""
+        """Take one gradient step; the loss is that before the step, which costs no extra evaluation."""
         self.optimizer.zero_grad()
         loss = self.objective.loss()
         loss.backward()
@@ -56,7 +56,7 @@ class _OneGradient:
         return Step(loss.item())
 
     def state(self) -> dict[str, Any]:
-        """Of torch's optimizer and of the schedule of its learning rate."""
+        """Return the state of torch's optimizer and of its learning-rate schedule."""
         return deepcopy({"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()})
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -70,8 +70,8 @@ class LBFGS:
     """`torch.optim.LBFGS` with a strong-Wolfe line search and tolerances at the limit of the precision.
 
     Args:
-        iterations: of L-BFGS in one step of a phase.
-        memory: pairs that are remembered.
+        iterations: L-BFGS iterations per step of a phase.
+        memory: number of stored pairs of steps and gradient changes.
     """
 
     iterations: int = 20
@@ -103,7 +103,7 @@ class _LBFGS:
         )
 
     def step(self) -> Step:
-        """Some iterations, and the reason if they ended early, which torch does not give."""
+        """Take ``iterations`` iterations; if they ended early, find the reason, which torch does not report."""
 
         def closure() -> torch.Tensor:
             self.optimizer.zero_grad()
@@ -127,7 +127,7 @@ class _LBFGS:
         return Step(loss, end)
 
     def state(self) -> dict[str, Any]:
-        """Of torch's optimizer: the pairs that are remembered, the last gradient, direction and loss."""
+        """Return the state of torch's optimizer: stored pairs, last gradient, direction and loss."""
         return deepcopy(self.optimizer.state_dict())
 
     def restore(self, state: Mapping[str, Any]) -> None:

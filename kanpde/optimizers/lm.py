@@ -14,9 +14,9 @@ from kanpde.optimizers import Step
 from kanpde.optimizers.damped import QR, Cholesky, CholeskyInPieces, DampedSystem, Dual, column_scale, gram
 from kanpde.residuals.objective import Objective
 
-ROUNDING = 1e3  # a residual this many times the precision below its start counts as nothing
-EXHAUSTED = 60  # rejected trials in one step, each with more damping, after which no step helps
-PROBE = 0.1  # of the step, at which the curvature along it is measured
+ROUNDING = 1e3  # residuals below this multiple of the machine precision, relative to the first ones, count as zero
+EXHAUSTED = 60  # number of rejected trials in one step, with increasing damping, after which the method stagnates
+PROBE = 0.1  # fraction of the step at which the curvature along it is measured
 SOLVERS = ("auto", "cholesky", "qr", "dual")
 LEAST_DAMPING = 1e-15
 GIB = 2.0**30
@@ -26,21 +26,21 @@ GIB = 2.0**30
 class LM:
     r"""Levenberg-Marquardt with geodesic acceleration, for networks of this package.
 
-    Long curved valleys make least squares slow. Along a step δ the residuals bend by
+    Long curved valleys slow down the method. Along a step δ the residuals have the second derivative
     $r'' \approx \frac{2}{h} \left( \frac{r(\theta + h\delta) - r(\theta)}{h} - J\delta \right)$, and the path
-    $\delta + \frac{1}{2} a$, where a solves the same damped system with r'' in place of r, follows the valley for much
+    $\delta + \frac{1}{2} a$, where a solves the same damped system with r'' in place of r, stays in the valley for much
     longer (M. Transtrum, J. Sethna, Improvements to the Levenberg-Marquardt algorithm, 2012, section 4). It costs one
-    evaluation of the residuals (without J, three and a gradient).
+    evaluation of the residuals (if J is not stored, three evaluations and a gradient).
 
     Args:
-        damping: λ at the start.
-        floor: least D² relative to the largest (cells without points give zero columns).
-        tolerance: converged when the predicted relative decrease of the loss is below it.
-        acceleration: the correction is taken when |D ½a| is below this share of |Dδ|; 0 never takes it.
+        damping: initial λ.
+        floor: lower bound of D² relative to the largest (cells without points give zero columns).
+        tolerance: converged if the predicted relative decrease of the loss is below it.
+        acceleration: the correction is used if |D ½a| is below this fraction of |Dδ|; 0 switches it off.
         solver: "cholesky", "qr" or "dual" (see `kanpde.optimizers.damped`); "auto" takes the dual form for more
-            parameters than residuals, else Cholesky, and QR where Cholesky breaks down.
-        memory: GiB that J, or JᵀJ with its factor and a copy, may take. Where J does not fit, only JᵀJ is kept and J is
-            worked on in pieces of points.
+            parameters than residuals, else Cholesky, and QR if Cholesky breaks down.
+        memory: limit in GiB for J, or for JᵀJ with its factor and a copy. If J is larger, only JᵀJ is stored, and J is
+            computed in pieces of points.
     """
 
     damping: float = 1e-3
@@ -68,8 +68,8 @@ class LM:
             raise InputError(f'Unknown solver "{self.solver}". {suggest(self.solver, SOLVERS)}')
 
     def check(self, objective: Objective, parameters: int) -> None:
-        """Refuses a network whose JᵀJ, its factor and a copy do not fit, however few points are taken at a time."""
-        if self.solver == "dual":  # has no JᵀJ
+        """Refuse a network for which JᵀJ, its factor and a copy exceed the memory limit."""
+        if self.solver == "dual":  # needs no JᵀJ
             return
         needed = 3 * parameters**2 * objective.parameters[0].element_size() / GIB
         if needed > self.memory:
@@ -85,13 +85,13 @@ class LM:
 
 
 class LevenbergMarquardt:
-    """The course of the method on one objective.
+    """The method applied to one objective.
 
     Args:
-        objective: what is made small.
+        objective: the objective to minimize.
         options: the factory.
-        scale: D from the squared norms of J's columns.
-        settle: called at every trial point, before its loss is taken; may move there.
+        scale: computes D from the squared norms of J's columns.
+        settle: called at every trial point before the loss is evaluated; it may change the parameters.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class LevenbergMarquardt:
                 advice="It works on J in pieces.",
             )
         self.damping = options.damping
-        self.first: float | None = None  # the loss at the start
+        self.first: float | None = None  # the initial loss
 
     def step(self) -> Step:
-        """One accepted step: linearizes once, then raises the damping until the loss falls."""
+        """Take one accepted step: linearize once, then raise the damping until the loss falls."""
         r, system = self._linearize()
         slope, loss, start = system.transposed(r), float(r @ r), self.objective.vector()
         self.first = loss if self.first is None else self.first
@@ -129,7 +129,7 @@ class LevenbergMarquardt:
             if y is not None:
                 predicted = float(y @ (self.damping * y - slope))
                 if trial_number == 0 and predicted <= self.options.tolerance * loss:
-                    end = Ending(End.CONVERGED, "the linear model promises no more")
+                    end = Ending(End.CONVERGED, "the linear model predicts no further decrease")
                     return Step(loss, end, system.method)
                 y = y + self._bend(system, y, start, r)
                 self.objective.assign(start + y / system.scale)
@@ -137,7 +137,7 @@ class LevenbergMarquardt:
                 trial = float(self.objective.values().square().sum())
                 gain = (loss - trial) / predicted if isfinite(trial) else -1.0
                 if gain > 1e-4:
-                    # Nielsen's rule, bounded: a good prediction lowers the damping, a poor one raises it
+                    # Nielsen's rule with bounds: a good prediction lowers the damping, a poor one raises it
                     self.damping = max(self.damping * max(0.2, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
                     return Step(trial, None, system.method)
             self.damping *= 2.0
@@ -148,15 +148,15 @@ class LevenbergMarquardt:
         return Step(loss, Ending(End.STAGNATED, "no damping gives a lower loss"), system.method)
 
     def state(self) -> dict[str, Any]:
-        """The damping, and the loss at the start."""
+        """Return the damping and the initial loss."""
         return {"damping": self.damping, "first": self.first}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.damping, self.first = state["damping"], state["first"]
 
     def _bend(self, system: DampedSystem, y: Tensor, start: Tensor, r: Tensor) -> Tensor | float:
-        """½a, the correction of the step y along the curvature of the residuals; 0 where it is too large to trust."""
-        if not self.options.acceleration or self.damping >= 1.0:  # short steps are straight
+        """Return ½a, the correction of the step y by geodesic acceleration; 0 if it is too large to be reliable."""
+        if not self.options.acceleration or self.damping >= 1.0:  # such steps are too short to need it
             return 0.0
         ahead = self._residuals(start + PROBE * y / system.scale)
         curvature = 2 / PROBE * ((ahead - r) / PROBE - system.forward(y))
@@ -170,7 +170,7 @@ class LevenbergMarquardt:
         return self.objective.values()
 
     def _linearize(self) -> tuple[Tensor, DampedSystem]:
-        """r and the damped system in the form that suits its size."""
+        """Return r and the damped system in the form that suits its size."""
         objective, options = self.objective, self.options
         rows, size = objective.size
         if not self._fits():
@@ -185,7 +185,7 @@ class LevenbergMarquardt:
         return r, make(jacobian, self.scale(jacobian.square().sum(dim=0)))
 
     def _linearize_in_pieces(self, size: int) -> tuple[Tensor, DampedSystem]:
-        """Adds up JᵀJ over pieces of points; products with J and Jᵀ are taken without it."""
+        """Sum JᵀJ over pieces of points; products with J and Jᵀ are computed without storing J."""
         objective, start = self.objective, self.objective.vector()
         normal, parts = start.new_zeros(size, size), []
         for site in objective.sites:
@@ -193,7 +193,7 @@ class LevenbergMarquardt:
             parts.append(objective.linearize_site(site, block))
             normal += gram(block)
 
-        def forward(v: Tensor) -> Tensor:  # of second order in PROBE, as is all that it is used for
+        def forward(v: Tensor) -> Tensor:  # a difference of second order in PROBE, which suffices here
             return (self._residuals(start + PROBE * v) - self._residuals(start - PROBE * v)) / (2 * PROBE)
 
         def transposed(w: Tensor) -> Tensor:

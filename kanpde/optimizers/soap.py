@@ -1,4 +1,4 @@
-"""Adapter for SOAP of the package pytorch-optimizer, which is optional."""
+"""Adapter for SOAP from the optional package pytorch-optimizer."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,12 +14,12 @@ from kanpde.residuals.objective import Objective
 class SOAP:
     """Adam in the eigenbasis of Shampoo's preconditioner (N. Vyas et al., arXiv:2409.11321), without weight decay.
 
-    For physics-informed networks: S. Wang et al., arXiv:2502.00604. The first step only makes the preconditioner.
+    For physics-informed networks: S. Wang et al., arXiv:2502.00604. The first step only computes the preconditioner.
 
     Args:
-        lr: learning rate at the start.
-        half_life: steps after which the rate has halved; None keeps it.
-        frequency: steps from one renewal of the eigenbasis to the next.
+        lr: initial learning rate.
+        half_life: number of steps in which the rate halves; None keeps it constant.
+        frequency: number of steps between two updates of the eigenbasis.
     """
 
     lr: float = 3e-3

@@ -17,7 +17,7 @@ from kanpde.optimizers import Step
 from kanpde.residuals.objective import Objective
 
 MOST_MEMORY = 8.0  # GiB
-VANISHED = 1e-14  # a gradient whose entries are all below it is zero
+VANISHED = 1e-14  # a gradient with all entries below it counts as zero
 
 Square = Float[Tensor, "size size"]
 Vector = Float[Tensor, " size"]
@@ -27,10 +27,10 @@ Vector = Float[Tensor, " size"]
 class SSBroyden:
     """Self-scaled Broyden with a strong-Wolfe line search (`broyden_update` has the formulas and their sources).
 
-    It keeps an inverse Hessian of size x size numbers, so it is for networks of some thousands of parameters at most.
+    It stores a dense inverse Hessian, so it is limited to networks of some thousands of parameters.
 
     Args:
-        iterations: of the method in one step of a phase.
+        iterations: iterations per step of a phase.
         decrease: c1 of the Wolfe conditions, f(x + αd) <= f(x) + c1 α f'(x)ᵀd.
         curvature: c2 of the Wolfe conditions, |f'(x + αd)ᵀd| <= c2 |f'(x)ᵀd|.
     """
@@ -49,7 +49,7 @@ class SSBroyden:
             )
 
     def check(self, objective: Objective, parameters: int) -> None:
-        """Refuses a network whose inverse Hessian, with what an update needs, does not fit into a usual memory."""
+        """Refuse a network for which the inverse Hessian and the arrays of an update need more than `MOST_MEMORY`."""
         needed = 4 * parameters**2 * objective.parameters[0].element_size() / 2**30
         if needed > MOST_MEMORY:
             raise InputError(
@@ -64,11 +64,11 @@ class SSBroyden:
 class _SSBroyden:
     def __init__(self, objective: Objective, options: SSBroyden):
         self.objective, self.options = objective, options
-        self.inverse: Square | None = None  # None stands for the unscaled identity, at the start and after a reset
-        self.previous: float | None = None  # the loss one iteration before, from which the first trial step follows
+        self.inverse: Square | None = None  # None: the unscaled identity, initially and after a reset
+        self.previous: float | None = None  # the loss of the previous iteration, which determines the first trial step
 
     def step(self) -> Step:
-        """Some iterations; a failed one is repeated once along the gradient, and ends the phase if it fails again."""
+        """Take ``iterations`` iterations; repeat a failed one along the gradient, then end the phase."""
         loss, gradient = _value_and_gradient(self.objective)
         end = None
         for _ in range(self.options.iterations):
@@ -86,7 +86,7 @@ class _SSBroyden:
         return Step(loss, end)
 
     def state(self) -> dict[str, Any]:
-        """The inverse Hessian, which every update makes anew, and the loss one iteration before."""
+        """Return the inverse Hessian, which updates replace rather than modify, and the loss of the last iteration."""
         return {"inverse": self.inverse, "previous": self.previous}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ class _SSBroyden:
         self.previous = state["previous"]
 
     def _iterate(self, loss: float, gradient: Vector) -> tuple[float, Vector] | None:
-        """One quasi-Newton step and update; None, with the parameters as they were, if no lower loss is found."""
+        """Take one quasi-Newton step and update; None, with unchanged parameters, if no lower loss is found."""
         direction = -gradient if self.inverse is None else -(self.inverse @ gradient)
         slope = float(gradient @ direction)
         if not slope < 0:
@@ -115,7 +115,7 @@ class _SSBroyden:
 
 
 class _Line:
-    """The loss along x + αd; every trial is evaluated once, with its gradient."""
+    """The loss along x + αd; loss and gradient are evaluated once for every trial α."""
 
     def __init__(self, objective: Objective, direction: Vector, loss: float, gradient: Vector, slope: float):
         self.objective, self.direction, self.slope = objective, direction, slope
@@ -123,7 +123,7 @@ class _Line:
         self.trials = {0.0: (loss, gradient)}
 
     def at(self, alpha: float) -> tuple[float, Vector]:
-        """Loss and gradient at x + αd, where the parameters then are."""
+        """Return loss and gradient at x + αd, and leave the parameters there."""
         self.objective.assign(self.start + alpha * self.direction)
         if alpha not in self.trials:
             loss, gradient = _value_and_gradient(self.objective)
@@ -131,12 +131,12 @@ class _Line:
         return self.trials[alpha]
 
     def search(self, previous: float | None, options: SSBroyden) -> float | None:
-        """A step of the strong Wolfe conditions; failing that, the lowest trial below the start, or None."""
-        from scipy.optimize import line_search  # half as slow to import as the whole package
+        """Return an α that fulfils the strong Wolfe conditions, else the trial with the least loss if that is lower."""
+        from scipy.optimize import line_search  # imported here because it is slow to import
 
         loss = self.trials[0.0][0]
         if previous is None:
-            previous = loss + float(self.gradient.norm()) / 2  # the first trial then has about length 1
+            previous = loss + float(self.gradient.norm()) / 2  # the first trial step then has a length of about 1
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             alpha = line_search(
@@ -165,7 +165,7 @@ def _value_and_gradient(objective: Objective) -> tuple[float, Vector]:
 
 
 def broyden_update(inverse: Square | None, s: Vector, y: Vector, b: float) -> Square:
-    r"""The inverse Hessian after the step s, over which the gradient changed by y; $H_+ y = s$, positive definite.
+    r"""Return the inverse Hessian after a step s with gradient change y; $H_+ y = s$, positive definite.
 
     $$H_+ = \frac1\tau\Big(H - \frac{Hyy^TH}{y^THy} + \phi\, y^THy\, vv^T\Big) + \frac{ss^T}{y^Ts},\quad
     v = \frac{s}{y^Ts} - \frac{Hy}{y^THy},\quad \phi = \frac{1-\theta}{1+a\theta}$$
@@ -182,7 +182,7 @@ def broyden_update(inverse: Square | None, s: Vector, y: Vector, b: float) -> Sq
         inverse: H, symmetric and positive definite; None for the identity before the first update.
         s: the step.
         y: the change of the gradient, $y^Ts > 0$.
-        b: $s^TH^{-1}s / y^Ts$, which the line search knows without H⁻¹.
+        b: $s^TH^{-1}s / y^Ts$, which follows from the line search without H⁻¹.
     """
     hy = y if inverse is None else inverse @ y
     ys, yhy = float(y @ s), float(y @ hy)
@@ -204,7 +204,7 @@ def broyden_update(inverse: Square | None, s: Vector, y: Vector, b: float) -> Sq
 
 
 def _member(a: float, b: float, h: float) -> float:
-    """θ of the Broyden family, between the bounds that keep the update positive definite and bounded."""
+    """Return θ of the Broyden family, within the bounds that keep the update positive definite and bounded."""
     lower = min(1.0, h / ((1.0 + a) * (1.0 + sqrt(a / (1.0 + a)))))  # = h (1 - sqrt(a / (1 + a))), not rounded to 0
     least = (lower - 1.0) / a if a > 0 else -inf
     return max(least, min(1.0 / lower, (1.0 - b) / b))

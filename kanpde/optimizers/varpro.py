@@ -1,4 +1,4 @@
-"""Variable projection: at every step the last layer has the best weights, where the residuals are linear in them."""
+"""Variable projection: the last layer, in which the residuals are linear, always has its least-squares weights."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,17 +12,17 @@ from kanpde.optimizers.damped import Cholesky, column_scale, gram
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
 from kanpde.residuals.objective import Objective
 
-FREEDOM = 0.25  # the last layer's columns are damped by eps to this power squared, the others by 1
-MOST_RIDGE = 1e-3  # relative, in the last layer's own least squares, whose columns are nearly dependent
+FREEDOM = 0.25  # D of the last layer's columns is multiplied by eps to this power
+MOST_RIDGE = 1e-3  # largest relative ridge in the last layer's least squares, whose columns are nearly dependent
 
 
 @dataclass(frozen=True)
 class VariableProjection:
-    r"""Levenberg-Marquardt on the inner layers, with $c = \arg\min_c |r(\theta, c)|^2$ at every point that is tried.
+    r"""Levenberg-Marquardt on the inner layers, with $c = \arg\min_c |r(\theta, c)|^2$ at every trial point.
 
-    c are the last layer's weights. The step is that of L. Kaufman, A variable projection method for solving separable
-    nonlinear least squares problems, 1975: the joint linear problem, with c left undamped. For residuals that are
-    linear in the solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`; it always solves by Cholesky.
+    c are the last layer's weights. The step solves the joint linear problem with c undamped (L. Kaufman, A variable
+    projection method for solving separable nonlinear least squares problems, 1975). The residuals must be linear in the
+    solution (G. Golub, V. Pereyra, 1973). The arguments are those of `LM`; the solver is always Cholesky.
     """
 
     damping: float = 1e-3
@@ -40,7 +40,7 @@ class VariableProjection:
         return LM(self.damping, self.floor, self.tolerance, self.acceleration, "cholesky", self.memory)
 
     def check(self, objective: Objective, parameters: int) -> None:
-        """Refuses residuals that are not linear in the last layer's weights."""
+        """Refuse residuals that are not linear in the last layer's weights."""
         self._inner().check(objective, parameters)
         if departure_from_linearity(objective) > torch.finfo(objective.parameters[0].dtype).eps ** 0.5:
             raise InputError(
@@ -61,14 +61,14 @@ class VariableProjection:
 
 
 def last_layer(objective: Objective):
-    """The layer whose weights are projected out."""
+    """Return the layer whose weights are projected out."""
     assert isinstance(objective.model, Network)
     return objective.model.layers[-1]
 
 
 @torch.no_grad()
 def departure_from_linearity(objective: Objective) -> float:
-    """|r((a + b)/2) - (r(a) + r(b))/2| relative to the largest residual, for two settings a, b of the last layer."""
+    """Return max |r((a + b)/2) - (r(a) + r(b))/2| / max |r| for two sets a, b of weights of the last layer."""
     weight = last_layer(objective).weight
     kept = weight.clone()
     try:
@@ -84,7 +84,7 @@ def departure_from_linearity(objective: Objective) -> float:
 
 
 def solve_last_layer(objective: Objective, floor: float) -> None:
-    """Moves the last layer's weights to their least squares solution, if that lowers the loss."""
+    """Set the last layer's weights to their least-squares solution, if that lowers the loss."""
     weight = last_layer(objective).weight
     jacobian = weight.new_empty(objective.size[0], weight.numel())
     blocks = jacobian.split([site.rows for site in objective.sites])

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, logarithmic axes, ticks, and numbers that have a logarithm."""
+"""Helpers for all pictures: colours, logarithmic axes, ticks, and conversion to positive numbers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ COLOURS = (
 
 
 def log_scale(axes: Axes, **values: NDArray) -> None:
-    """Logarithmic axes, by name, for what has any logarithm; matplotlib refuses others."""
+    """Make the named axes logarithmic if they have positive values; matplotlib refuses others."""
     for name, numbers in values.items():
         if np.isfinite(numbers).any():
             axes.set(**{f"{name}scale": "log"})
 
 
 def tick_at(axes: Axes, values: NDArray, gap: float = 0.12) -> None:
-    """Ticks at the sizes that there are, at least ``gap`` of the axis apart; a logarithmic axis would have few."""
+    """Set ticks at the given sizes, at least ``gap`` of the axis apart; a logarithmic axis has few by default."""
     distinct = np.unique(values[np.isfinite(values)])
     kept: list[float] = []
     for value in distinct:
@@ -47,11 +47,11 @@ def tick_at(axes: Axes, values: NDArray, gap: float = 0.12) -> None:
 
 
 def number(value: Any) -> float:
-    """The value as a float, nan for None."""
+    """Return the value as a float; nan for None."""
     return nan if value is None else float(value)
 
 
 def positive(values: Iterable[Any]) -> NDArray:
-    """The values as an array in which everything that has no logarithm is nan."""
+    """Return the values as an array in which all non-positive ones are nan."""
     array = np.array([number(v) for v in values], dtype=float)
     return np.where(np.isfinite(array) & (array > 0), array, nan)

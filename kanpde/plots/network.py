@@ -29,8 +29,8 @@ INK = "#0072B2"
 class DrawnEdges:
     """The functions of one layer.
 
-    ``x`` (CURVE, d_in) covers the values that reach the layer, ``y`` (CURVE, d_in, d_out) are the functions there,
-    ``strength`` (d_in, d_out) their standard deviations over the samples.
+    ``x`` (CURVE, d_in) covers the range of the layer's inputs, ``y`` (CURVE, d_in, d_out) are the function values
+    there, and ``strength`` (d_in, d_out) are the standard deviations over the samples.
     """
 
     x: NDArray
@@ -39,7 +39,7 @@ class DrawnEdges:
 
 
 def network_figure(solution: Solution) -> Figure:
-    """The network with its inputs at the bottom, opacity by the strength of an edge relative to its layer's largest."""
+    """Draw the network with its inputs at the bottom; opacity is an edge's strength relative to the layer's largest."""
     from matplotlib.figure import Figure
 
     model = solution.model
@@ -89,7 +89,7 @@ def _edges(solution: Solution, model: Network) -> list[DrawnEdges]:
 
 
 def _strongest(layers: list[DrawnEdges], nodes: Sequence[Nodes]) -> list[tuple[NDArray, NDArray]]:
-    """Which inputs and outputs of every layer are drawn: those with the strongest edges, in their order."""
+    """Select the inputs and outputs of every layer that are drawn: those with the strongest edges, in their order."""
     weights = [edges.strength.max(axis=1) for edges in layers] + [layers[-1].strength.max(axis=0)]
     drawn = [np.sort(np.argsort(-w, kind="stable")[:MOST_NODES]) for w in weights]
     ends = [
@@ -100,14 +100,14 @@ def _strongest(layers: list[DrawnEdges], nodes: Sequence[Nodes]) -> list[tuple[N
 
 
 def _parts(nodes: Nodes, i: int) -> list[NDArray]:
-    """The outputs of the layer before that input i of the layer after is made of."""
+    """Return the outputs of the preceding layer that form input i of the following layer."""
     if i < nodes.sums:
         return [np.array([i])]
     return [nodes.sums + (i - nodes.sums) * nodes.arity + np.arange(nodes.arity)]
 
 
 class _Band:
-    """Where the boxes between two levels of nodes lie: a block above every input, with a box per output."""
+    """The positions of the boxes between two levels of nodes: a block above every input, with a box per output."""
 
     def __init__(self, width: float, inputs: int, outputs: int):
         self.group = width / inputs
@@ -119,7 +119,7 @@ class _Band:
         self.height = self.rows * self.pitch + 2 * LINES
 
     def corner(self, i: int, o: int) -> tuple[float, float]:
-        """Lower left corner of the box of edge (i, o), above the inputs' level."""
+        """Return the lower left corner of the box of edge (i, o), above the inputs' level."""
         row, column = divmod(o, self.columns)
         in_row = min(self.columns, self.outputs - row * self.columns)
         middle = (i + 0.5) * self.group + (column - (in_row - 1) / 2) * self.pitch
@@ -153,7 +153,7 @@ def _draw_layer(axes: Axes, band: _Band, level: float, edges: DrawnEdges, inputs
 
 
 def _in_unit_box(y: NDArray) -> NDArray:
-    """The curve (CURVE, 2) scaled into the unit square with a margin; constants lie in the middle."""
+    """Scale the curve (CURVE, 2) into the unit square with a margin; constants lie in the middle."""
     height = float(np.ptp(y))
     is_flat = not np.isfinite(height) or height <= 1e-12 * float(np.abs(y).max())
     scaled = np.full_like(y, 0.5) if is_flat else (y - y.min()) / height
@@ -166,7 +166,7 @@ def _draw_nodes(axes: Axes, width: float, level: float, count: int) -> None:
 
 
 def _draw_products(axes: Axes, width: float, level: float, nodes: Nodes, outputs: NDArray, inputs: NDArray) -> None:
-    """Lines from sums of edges to the nodes that they become, and a cross where a node multiplies."""
+    """Draw lines from sums of edges to their nodes, and a cross on nodes that multiply."""
     _draw_nodes(axes, width, level, len(outputs))
     place = {o: (k + 0.5) * width / len(outputs) for k, o in enumerate(outputs)}
     for k, i in enumerate(inputs):

@@ -25,7 +25,7 @@ LOSS, ERROR, FIT = COLOURS[0], COLOURS[1], "0.35"
 
 
 def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
-    """Writes solution.png, history.png, scaling.png and, for a KAN, network.png; returns their paths."""
+    """Write solution.png, history.png, scaling.png and, for a KAN, network.png; return their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
@@ -44,7 +44,7 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
 
 # history ------------------------------------------------------------------------------------------------------------
 def history_figure(solution: Solution) -> Figure:
-    """Loss and, where it is known, the relative L2 error of the first unknown against the step."""
+    """Plot the loss and, if it is known, the relative L2 error of the first unknown against the step."""
     from matplotlib.figure import Figure
 
     stretches = _stretches(solution.history)
@@ -55,9 +55,9 @@ def history_figure(solution: Solution) -> Figure:
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (key, label, colour) in zip(panels, drawn, strict=True):
         last = nan
-        for rows in stretches:  # apart, since points and weights change in between
+        for rows in stretches:  # drawn separately, since points and weights change in between
             new = [row for row, old in zip(rows, [{key: last}, *rows], strict=False) if row.get(key) != old.get(key)]
-            last = rows[-1].get(key)  # the error is not measured at every step, but repeated
+            last = rows[-1].get(key)  # the error is not measured at every step; the last value is repeated
             marker = "." if key == "error" or len(rows) < 3 else None
             axes.plot([r["step"] for r in new], positive(r.get(key) for r in new), color=colour, marker=marker)
         axes.set_ylabel(label)
@@ -72,7 +72,7 @@ def history_figure(solution: Solution) -> Figure:
 
 
 def _stretches(history: Sequence[Mapping[str, float]]) -> list[list[Mapping[str, float]]]:
-    """The history cut where a phase or another start begins."""
+    """Split the history where a phase or another start begins."""
     found: list[list[Mapping[str, float]]] = []
     for row in history:
         if not found or any(row.get(k) != found[-1][0].get(k) for k in ("start", "phase")):
@@ -82,7 +82,7 @@ def _stretches(history: Sequence[Mapping[str, float]]) -> list[list[Mapping[str,
 
 
 def _name_stretches(axes: Axes, solution: Solution, stretches: list[list[Mapping[str, float]]]) -> None:
-    """Writes above the axes what every stretch is, leaving out where the next name would stand in it."""
+    """Write the name of every stretch above the axes, except names that would overlap the previous one."""
     total = len(solution.history)
     if not total:
         axes.text(0.5, 0.5, "no step was taken", transform=axes.transAxes, ha="center")
@@ -108,7 +108,7 @@ def _name_stretches(axes: Axes, solution: Solution, stretches: list[list[Mapping
 
 
 def level_errors(levels: Sequence[Mapping[str, Any]]) -> tuple[str, NDArray]:
-    """What a run's levels reached: the relative L2 error, or the root of the loss where no exact solution is known."""
+    """Return the relative L2 errors of a run's levels, or the roots of the losses if no exact solution is known."""
     errors = positive(level.get("l2") for level in levels)
     if np.isfinite(errors).any():
         return "relative L2 error", errors
@@ -116,9 +116,9 @@ def level_errors(levels: Sequence[Mapping[str, Any]]) -> tuple[str, NDArray]:
 
 
 def scaling_figure(levels: Sequence[Mapping[str, Any]]) -> Figure:
-    """Error against parameters and against the grid over a schedule's levels, log-log, with fitted slopes.
+    """Plot the error against parameters and grid over the levels of a schedule, log-log, with fitted slopes.
 
-    The slope is fitted to the last kept level of every size; the other levels are drawn pale.
+    The slope is fitted to the last kept level of every size; the other levels are drawn in a pale colour.
     """
     from matplotlib.figure import Figure
 

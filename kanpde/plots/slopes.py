@@ -1,4 +1,4 @@
-"""Slopes of errors against sizes: which levels of a run count, and the least-squares fit in logarithms."""
+"""Slopes of errors against sizes: the selection of levels, and the least-squares fit in logarithms."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Slope(NamedTuple):
 
 
 def fitted_slope(x: Iterable[Any], y: Iterable[Any], groups: Iterable[Any] | None = None) -> Slope:
-    r"""Least-squares slope of log y against log x, with a constant of its own for every group.
+    r"""Return the least-squares slope of log y against log x, with a separate constant for every group.
 
-    With X, Y the logarithms less their means within the group, the slope is $\sum XY / \sum X^2$. With one group its
+    With X, Y the logarithms minus their means within the group, the slope is $\sum XY / \sum X^2$. With one group its
     standard error comes from the residuals. The points of one group are not independent, so with n > 1 groups it comes
     from the scatter between groups, $u_g = \sum_{\text{points of } g} X (Y - \text{slope} X)$: the error is
     $\sqrt{n/(n-1) \sum u_g^2} / \sum X^2$ with n - 1 degrees of freedom (Cameron & Miller 2015,
@@ -35,10 +35,10 @@ def fitted_slope(x: Iterable[Any], y: Iterable[Any], groups: Iterable[Any] | Non
 
     Args:
         x, y: numbers, shape (points,). Pairs that are not finite and positive are left out.
-        groups: the group that each point belongs to, such as its seed; one group by default.
+        groups: the group of each point, such as its seed; one group by default.
 
     Returns:
-        The slope, nan where no group has two distinct x; its error is nan where no degree of freedom is left.
+        The slope, nan if no group has two distinct x; its error is nan if no degree of freedom is left.
     """
     logs = np.log(np.stack([positive(x), positive(y)]))
     used = np.isfinite(logs).all(axis=0)
@@ -63,20 +63,20 @@ def fitted_slope(x: Iterable[Any], y: Iterable[Any], groups: Iterable[Any] | Non
 
 
 def is_kept(level: Mapping[str, Any]) -> bool:
-    """Whether the weights that a phase reached were kept, not discarded for those of the phase before."""
+    """Return whether the weights of a phase were kept, not replaced by those of the phase before."""
     end = level.get("end") or ""
     name = end.decode() if isinstance(end, bytes) else end
     return not name or not End[name].is_taken_back
 
 
 def last_of_each_size(levels: Sequence[Mapping[str, Any]], size: str) -> NDArray:
-    """Indices of the last kept level of every size.
+    """Return the indices of the last kept level of every size.
 
-    Earlier levels of the same size are unfinished: a later phase went on with the same network.
+    Earlier levels of the same size are unfinished, because a later phase continued with the same network.
 
     Args:
-        levels: a row per phase, in the order of training.
-        size: the column that tells the size, ``parameters`` or ``grid``.
+        levels: one row per phase, in the order of training.
+        size: the column with the size, ``parameters`` or ``grid``.
     """
     last: dict[float, int] = {}
     for index, level in enumerate(levels):

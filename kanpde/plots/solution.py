@@ -1,4 +1,4 @@
-"""The picture of a solution: what was found, the exact solution, the error and the residual side by side."""
+"""The picture of a solution: the solution, the exact solution, the error and the residual side by side."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PIXELS, LINE = 120, 500  # per axis of an image, along a line
+PIXELS, LINE = 120, 500  # numbers of points along each axis of an image, and along a line
 TIMES = 3
 VALUES, SIGNED = "viridis", "RdBu_r"
 FOUND, EXACT = "#0072B2", "#D55E00"
 
-# by column, the values per unknown (for the residual per equation) with their titles
+# by column, the values of every unknown (for the residual, of every equation) with their titles
 Columns = dict[str, list[tuple[str, NDArray]]]
 
 
 def solution_figure(solution: Solution) -> Figure:
-    """Lines in one dimension, images over (x, t) or (x, y); one row per unknown and time."""
+    """Draw lines in one dimension, images over (x, t) or (x, y); one row per unknown and time."""
     from matplotlib.figure import Figure
 
     axes, slices, fixed = _slices(solution)
@@ -54,13 +54,13 @@ def solution_figure(solution: Solution) -> Figure:
 
 # values -------------------------------------------------------------------------------------------------------------
 def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor]], str]:
-    """The coordinates on the picture's axes, the points of every slice with its caption, and what all slices fix."""
+    """Return the coordinates on the axes, the points and caption of every slice, and the text on fixed coordinates."""
     domain = solution.problem.domain
     axes: tuple[int, ...] = (*domain.space, *([] if domain.time is None else [domain.time]))[:2]
     if len(axes) == 1:
         return axes, [("", _points(solution, axes, {}))], ""
     others = [i for i in domain.space if i not in axes]
-    # a solution that is odd about the middle vanishes there
+    # the middle, or another slice because odd solutions vanish in the middle
     options = [{i: lo + share * (hi - lo) for i in others for lo, hi in [domain.ranges[i]]} for share in (0.5, 0.75)]
     moments: list[tuple[str, dict[int, float]]] = [("", {})]
     if domain.time not in (None, *axes):
@@ -72,7 +72,7 @@ def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor
 
 
 def _points(solution: Solution, axes: tuple[int, ...], fixed: dict[int, float]) -> Tensor:
-    """Points (points, dim): along a line with its ends, or at the middles of pixels, the first axis running fastest."""
+    """Return points (points, dim): on a line with its ends, or at the centres of pixels, the first axis fastest."""
     ranges = solution.problem.domain.ranges
     if len(axes) == 1:
         shares = [np.linspace(0, 1, LINE)]
@@ -89,13 +89,13 @@ def _points(solution: Solution, axes: tuple[int, ...], fixed: dict[int, float]) 
 
 
 def _spread(solution: Solution, x: Tensor) -> float:
-    """Largest minus smallest value of the first unknown at those of the points that lie in the domain."""
+    """Return the largest minus the smallest value of the first unknown at the points inside the domain."""
     values = solution.fields(x, lambda *unknowns: unknowns[0].value)[solution.problem.domain.contains(x)]
     return float(values.max() - values.min()) if len(values) else 0.0
 
 
 def _columns(solution: Solution, x: Tensor) -> Columns:
-    """Values at the points, NaN outside the domain, where pictures stay blank."""
+    """Return the values at the points; NaN outside the domain, where pictures stay blank."""
     problem = solution.problem
 
     def ask(*unknowns: Field) -> tuple[list[Tensor], list[Tensor]]:
@@ -148,7 +148,7 @@ def _draw_images(
     columns: list[Columns],
     block: int,
 ) -> None:
-    """One unknown: a row per slice, a column per quantity with one colour bar for all its slices."""
+    """Draw one unknown: a row per slice, a column per quantity with one colour bar for all its slices."""
     (left, right), (bottom, top) = (problem.domain.ranges[i] for i in axes)
     names = [problem.domain.names[i] for i in axes]
     is_alike = "t" not in names and 0.2 < (top - bottom) / (right - left) < 5
@@ -177,7 +177,7 @@ def _draw_images(
 
 
 def _limits(columns: list[Columns], column: str, block: int) -> tuple[float, float]:
-    """Colour limits over all slices: the same for solution and exact, symmetric about 0 for what should vanish."""
+    """Return colour limits over all slices: equal for solution and exact, symmetric about 0 for error and residual."""
     is_value = column in ("solution", "exact")
     alike = [c for c in ("solution", "exact") if c in columns[0]] if is_value else [column]
     values = np.concatenate([slice_[name][block][1] for slice_ in columns for name in alike])

@@ -14,7 +14,7 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.field import Context
+from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.network import Network
 from kanpde.problem import Problem

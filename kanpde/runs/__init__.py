@@ -1,1 +1,1 @@
-"""One run as a process in its folder, and many of them."""
+"""Carrying out runs: one run in its folder, sweeps, and ledgers of many runs as processes."""

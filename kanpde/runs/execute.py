@@ -1,6 +1,7 @@
-"""One run: from a plain config to a folder with the results."""
+"""One run: solve the problem that a config describes, and save the results in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from signal import SIGINT, SIGTERM, SIGUSR1
 from typing import Any, TextIO
@@ -14,38 +15,44 @@ from kanpde.storage.checkpoint import Checkpoints, checkpoint_files
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
-from kanpde.training.resuming import resume
+from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.solve import solve
 from kanpde.training.stopping import StopRequest, stop_on
 
 
-def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, goes_on: bool = False) -> Solution:
-    """Solves and saves. SIGINT, SIGTERM and SIGUSR1 end the run after the present step; its state is then saved.
+def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:
+    """Solve and save. SIGINT, SIGTERM and SIGUSR1 end the run after the current step; its state is then saved.
 
-    After SIGINT what was reached is saved as a result too; after the others, which come from schedulers in a hurry,
-    it is not.
+    After SIGINT the solution so far is also saved as a result. After the other two it is not, because batch systems
+    send them shortly before they kill the process.
 
     Args:
-        config: plain.
-        yaml: the same as text, kept with the results.
+        config: plain dictionaries.
+        yaml: the same config as text, stored with the results.
         folder: for the results.
-        log: gets what is printed.
-        goes_on: from the last checkpoint in the folder, if there is one.
+        log: receives everything that is printed.
+        resumed_by: the command that resumes the run from the last checkpoint in the folder, if there is one; None for
+            a new run. Nothing is written before it is certain that the run can be resumed.
 
     Raises:
-        InputError: something in the config, or in the user's own problem, cannot work.
+        InputError: the config, or the user's own problem, is invalid.
     """
     with stop_on(SIGINT, SIGTERM, SIGUSR1) as stop, Checkpoints(folder) as checkpoints:
         job = make_job(config)
-        replace_text(folder / CONFIG, yaml)
         try:
             prepare_folder(folder, job.problem, job.output)
+            train = _resumption(job, folder) if resumed_by is not None and checkpoint_files(folder) else _start(job)
+            if resumed_by:
+                log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {resumed_by}\n")
+            replace_text(folder / CONFIG, yaml)
             with Display(log, _title(job)) as display:
-                solution = _solved(job, checkpoints, stop, display, goes_on)
+                solution = train(checkpoints, stop, display)
             if solution.ending.end in (End.TERMINATED, End.PREEMPTED):
-                display.say(f"Ended: {solution.reason}. The state is saved; resume={short(folder)} goes on.")
-                return solution
-            _save(solution, job, folder, yaml, display)
+                display.say(f"Ended: {solution.reason}. The state is saved.")
+            else:
+                _save(solution, job, folder, yaml, display)
+            if solution.ending.end.is_requested:
+                display.say(f"  continue:    python -m kanpde resume={short(folder)}")
         except InputError:
             raise
         except Exception as error:
@@ -55,46 +62,52 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, goe
         return solution
 
 
-def _solved(job: Job, checkpoints: Checkpoints, stop: StopRequest, display: Display, goes_on: bool) -> Solution:
-    schedule, settings = job.schedule, job.settings
-    if goes_on and checkpoint_files(checkpoints.folder):
-        limit = settings["time_limit"]
-        return resume(
-            checkpoints,
+Training = Callable[[Checkpoints, StopRequest, Display], Solution]
+
+
+def _start(job: Job) -> Training:
+    """Training from the beginning."""
+
+    def train(checkpoints: Checkpoints, stop: StopRequest, display: Display) -> Solution:
+        return solve(
             job.problem,
-            phases=schedule.phases,
-            time_limit=float("inf") if limit is None else limit,
-            checkpoint=settings["checkpoint"],
-            device=settings["device"],
+            job.model,
+            job.schedule.phases,
+            starts=job.schedule.starts,
+            sampling=job.sampling,
+            **job.settings,
+            folder=checkpoints,
             stop=stop,
             observe=display.observe,
             log=display.say,
         )
-    return solve(
+
+    return train
+
+
+def _resumption(job: Job, folder: Path) -> Training:
+    """Training from the last checkpoint, which is read now."""
+    limit = job.settings.get("time_limit")
+    run = reopened(
+        folder,
         job.problem,
-        job.model,
-        schedule.phases,
-        starts=schedule.starts,
-        sampling=job.sampling,
-        **settings,
-        folder=checkpoints,
-        stop=stop,
-        observe=display.observe,
-        log=display.say,
+        phases=job.schedule.phases,
+        time_limit=float("inf") if limit is None else limit,
+        checkpoint=job.settings.get("checkpoint"),
+        device=job.settings.get("device", "auto"),
     )
+    return lambda checkpoints, stop, display: gone_on(run, checkpoints, stop, display.observe, display.say)
 
 
 def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Display) -> None:
     save(solution, folder, job.output, yaml)
     (folder / FAILED).unlink(missing_ok=True)  # of an earlier attempt
     if job.plots:
-        from kanpde.plots.run import save_plots  # takes matplotlib with it
+        from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
     for line in report(solution, short(folder)):
         display.say(line)
-    if solution.ending.end.is_requested:
-        display.say(f"  go on:       python -m kanpde resume={short(folder)}")
 
 
 def _title(job: Job) -> list[str]:

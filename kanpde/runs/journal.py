@@ -1,7 +1,7 @@
-"""The journal of a run that is one of many: one JSON line when a process begins it, and one when it ends.
+"""The journal of a run in a sweep or study: one JSON line when a process begins the run, and one when it ends.
 
-The file is also the run's lock: whoever starts the run holds it by ``flock``, the process that runs inherits it, and
-the operating system frees it when both are gone, however they ended.
+The file is also the run's lock: the process that starts the run locks it with ``flock``, the child process inherits
+the lock, and the operating system releases it when both have ended for any reason.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from kanpde.storage.folders import one_line, unwritable
 
 
 def hold(folder: Path) -> IO[bytes] | None:
-    """The run's journal, locked until it is closed; None where another living process has it.
+    """Open and lock the run's journal; return None if another process holds the lock.
+
+    The lock is released when the file is closed.
 
     Raises:
         InputError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / JOURNAL, "ab", buffering=0)  # noqa: SIM115 (held for as long as the run goes)
+        file = open(folder / JOURNAL, "ab", buffering=0)  # noqa: SIM115 (kept open during the run)
     except OSError as error:
         raise unwritable(error) from error
     try:
@@ -38,22 +40,22 @@ def hold(folder: Path) -> IO[bytes] | None:
 
 
 def note_begin(journal: IO[bytes], overrides: Sequence[str], words: Sequence[str]) -> None:
-    """Writes down that a run begins."""
+    """Record the beginning of a run."""
     note(journal, begun=_now(), overrides=list(overrides), command=shlex.join(words))
 
 
 def note_end(journal: IO[bytes], seconds: float, reason: str = "", code: int | None = None) -> None:
-    """Writes down that it has ended."""
+    """Record the end of a run."""
     note(journal, ended=_now(), code=code, seconds=round(seconds, 3), reason=one_line(reason) if reason else "")
 
 
 def note(journal: IO[bytes], **event: Any) -> None:
-    """One line, in one piece; the line break before it closes a line that a crash has cut."""
+    """Write one line in one call; the line break before it ends a line that a crash left incomplete."""
     journal.write(f"\n{json.dumps(event)}\n".encode())
 
 
 def events(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal, those that a crash has cut left out."""
+    """Return the lines of a journal, without those that a crash left incomplete."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -68,7 +70,7 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process holds the journal."""
+    """Return whether a running process holds the lock of the journal."""
     try:
         with open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Many runs, each a process of its own: what became of every one, and `conduct`, which does those that are missing."""
+"""Many runs, each in its own process: `Ledger` reports their states, and `conduct` carries out the missing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kanpde.runs.status import RunState, Status, status
 from kanpde.storage.folders import replace_text, unwritable
 
 COLUMNS = ("run", "state", "reason", "attempts", "seconds", "command")
-POLL, POLL_OTHERS = 0.05, 0.5  # seconds between looks at our own processes, and at runs that others hold
+POLL, POLL_OTHERS = 0.05, 0.5  # seconds between checks of our own processes, and of runs that other processes carry out
 Say = Callable[[str], None]
 
 
@@ -32,7 +32,7 @@ class Run:
     """A run of a study.
 
     Attributes:
-        name: of its folder, such as "kan/3".
+        name: name of its folder, such as "kan/3".
         overrides: options as typed on the command line.
     """
 
@@ -43,16 +43,16 @@ class Run:
 class Ledger:
     """The runs of a study, below one folder.
 
-    A run's state is read off its folder every time (`kanpde.runs.status.status`); ``ledger.csv`` is written from
-    that and never read.
+    The state of a run is always read from its folder (`kanpde.runs.status.status`); ``ledger.csv`` is only written,
+    never read.
 
     Args:
         root: folder of the study.
-        runs: all of them.
-        place: folder below ``root`` that has a folder for every run.
+        runs: all runs of the study.
+        place: subfolder of ``root`` that contains the folders of the runs.
 
     Raises:
-        InputError: two runs have the same name, or a name leads out of the folder.
+        InputError: two runs have the same name, or a name points outside the folder.
     """
 
     def __init__(self, root: Path, runs: Sequence[Run], place: str = "runs"):
@@ -66,23 +66,23 @@ class Ledger:
                 )
 
     def folder(self, run: Run) -> Path:
-        """Where the run's results are."""
+        """Return the folder of the run's results."""
         return self.root / self.place / run.name
 
     def statuses(self) -> dict[str, Status]:
-        """By name, what became of every run so far."""
+        """Return the current status of every run, by name."""
         return {run.name: status(self.folder(run)) for run in self.runs}
 
     def counts(self) -> dict[str, int]:
-        """How many runs are in each state, those without any left out."""
+        """Return the number of runs in each state that occurs."""
         counted = Counter(each.state for each in self.statuses().values())
         return {state: counted[state] for state in RunState if counted[state]}
 
     def check(self) -> None:
-        """Refuses a folder whose runs were made with other options.
+        """Refuse a folder whose runs were started with other options.
 
         Raises:
-            InputError: names the run and the options that differ.
+            InputError: a run has other options; the message names them.
         """
         for run in self.runs:
             before = status(self.folder(run)).overrides
@@ -97,7 +97,7 @@ class Ledger:
                 )
 
     def write(self) -> Path:
-        """Writes ``ledger.csv``, whole or not at all.
+        """Write ``ledger.csv`` atomically.
 
         Raises:
             InputError: the folder cannot be written.
@@ -105,7 +105,7 @@ class Ledger:
         path = self.root / "ledger.csv"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with open(self.root / ".ledger.lock", "ab") as lock:  # an older view must not replace a newer one
+            with open(self.root / ".ledger.lock", "ab") as lock:  # an older table must not replace a newer one
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 replace_text(path, self._table())
         except OSError as error:
@@ -131,27 +131,27 @@ def conduct(
     say: Say = print,
     command: Sequence[str] = COMMAND,
 ) -> dict[str, Status]:
-    """Does the runs that are missing, each as one process of one thread, and says what became of all.
+    """Carry out the missing runs, each in its own single-threaded process, and return the status of all runs.
 
-    Several calls may work on one folder, on one machine: no run is done twice, and what another call has under way is
-    waited for. A run that is killed is *interrupted*, and the next call goes on with it from its last checkpoint.
-    Failed runs stay failed. Each run is begun at most once in a call. Where this process is killed its runs go on, and
-    hold their locks, until they end.
+    Several calls on one machine may work on the same folder: no run is done twice, and a call waits for the runs of
+    the others. A run that is killed is *interrupted*; the next call resumes it from its last checkpoint. Failed runs
+    are not repeated unless asked for. A call starts every run at most once. If this process is killed, its runs
+    continue and keep their locks until they end.
 
     Args:
         ledger: the runs.
-        workers: processes at a time.
-        retry_failed: do the failed runs once more.
-        timeout: seconds after which a run is ended and counts as failed.
-        say: gets one line on every run that ends.
-        command: what takes a run's options and ``hydra.run.dir=FOLDER``.
+        workers: number of simultaneous processes.
+        retry_failed: repeat the failed runs.
+        timeout: seconds after which a run is terminated and counts as failed.
+        say: called with one line for every run that ends.
+        command: command that accepts the options of a run and ``hydra.run.dir=FOLDER``.
 
     Returns:
         The status of every run, by its name; none is *waiting* or *running*.
 
     Raises:
-        InputError: the folder cannot be written, or its runs were made with other options.
-        KeyboardInterrupt: Ctrl-C, or a signal that asks to end. The processes are ended first.
+        InputError: the folder cannot be written, or its runs were started with other options.
+        KeyboardInterrupt: Ctrl-C, or a signal to terminate, was received. The processes are ended first.
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}. Write workers=1.")
@@ -167,7 +167,7 @@ def conduct(
 
 
 class _Call:
-    """What one call of `conduct` has still to do and has under way."""
+    """The pending and the running runs of one call of `conduct`."""
 
     def __init__(self, ledger: Ledger, retry: bool, timeout: float | None, say: Say, command: Sequence[str]):
         self.ledger, self.timeout, self.say, self.command = ledger, timeout, say, command
@@ -191,19 +191,19 @@ class _Call:
                 self.ledger.write()
             elif self.todo and not self.live and not waits:
                 waits = True
-                self.say(f"Another process does {', '.join(run.name for run in self.todo)}; waiting for that.")
+                self.say(f"Waiting for another process that carries out {', '.join(run.name for run in self.todo)}.")
             sleep(POLL if self.live else POLL_OTHERS if self.todo else 0)
 
     def stop(self) -> None:
         for _, attempt in self.live:
             with suppress(ProcessLookupError):
-                attempt.process.terminate()  # all of them first, so that the grace is given once
+                attempt.process.terminate()  # signal all before waiting for any, so that the grace periods overlap
         for _, attempt in self.live:
             attempt.stop()
         self.live = []
 
     def _collect(self) -> bool:
-        """Takes in the processes that have ended."""
+        """Handle the processes that have ended; return whether there were any."""
         ended = [(run, attempt) for run, attempt in self.live if attempt.ended()]
         self.live = [pair for pair in self.live if pair not in ended]
         for run, _ in ended:
@@ -211,7 +211,7 @@ class _Call:
         return bool(ended)
 
     def _begin(self, free: int) -> bool:
-        """Starts as many runs as there is room for; those that others hold stay where they are in the list."""
+        """Start up to ``free`` runs; runs locked by other processes keep their place in the list."""
         begun = False
         for run in list(self.todo):
             if free == 0:
@@ -231,7 +231,7 @@ class _Call:
         return begun
 
     def _is_done(self, run: Run, now: Status) -> bool:
-        """Whether another call has done the run since this one began."""
+        """Return whether another call has finished the run since this call began."""
         is_new = now.attempts > self.before[run.name].attempts
         return now.state is RunState.FINISHED or (now.state is RunState.FAILED and is_new)
 
@@ -244,14 +244,14 @@ class _Call:
 
 @contextmanager
 def _noted(signals: list[int]) -> Iterator[None]:
-    """Ctrl-C, and being asked to end by a cluster or a closing terminal, are noted: no process may be lost sight of."""
+    """Record Ctrl-C, SIGTERM and a closing terminal in ``signals``, so that all processes can be ended in order."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     ends = [
         signal.SIGINT,
         signal.SIGTERM,
-    ]  # even if a shell ignores them, as for background jobs
+    ]  # even if they are ignored, as a shell does for background jobs
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup does
         ends.append(signal.SIGHUP)
     before = {each: signal.signal(each, lambda number, _: signals.append(number)) for each in ends}

@@ -1,4 +1,4 @@
-"""One run as a process of its own, in its folder: begun, waited for, ended."""
+"""One run in its own process: start it, wait for it, end it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from kanpde.training.resuming import is_resumable
 
 COMMAND = (sys.executable, "-m", "kanpde")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)  # a process's own doing
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)  # caused by the process itself
 REQUESTED = {end.exit_code: end for end in End if end.is_requested}  # exit codes of a run that a signal stopped
-GRACE = 5.0  # seconds between asking a process to end and ending it
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 class Attempt:
-    """A process that was begun for a run. `ended` must be asked until it says so; then ``failed.txt`` is written.
+    """A process that carries out a run. Call `ended` until it is True; it writes ``failed.txt`` if the run failed.
 
     Args:
-        folder: of the run. It goes on from an earlier process's checkpoint if there is one that fits this version;
-            otherwise what is there is cleared.
+        folder: of the run. The run resumes from an earlier checkpoint in it that this version can read; without one,
+            the files of the earlier run are removed.
         journal: from `hold`; closed when the process has ended.
         overrides: options of the run.
-        timeout: seconds after which the run is ended and counts as failed.
-        command: what takes the options.
+        timeout: seconds after which the run is terminated and counts as failed.
+        command: command that accepts the options.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class Attempt:
         self.process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # run.log has it
+            stdout=subprocess.DEVNULL,  # the same text is in run.log
             stderr=self.errors,
             env={**environment, **ONE_THREAD},
-            pass_fds=[journal.fileno()],  # the lock lives as long as the process, even where we do not
-            start_new_session=True,  # Ctrl-C in the terminal is for us
+            pass_fds=[journal.fileno()],  # the child keeps the lock even if this process ends first
+            start_new_session=True,  # Ctrl-C in the terminal must reach this process only
         )
         note(journal, pid=self.process.pid)
 
     def ended(self) -> bool:
-        """Whether the process is gone; what became of it is then on disk, and the lock is free."""
+        """Return whether the process has ended; its outcome is then recorded on disk and the lock released."""
         code = self.process.poll()
         late = self.timeout is not None and monotonic() - self.began > self.timeout
         if code is None and not late:
@@ -82,7 +82,7 @@ class Attempt:
         return True
 
     def stop(self) -> None:
-        """Ends the process; the run goes back to those that are to be done."""
+        """End the process; the run stays unfinished."""
         if self.process.poll() is None:
             self._kill()
         self._close("")
@@ -96,7 +96,7 @@ class Attempt:
             self.process.wait()
 
     def _message(self, code: int) -> str:
-        """Why the run failed; "" where it did not, or where somebody ended it."""
+        """Return why the run failed; "" if it did not fail or was ended from outside."""
         number = -code if code < 0 else code - 128 if code > 128 else 0
         if code in REQUESTED or (number and number not in CRASHES):
             return ""
@@ -106,7 +106,7 @@ class Attempt:
         self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - 65536))
         said = self.errors.read().decode("utf-8", "replace").strip()
         name = f"The process crashed ({signal.Signals(number).name})." if number else f"Exit code {code}."
-        return _essential(said) or name if not number else f"{name}\n{said}".strip()
+        return _error_text(said) or name if not number else f"{name}\n{said}".strip()
 
     def _close(self, failure: str) -> None:
         code = self.process.returncode
@@ -122,15 +122,15 @@ class Attempt:
 
 
 def quoted(folder: Path) -> str:
-    """For Hydra, to which commas, spaces and the like in a value mean something."""
+    """Quote the path for Hydra, whose grammar gives a meaning to commas, spaces and other characters."""
     plain = str(folder)
     if re.fullmatch(r"[\w./:~-]+", plain):
         return plain
     return "'" + plain.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _essential(said: str) -> str:
-    """Of what a process said on its way out: the message of an input error, else the traceback, else all of it."""
+def _error_text(said: str) -> str:
+    """Extract from stderr the message of an input error, else the traceback; without either, return all of it."""
     if found := re.search(r"^Error: (.*)\Z", said, re.MULTILINE | re.DOTALL):
         return found[1]
     start = said.find("Traceback (most recent call last)")

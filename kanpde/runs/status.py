@@ -1,4 +1,4 @@
-"""What a run's folder holds, read off its files and locks alone, so that it cannot contradict them."""
+"""The state of a run, always derived from the files and locks in its folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kanpde.storage.record import read_ending
 
 
 class RunState(StrEnum):
-    """The states of a run's folder, for single runs, sweeps, ledgers, tables and reports alike."""
+    """The states of a run, used for single runs, sweeps, ledgers, tables and reports."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -29,20 +29,20 @@ class RunState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen in the folder by itself."""
+        """Whether the run has ended with a result or a failure."""
         return self in (RunState.FINISHED, RunState.FAILED)
 
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a run, with particulars.
+    """The state of a run, with details.
 
     Attributes:
-        state: of the folder.
+        state: state of the run.
         reason: how it ended, in one line.
-        attempts: processes that were begun for it by a sweep or study.
-        seconds: of the last process; nan where no end was recorded.
-        overrides: options of the last process; None where none was begun.
+        attempts: number of processes that a sweep or study has started for it.
+        seconds: run time of the last process; nan if no end was recorded.
+        overrides: options of the last process; None if no process was started.
     """
 
     state: RunState
@@ -53,15 +53,15 @@ class Status:
 
 
 def status(folder: Path, mine: bool = False) -> Status:
-    """The state of the run in a folder.
+    """Return the state of the run in a folder.
 
-    *running*: a living process holds one of its locks. *failed*: ``failed.txt`` is there. *finished*: the result is
-    whole, and no signal had stopped the run. *interrupted*: something was begun, and none of that holds. *not begun*:
-    nothing was.
+    *running*: a process holds one of its locks. *failed*: ``failed.txt`` exists. *finished*: the result is intact, and
+    the run was not stopped by a signal. *interrupted*: the run was started, and none of the above applies. *not
+    begun*: the run was not started.
 
     Args:
         folder: of the run; it need not exist.
-        mine: the caller holds the locks.
+        mine: the caller itself holds the locks.
     """
     found = events(folder / JOURNAL)
     begun = [e for e in found if "overrides" in e]
@@ -84,7 +84,7 @@ def status(folder: Path, mine: bool = False) -> Status:
 
 
 def result_ending(folder: Path) -> Ending | None:
-    """How the run ended, if its result is whole; None if there is none or a damaged one."""
+    """Return how the run ended; None if its result is missing or damaged."""
     try:
         file = (folder / RESULT).stat()
     except OSError:
@@ -93,12 +93,12 @@ def result_ending(folder: Path) -> Ending | None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the result is whole, and no signal had stopped the run."""
+    """Return whether the result is intact and the run was not stopped by a signal."""
     ending = result_ending(folder)
     return ending is not None and not ending.end.is_requested
 
 
-@lru_cache(maxsize=100_000)  # a result does not change, and a ledger asks after every change of any run
+@lru_cache(maxsize=100_000)  # results do not change, and a ledger reads all of them after every change of any run
 def _ending(path: Path, _changed: int, _size: int) -> Ending | None:
     try:
         return read_ending(path)

@@ -1,4 +1,4 @@
-"""One run of a sweep in its folder: begun anew, skipped because it is done, or refused because another is there."""
+"""One run of a sweep: carry it out, skip it if it is done, or refuse a folder that holds a different run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from kanpde.storage.folders import clear, discard, replace_text, unwritable
 from kanpde.training.resuming import is_resumable
 
 TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
-SHOWN = 3  # differences that a message names
-POLL = 0.05  # seconds between looks at a process
+SHOWN = 3  # largest number of differences in a message
+POLL = 0.05  # seconds between checks of a process
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Task:
     """A run of a sweep.
 
     Attributes:
-        folder: its own.
-        title: what is said of it.
-        config: all its options, YAML.
-        overrides: those that were typed, and flags.
-        isolate: it is done by a process of its own.
-        retry_failed: it is done again if it failed.
-        alone: nothing else writes to the terminal, so that progress can be shown.
+        folder: folder of the run.
+        title: title of the run in messages.
+        config: all options, as YAML.
+        overrides: the options as typed, and flags.
+        isolate: carry out the run in its own process.
+        retry_failed: repeat the run if it failed before.
+        alone: no other run writes to the terminal, so progress can be shown.
     """
 
     folder: Path
@@ -55,19 +55,19 @@ class Task:
 
 
 def carry_out(task: Task, attempt: Callable[[Path, TextIO, bool], None]) -> None:
-    """Does the run unless it is done, or another process is at it; a failure is written down and raises nothing.
+    """Carry out the run unless it is done or another process is doing it; a failure is recorded, not raised.
 
     Args:
-        task: what is to be done.
-        attempt: does it in this process; called with the folder, an open log, and whether it goes on from a checkpoint.
+        task: the run.
+        attempt: carries it out in this process; called with the folder, an open log, and whether to resume.
 
     Raises:
-        InputError: the folder has a run with another config, or cannot be written.
+        InputError: the folder holds a run with another config, or cannot be written.
         KeyboardInterrupt: Ctrl-C.
     """
     journal = hold(task.folder)
     if journal is None:
-        _say(f"{task.title}: another process does it")
+        _say(f"{task.title}: another process is doing it")
         return
     with journal:
         if before := done_before(task.folder, task.config, task.retry_failed):
@@ -106,7 +106,7 @@ def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, bool]
     if task.alone:
         _say(f"\n{task.title}")
     try:
-        with nullcontext() if task.alone else redirect_stdout(StringIO()):  # run.log has it
+        with nullcontext() if task.alone else redirect_stdout(StringIO()):  # run.log has the output
             attempt(task.folder, _log_in(task.folder), goes_on)
     except KeyboardInterrupt as stopped:
         reason = stopped.end.message if isinstance(stopped, Stopped) else End.INTERRUPTED.message
@@ -129,9 +129,9 @@ def _log_in(folder: Path) -> TextIO:
 
 
 def fresh_loss(folder: Path) -> float:
-    """log10 of the loss on points that were not trained on; infinite where the run has no result.
+    """Return log10 of the loss on points that were not used for training; inf if the run has no result.
 
-    It needs no exact solution, and is what tuning makes small.
+    Tuning minimizes it; it needs no exact solution.
     """
     from kanpde.storage.store import read_record
 
@@ -142,10 +142,10 @@ def fresh_loss(folder: Path) -> float:
 
 
 def report_tuning(folder: Path) -> str:
-    """Writes ``trials.csv``, a line a trial, below a sweep that tuned; returns the best options as a command.
+    """Write ``trials.csv`` with one line for every trial of a tuning sweep; return the best options as a command.
 
     Returns:
-        "" where the sweep was of another kind, or came to no end.
+        "" if the sweep was not a tuning sweep, or did not complete.
     """
     import yaml
 
@@ -165,7 +165,7 @@ def report_tuning(folder: Path) -> str:
         )
     replace_text(folder / "trials.csv", text.getvalue())
     if not isfinite(best["best_value"]):
-        return f"None of {len(places)} trials came to a result."
+        return f"None of {len(places)} trials gave a result."
     winner = min(places, key=fresh_loss)
     return (
         f"Best of {len(places)} trials, log10 of the loss on fresh points {fresh_loss(winner):.2f}:\n"
@@ -174,28 +174,28 @@ def report_tuning(folder: Path) -> str:
 
 
 def done_before(folder: Path, config: str, retry_failed: bool = False) -> Status | None:
-    """What became of the run earlier, if nothing is left to do; None if it is to be begun.
+    """Return the status of the run if nothing is left to do, or None if it must be carried out.
 
     Args:
         folder: of the run.
-        config: of the run that is wanted, YAML.
-        retry_failed: failed runs are to be done again.
+        config: of the requested run, as YAML.
+        retry_failed: repeat failed runs.
 
     Raises:
-        InputError: the folder has a run with another config.
+        InputError: the folder holds a run with another config.
     """
     refuse_another(folder, config)
     found = status(folder, mine=True)
-    # a run that could not even be composed left no config, and costs nothing to refuse once more
+    # a run whose config could not be composed left no config; to refuse it once more costs nothing
     failed = found.state is RunState.FAILED and not retry_failed and (folder / CONFIG).is_file()
     return found if found.state is RunState.FINISHED or failed else None
 
 
 def refuse_another(folder: Path, config: str) -> None:
-    """Raises an error that names the differences, if the folder has a run with another config.
+    """Refuse a folder that holds a run with another config.
 
     Raises:
-        InputError: it has.
+        InputError: the configs differ; the message names the differences.
     """
     import yaml
 
@@ -213,7 +213,7 @@ def refuse_another(folder: Path, config: str) -> None:
 
 
 def _differences(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(option, value there, value here) where two configs differ."""
+    """Yield (option, value there, value here) for every difference between two configs."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for name in dict.fromkeys([*there, *here]):
             dotted = f"{key}.{name}" if key else str(name)

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: the result, its fields, checkpoints."""
+"""The files of a run: result, fields, checkpoints."""

@@ -1,7 +1,7 @@
-"""Checkpoints of a run: each is written whole, carries a digest, and the last two are kept.
+"""Checkpoints of a run: they are written atomically with a digest, and the last two are kept.
 
-A file holds a line with the format's number, a line with the SHA-256 digest of the rest, and a `torch.save` archive of
-tensors and plain values, which is read with ``weights_only=True``: a file from elsewhere cannot execute code.
+A file holds a line with the format number, a line with the SHA-256 digest of the rest, and a `torch.save` archive of
+tensors and plain values, which is read with ``weights_only=True`` so that a foreign file cannot execute code.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import IO, Any
 
 import torch
@@ -23,13 +24,13 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints in a run's folder, held by one process at a time; a context manager that may be entered again.
+    """The checkpoints in a run's folder: a re-entrant context manager that locks the folder for one process.
 
     Args:
-        folder: of the run; made if it is not there.
+        folder: of the run; created if it does not exist.
 
     Raises:
-        InputError: another living process runs in the folder, or it cannot be written.
+        InputError: another process runs in the folder, or the folder cannot be written.
     """
 
     def __init__(self, folder: str | Path):
@@ -64,16 +65,16 @@ class Checkpoints:
             self._lock = None
 
     def clear(self) -> None:
-        """Removes the checkpoints of an earlier run."""
+        """Remove the checkpoints of an earlier run."""
         for pattern in (CHECKPOINTS, f".{CHECKPOINTS}.*"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
     def write(self, data: Mapping[str, Any]) -> Path:
-        """Writes one more checkpoint and removes those before the last two.
+        """Write a checkpoint, then remove all but the last two.
 
         Raises:
-            OSError: it cannot be written; the earlier ones are as they were.
+            OSError: it cannot be written; the earlier checkpoints are unchanged.
         """
         names = checkpoint_files(self.folder)
         number = 1 + (_number(names[0]) if names else 0)
@@ -85,7 +86,7 @@ class Checkpoints:
 
 
 def packed(data: Mapping[str, Any]) -> bytes:
-    """The bytes of a checkpoint."""
+    """Return the bytes of a checkpoint."""
     archive = io.BytesIO()
     torch.save(dict(data), archive)
     content = archive.getvalue()
@@ -93,10 +94,10 @@ def packed(data: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes) -> dict[str, Any]:
-    """What `packed` was given, on the CPU.
+    """Return the data that `packed` turned into bytes, with tensors on the CPU.
 
     Raises:
-        ValueError: the bytes are damaged, or of another format.
+        ValueError: the bytes are damaged, or have another format.
     """
     head, _, rest = content.partition(b"\n")
     if not head.startswith(MAGIC):
@@ -110,28 +111,29 @@ def unpacked(content: bytes) -> dict[str, Any]:
 
 
 def checkpoint_files(folder: str | Path) -> list[Path]:
-    """The checkpoints of a folder, the newest first."""
+    """Return the checkpoints in a folder, newest first."""
     return sorted(Path(folder).glob(CHECKPOINTS), key=_number, reverse=True)
 
 
 def read_newest(folder: str | Path) -> tuple[dict[str, Any], list[str]]:
-    """The newest checkpoint that is whole, and a line on each newer one that is not.
+    """Return the newest intact checkpoint, and one line on each damaged newer one.
 
     Raises:
-        InputError: the folder has no checkpoint that can be read.
+        InputError: the folder has no readable checkpoint.
     """
     refused: list[str] = []
     for path in checkpoint_files(folder):
         try:
             return unpacked(path.read_bytes()), refused
-        except (OSError, ValueError, RuntimeError, EOFError) as error:
-            refused.append(f"{path.name} is not used: {error}.")
+        except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
+            cause = "it holds more than tensors and plain values" if isinstance(error, UnpicklingError) else str(error)
+            refused.append(f"{path.name} is not used: {cause}.")
     what = " ".join(refused) if refused else "it holds no checkpoint."
     raise InputError(f'"{folder}" cannot be resumed: {what} Start the run anew.')
 
 
 def is_held(folder: str | Path) -> bool:
-    """Whether a living process runs in the folder."""
+    """Return whether a running process holds the lock of the folder."""
     try:
         with open(Path(folder) / LOCK, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

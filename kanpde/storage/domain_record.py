@@ -1,4 +1,4 @@
-"""How a result file holds the problem's domain: its description, and a table of its coordinates."""
+"""The domain of the problem in a result file: its description, and a table of its coordinates."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ from kanpde.errors import InputError
 
 
 def described(domain: Domain) -> dict[str, Any]:
-    """A domain's description as it comes back from a file.
+    """Return a domain's description after a round trip through JSON.
 
     Raises:
-        InputError: JSON cannot hold it, or it lacks the kind.
+        InputError: JSON cannot represent it, or "kind" is missing.
     """
     description = domain.describe()
     try:
@@ -28,7 +28,7 @@ def described(domain: Domain) -> dict[str, Any]:
 
 
 def coordinates(domain: Domain) -> list[dict[str, Any]]:
-    """The rows of the table "domain": name, range and periodicity of every coordinate."""
+    """Return the rows of the table "domain": name, range and periodicity of every coordinate."""
     return [
         {"name": name, "lower": lower, "upper": upper, "periodic": int(i in domain.periodic)}
         for i, (name, (lower, upper)) in enumerate(zip(domain.names, domain.ranges, strict=True))
@@ -36,7 +36,7 @@ def coordinates(domain: Domain) -> list[dict[str, Any]]:
 
 
 def outline(kind: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the table "domain" says, for files written before descriptions were stored; of a box it is all there is."""
+    """Return the description that the table "domain" gives, for older files without one; for a box it is complete."""
     return {
         "kind": kind,
         "names": [row["name"] for row in rows],

@@ -1,4 +1,4 @@
-"""Folders of runs: made, claimed, cleared, and files in them written whole or not at all."""
+"""Folders of runs: create, claim and clear them, and write files in them atomically."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from kanpde.paths import CHECKPOINTS, CONFIG, FAILED, LOCK, LOG, RESULT
 
 
 def new_folder(folder: Path) -> Path:
-    """Makes the folder, or one with a number added to its name if it is there already."""
+    """Create the folder, or one with a number appended to the name if it already exists."""
     for number in count(1):
         candidate = _numbered(folder, number)
         try:
@@ -26,7 +26,7 @@ def new_folder(folder: Path) -> Path:
 
 
 def claim(folder: Path) -> tuple[Path, TextIO]:
-    """The folder, or one with a number added to its name if it has a run already, and this run's log in it."""
+    """Return a folder for a run and its open log; the name gets a number if the folder already has a run."""
     for number in count(1):
         candidate = _numbered(folder, number)
         try:
@@ -43,7 +43,7 @@ def _numbered(folder: Path, number: int) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Removes what a run without results and checkpoints wrote, and the folders that this leaves empty."""
+    """Remove the files of a run that left no result and no checkpoint, and the folders that are then empty."""
     if (folder / RESULT).exists() or any(folder.glob(CHECKPOINTS)):
         return
     with suppress(OSError):
@@ -57,17 +57,17 @@ def discard(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Removes what an earlier run wrote into the folder, and nothing else."""
+    """Remove the files of an earlier run from the folder, and no others."""
     for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
 
 
 def replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
-    """Puts files in their places once all of them are whole and on the disk.
+    """Write temporary files, and rename them to their final names once all of them are on the disk.
 
     Raises:
-        OSError: they cannot be written; what was there before is unchanged.
+        OSError: they cannot be written; the previous files are unchanged.
     """
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
     try:
@@ -87,7 +87,7 @@ def replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes new names last over a power failure, where the file system can."""
+    """Flush the folder's entries to the disk, if the file system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -97,18 +97,18 @@ def _sync_folder(folder: Path) -> None:
 
 
 def replace_text(path: Path, content: str) -> None:
-    """Writes the file, whole or not at all."""
+    """Write a text file atomically."""
     replace_files({path: content.encode()})
 
 
 def one_line(message: str) -> str:
-    """A message in one line; of a traceback the last line, which names the error."""
+    """Return a message as one line; for a traceback, its last line, which names the error."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return (lines[-1] if message.startswith("Traceback") else " ".join(lines)) if lines else "no message"
 
 
 def unwritable(error: OSError) -> InputError:
-    """What to do where a folder cannot be written."""
+    """Return the error for a folder that cannot be written."""
     return InputError(
         f'"{error.filename}" cannot be written: {error.strerror}. Choose another folder.',
         write={"folder": "outputs/mine"},

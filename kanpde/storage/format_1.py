@@ -1,10 +1,10 @@
-"""Files of format 1, which kanpde 0.1.0 wrote: how a run ended stood there in words only."""
+"""Result files of format 1, written by kanpde 0.1.0, in which the end of a run is stored as text only."""
 
 from typing import Any
 
 from kanpde.ends import End, Ending
 
-# how those words began
+# the beginnings of those texts
 _WORDS = {
     "converged": End.CONVERGED,
     "steps done": End.STEPS_DONE,
@@ -18,7 +18,7 @@ _WORDS = {
 
 
 def ending_from(words: str) -> Ending:
-    """The end that the words name, with the rest of them."""
+    """Return the end that the text begins with, and the rest of the text as its details."""
     for beginning, end in _WORDS.items():
         if words.startswith(beginning):
             return Ending(end, words.removeprefix(end.message).lstrip(": "))
@@ -26,5 +26,5 @@ def ending_from(words: str) -> Ending:
 
 
 def with_ends(levels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The table of levels with the column that later formats have."""
+    """Return the table of levels with the column "end" of later formats."""
     return [{**level, "end": ending_from(str(level.get("reason") or "")).end.name} for level in levels]

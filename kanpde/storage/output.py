@@ -1,4 +1,4 @@
-"""Which fields of a solution are stored, on which mesh and at which times."""
+"""The stored fields of a solution, their mesh and times."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
-_BATCH = 20_000  # points evaluated at once, which bounds the memory
+_BATCH = 20_000  # points evaluated at once, to limit the memory
 _RESERVED = ("exact", "error", "residual")
 
 
 @dataclass(frozen=True)
 class Output:
-    """How finely a solution is stored for pictures; it is evaluated anywhere from the stored network.
+    """Resolution of the stored fields, which are for pictures; elsewhere the stored network is evaluated.
 
     Args:
-        cells: of the mesh along every axis; None takes 100 in one and two dimensions, 24 in three.
-        times: steps over the range of t, with both ends, where the problem has t.
-        slices: coordinate -> the value at which it is held fixed. A mesh has three dimensions at most; of more, those
+        cells: cells of the mesh along every axis; None takes 100 in one and two dimensions, 24 in three.
+        times: number of times over the range of t, both ends included, if the problem has t.
+        slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
-            (in the middle many a test solution vanishes).
+            (many test solutions vanish in the middle).
         vectors: name -> one to three unknowns that are also stored as one vector.
     """
 
@@ -44,7 +44,7 @@ class Output:
             raise InputError(f"times must be a whole number of at least 2, got {self.times}.", write={"times": 21})
 
     def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
-        """The positions of the coordinates that the mesh spans, and of those held fixed with their values."""
+        """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position."""
         domain = problem.domain
         space = [domain.names[i] for i in domain.space]
         fixed = {}
@@ -63,10 +63,10 @@ class Output:
         }
 
     def check(self, problem: Problem) -> None:
-        """Refuses what cannot be stored for the problem.
+        """Check that the output is possible for the problem.
 
         Raises:
-            InputError: a slice, a vector, a name or the domain's mesh that does not fit.
+            InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
         check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
         for name, members in self.vectors.items():
@@ -92,9 +92,9 @@ class Output:
 
 
 def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:
-    """The mesh, the times (None without t), and the fields, each (steps, points) or for vectors (steps, points, 3).
+    """Return the mesh, the times (None without t), and the fields, (steps, points) or for vectors (steps, points, 3).
 
-    Fields are NaN at points of the mesh outside the domain, which a slice of a domain other than a box can have.
+    Fields are NaN at mesh points outside the domain, which occur in slices of domains other than boxes.
     """
     domain = solution.problem.domain
     free, fixed = output.axes(solution.problem)
@@ -115,7 +115,7 @@ def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | N
 
 
 def _fields(solution: Solution, output: Output, x: torch.Tensor) -> dict[str, NDArray]:
-    """All stored fields at the points x."""
+    """Return all stored fields at the points x."""
     batches = [_batch(solution, part) for part in x.split(_BATCH)]
     fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
     outside = ~solution.problem.domain.contains(x).cpu().numpy()

@@ -1,4 +1,4 @@
-"""The group ``/kanpde`` of a result file: how the solution was found, and the network that it is."""
+"""The group ``/kanpde`` of a result file: the network, the settings and the history of the run."""
 
 import json
 import os
@@ -24,31 +24,31 @@ from kanpde.storage.vtkhdf import write_array
 from kanpde.version import __version__
 
 _TABLES = {
-    "history": "one row a step: the start and phase it belongs to, loss, relative L2 error where it was measured",
-    "levels": "one row a phase: what it cost and what it reached",
+    "history": "one row for every step: start, phase, loss, relative L2 error where it was measured",
+    "levels": "one row for every phase: its cost and its results",
     "errors": "per unknown, relative L2 and H1 errors and max error over max |exact|, on points not trained on",
-    "coefficients": "of an inverse problem, as found",
+    "coefficients": "of an inverse problem, as determined by the run",
     "domain": "ranges of the coordinates, in the order in which the solution takes them; t is time",
 }
-FORMAT = 2  # of what is written; 1 is read too
+FORMAT = 2  # format number of new files; format 1 can be read too
 _UNITS = {"seconds": "s", "lower": "as in the problem", "upper": "as in the problem", "value": "as in the problem"}
 
 
 # writing -------------------------------------------------------------------------------------------------------------
 def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
-    """Writes all of a solution but its fields; ``config`` is YAML text."""
+    """Write a solution without its fields; ``config`` is YAML text."""
     problem, domain = solution.problem, solution.problem.domain
     root.attrs.update({k: v for k, v in solution.settings.items() if isinstance(v, (int, float, str))})
-    root.attrs["description"] = "how the solution was found, and the network that it is"
+    root.attrs["description"] = "the network, the settings and the history of the run"
     root.attrs["has_ansatz"] = problem.ansatz is not None
     _write_text(root, "config", [config], "the configuration of the run, YAML")
-    _write_text(root, "settings", [json.dumps(solution.settings, default=str)], "what made the run, JSON")
+    _write_text(root, "settings", [json.dumps(solution.settings, default=str)], "settings of the run, JSON")
     root.attrs["format"] = FORMAT
     _write_text(root, "reason", [solution.reason], "how the run ended, in words")
-    _write_text(root, "end", [solution.ending.end.name, solution.ending.detail], "how the run ended: kind, particulars")
+    _write_text(root, "end", [solution.ending.end.name, solution.ending.detail], "how the run ended: kind, details")
     description = described(domain)
-    _write_text(root, "domain_kind", [description["kind"]], "whose coordinates and ranges are in the table domain")
-    _write_text(root, "domain_description", [json.dumps(description)], "all that makes the domain, JSON")
+    _write_text(root, "domain_kind", [description["kind"]], "class of the domain; coordinates: table domain")
+    _write_text(root, "domain_description", [json.dumps(description)], "the complete domain, JSON")
     _write_text(root, "unknowns", problem.unknowns, "in the order of the network's outputs")
     tables = {
         "history": solution.history,
@@ -69,14 +69,14 @@ def _write_network(root: h5py.Group, model: nn.Module) -> None:
     weights, grids = root.create_group("weights", track_order=True), root.create_group("grids", track_order=True)
     weights.attrs["description"] = "the network's tensors by their PyTorch names"
     grids.attrs["description"] = (
-        "ends of the cells of every KAN layer, (inputs, knots); B-splines have `degree` more on each side"
+        "ends of the cells of every KAN layer, (inputs, knots); B-splines have `degree` more knots on each side"
     )
     for key, tensor in model.state_dict().items():
         write_array(grids if key.endswith("knots") else weights, key, tensor.cpu().numpy())
 
 
 def origin() -> dict[str, dict[str, Any]]:
-    """Versions of what a run is made with, and the machine."""
+    """Return the versions of the software and a description of the machine."""
     return {
         "versions": {
             "kanpde": __version__,
@@ -101,14 +101,14 @@ def _write_origin(root: h5py.Group) -> None:
 
 
 def _write_text(group: h5py.Group, name: str, lines: Sequence[str], description: str) -> None:
-    """Texts of a fixed length: checksums do not cover others, and HDF5 can hang on damaged ones."""
+    """Write strings of fixed length; checksums do not cover variable ones, and HDF5 can hang on damaged ones."""
     data = [line.encode() for line in lines]
     kind = h5py.string_dtype("utf-8", max(1, *map(len, data)))
     write_array(group, name, np.array(data, dtype=kind), description=description)
 
 
 def _write_table(root: h5py.Group, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A group with one dataset a column."""
+    """Write a table as a group with one dataset for every column."""
     group = root.create_group(name, track_order=True)
     group.attrs["description"] = _TABLES[name]
     for column in dict.fromkeys(key for row in rows for key in row):
@@ -123,14 +123,14 @@ def _write_table(root: h5py.Group, name: str, rows: Sequence[Mapping[str, Any]])
 
 # reading -------------------------------------------------------------------------------------------------------------
 def read_file(path: Path, network: bool = True) -> dict[str, Any]:
-    """Everything that `write_record` wrote, with the tables as lists of rows and the network's tensors as "state".
+    """Read what `write_record` wrote, with the tables as lists of rows and the network's tensors as "state".
 
     Args:
         path: of the result file.
-        network: read the tensors too.
+        network: also read the tensors.
 
     Raises:
-        InputError: there is no such file, it is damaged, or another version wrote it in a format that is not read.
+        InputError: the file does not exist, is damaged, or has a format that this version cannot read.
     """
     if not path.is_file():
         raise InputError(
@@ -163,7 +163,7 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
 
 
 def _format(root: Any, path: Path) -> int:
-    """The number of the file's format, if it is read."""
+    """Return the format number of the file; refuse a format that this version cannot read."""
     number = int(root.attrs.get("format", 1 if "domain_kind" in root else 0))
     if not 1 <= number <= FORMAT:
         version = root["versions"].attrs.get("kanpde", "unknown") if "versions" in root else "unknown"
@@ -182,10 +182,10 @@ def _ending(root: Any, number: int) -> Ending:
 
 
 def read_ending(path: Path) -> Ending:
-    """How the run ended, without reading the rest of its result.
+    """Return how the run ended, without reading the rest of its result.
 
     Raises:
-        InputError: there is no such file, it is damaged, or its format is not read.
+        InputError: the file does not exist, is damaged, or has a format that this version cannot read.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -208,21 +208,21 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Parts of what `write_record` wrote, fast enough for thousands of files: "ending", "settings", some columns.
+    """Read "ending", "settings" and some columns of what `write_record` wrote, fast enough for thousands of files.
 
     Args:
         path: of the result file.
         columns: names by table, such as ``{"history": ["step", "loss"]}``; those that a table lacks are left out.
 
     Returns:
-        The texts, and by table a dictionary of arrays, in which unknown numbers are nan.
+        The texts, and for every table a dictionary of arrays, in which unknown numbers are nan.
 
     Raises:
-        InputError: there is no such file, or it is damaged.
+        InputError: the file does not exist, or is damaged.
     """
     try:
         with h5py.File(path, "r") as file:
-            root = h5py.h5g.open(file.id, b"kanpde")  # objects of the upper layer would take five times as long
+            root = h5py.h5g.open(file.id, b"kanpde")  # the high-level interface would take five times as long
             is_old = b"end" not in root  # of format 1
             ends = [_array(root, "reason")[0]] if is_old else _array(root, "end").tolist()
             words = [each.decode() for each in ends]
@@ -258,7 +258,7 @@ def _column(dataset: h5py.Dataset) -> list[Any]:
     if dataset.dtype.kind == "S":
         return _texts(dataset)
     values = np.asarray(dataset).tolist()
-    if not dataset.attrs["nan_is_none"]:  # asked once: an attribute costs more than a whole column
+    if not dataset.attrs["nan_is_none"]:  # read once, because an attribute costs more than a whole column
         return values
     return [None if v != v else v for v in values]
 

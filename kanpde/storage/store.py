@@ -1,4 +1,4 @@
-"""A run on disk: one HDF5 file with the fields for ParaView, and all that is needed to evaluate the solution again."""
+"""Save and load runs: one HDF5 file with the fields for ParaView and everything needed to evaluate the solution."""
 
 import io
 from math import nan
@@ -32,7 +32,7 @@ XDMF = "solution.xdmf"
 
 # writing -------------------------------------------------------------------------------------------------------------
 def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output()) -> Path:
-    """Makes the folder, and refuses before the training what could not be saved after it.
+    """Create the folder, and check before training that the result can be saved.
 
     Raises:
         InputError: the folder cannot be written, the output does not fit the problem, or its domain cannot be stored.
@@ -50,12 +50,12 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 
 
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
-    """Writes ``solution.vtkhdf`` and ``solution.xdmf`` into the folder, each whole or not at all.
+    """Write ``solution.vtkhdf`` and ``solution.xdmf`` into the folder atomically.
 
     Args:
-        solution: what was reached.
-        folder: made if it is not there.
-        output: how finely the fields are stored.
+        solution: the solution to save.
+        folder: created if it does not exist.
+        output: resolution of the stored fields.
         config: the configuration of the run, as YAML.
 
     Raises:
@@ -63,8 +63,8 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
     """
     folder = prepare_folder(folder, solution.problem, output)
     mesh, times, fields = sample(solution, output)
-    memory = io.BytesIO()  # a full disk must not meet HDF5, which can crash on it
-    with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # since 1.10 attributes have checksums too
+    memory = io.BytesIO()  # HDF5 can crash when a disk is full
+    with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # from 1.10 on, attributes have checksums too
         write_mesh(file, mesh, fields, times)
         write_record(file.create_group("kanpde"), solution, config)
         steps, points = next(iter(fields.values())).shape
@@ -77,7 +77,7 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
 
 
 def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list[str], steps: int, points: int) -> None:
-    """The fields of the group VTKHDF once more, with one row a step and without storing anything twice."""
+    """Write virtual views of the fields in the group VTKHDF, with one row for every step."""
     group = file.create_group("kanpde/fields")
     free, fixed = output.axes(problem)
     names = problem.domain.names
@@ -101,15 +101,15 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
 
 # reading -------------------------------------------------------------------------------------------------------------
 def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | None = None) -> Solution:
-    """The solution that was saved into the folder; it evaluates and differentiates as before, on the CPU.
+    """Load the solution that was saved in the folder, on the CPU; its values and derivatives are those of the run.
 
     Args:
         folder: of one run.
-        problem: as solved; without it the solution has no conditions and no exact solution.
-        model: a module of the same make, if the run was given a ready module; it gets the stored weights.
+        problem: the problem that was solved; without it the solution has no conditions and no exact solution.
+        model: a module of the same architecture, if `solve` was given a ready module; it receives the stored weights.
 
     Raises:
-        InputError: the file is missing or damaged, or needs a problem or model that was not given or does not fit.
+        InputError: the file is missing or damaged, or needs a problem or model that was not given or does not match.
     """
     record = read_file(Path(folder) / RESULT)
     problem = _problem(record, problem)
@@ -127,7 +127,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
 
 
 def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
-    """The problem given, if it fits the file; else what can be known of it."""
+    """Return the given problem, if it matches the file; without one, a problem with the stored domain and unknowns."""
     kind, is_described = record["domain_kind"], record["domain_description"] is not None
     stored = record["domain_description"] if is_described else outline(kind, record["domain"])
     if problem is None:
@@ -158,7 +158,7 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
 
 
 def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) -> nn.Module:
-    """The module given, or one built by the factory named in the file, with the stored weights and grids."""
+    """Return the given module, or a network built from the stored architecture, with the stored weights and grids."""
     dtype = choose_dtype(record["settings"]["dtype"])
     if model is None and record["architecture"] is not None:
         model = network_from(record["architecture"], "cpu", dtype)
@@ -189,7 +189,7 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:
-    """What a table of many runs needs to know of one, without building its network."""
+    """Return the facts of a run that a table of runs shows, without building its network."""
     import yaml
 
     record = read_file(Path(folder) / RESULT, network=False)

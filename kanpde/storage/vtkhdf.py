@@ -26,7 +26,7 @@ _XDMF_TYPES = {"f": "Float", "i": "Int", "u": "UInt"}
 
 
 def write_array(group: h5py.Group, name: str, data: NDArray, chunk: int | None = None, **attributes) -> h5py.Dataset:
-    """A dataset with checksums, so that a damaged file is noticed on reading; ``chunk`` is its length in rows."""
+    """Write a dataset with checksums, which reveal damage on reading; ``chunk`` is the chunk length in rows."""
     chunks = None if chunk is None else (chunk, *data.shape[1:])
     stored = group.create_dataset(name, data=data, chunks=chunks, fletcher32=data.ndim > 0)
     stored.attrs.update(attributes)
@@ -34,10 +34,10 @@ def write_array(group: h5py.Group, name: str, data: NDArray, chunk: int | None =
 
 
 def check_mesh(mesh: meshio.Mesh) -> None:
-    """Refuses a mesh that `write_mesh` cannot write.
+    """Refuse a mesh that `write_mesh` cannot write.
 
     Raises:
-        InputError: it has several kinds of cells, or one that is not known here, or no points (points, 3).
+        InputError: it has several kinds of cells, an unsupported kind, or points of a shape other than (points, 3).
     """
     came = [block.type for block in mesh.cells]
     if len(came) != 1 or came[0] not in _CELLS:
@@ -53,18 +53,18 @@ def check_mesh(mesh: meshio.Mesh) -> None:
 
 
 def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times: NDArray | None) -> None:
-    """Writes the group VTKHDF, and one group of views a step for XDMF.
+    """Write the group VTKHDF, and for XDMF one group of views for every step.
 
     Args:
-        mesh: of one kind of cells.
-        fields: per name (steps, points) or (steps, points, 3); one step where ``times`` is None.
+        mesh: with one kind of cells.
+        fields: by name, (steps, points) or (steps, points, 3); one step if ``times`` is None.
         times: (steps,), or None for a problem without time.
     """
     (cells,) = mesh.cells
     count, corners = cells.data.shape
     root = file.create_group("VTKHDF")
     root.attrs["Version"] = [2, 0]
-    root.attrs["Type"] = np.bytes_("UnstructuredGrid")  # readers do not take a string of variable length
+    root.attrs["Type"] = np.bytes_("UnstructuredGrid")  # readers do not accept a string of variable length
     root.attrs["description"] = "mesh and fields for ParaView and VTK"
     for name, value in (("Points", len(mesh.points)), ("Cells", count), ("ConnectivityIds", count * corners)):
         write_array(root, f"NumberOf{name}", np.array([value], dtype=np.int64))
@@ -80,11 +80,11 @@ def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray]
     for step in range(1 if times is None else len(times)):
         for name in fields:
             view(file, name, f"xdmf/{step:05d}/{name}", range(step, step + 1), len(mesh.points))
-    file["xdmf"].attrs["description"] = "every field step by step, as solution.xdmf needs it; nothing is stored twice"
+    file["xdmf"].attrs["description"] = "virtual views of every field at every step, for solution.xdmf"
 
 
 def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str]) -> None:
-    """Where every step begins in the flat arrays; all of them share one mesh."""
+    """Write the offset of every step in the flat arrays; all steps share one mesh."""
     steps = root.create_group("Steps")
     steps.attrs["NSteps"] = len(times)
     zeros = np.zeros(len(times), dtype=np.int64)
@@ -99,7 +99,7 @@ def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str
 
 
 def view(file: h5py.File, name: str, target: str, steps: range, points: int) -> h5py.Dataset:
-    """A virtual dataset of a field: (steps, points, ...), or (points, ...) of one step."""
+    """Create a virtual dataset of a field: (steps, points, ...), or (points, ...) for one step."""
     flat: Any = file[f"VTKHDF/PointData/{name}"]
     shape = (points, *flat.shape[1:])
     layout = h5py.VirtualLayout(shape if len(steps) == 1 else (len(steps), *shape), flat.dtype)
@@ -110,7 +110,7 @@ def view(file: h5py.File, name: str, target: str, steps: range, points: int) -> 
 
 
 def xdmf(data_file: str, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times: NDArray | None) -> bytes:
-    """The XDMF text that refers to what `write_mesh` wrote into the file of that name, which lies beside it."""
+    """Return the XDMF text that refers to the arrays that `write_mesh` wrote into the file ``data_file`` beside it."""
     (cells,) = mesh.cells
     root = ElementTree.Element("Xdmf", Version="3.0")
     series = SubElement(

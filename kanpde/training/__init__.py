@@ -1,1 +1,1 @@
-"""The course of a run: what was asked, where it is, and the steps between."""
+"""Training: the settings and the state of a run, and the steps from one state to the next."""

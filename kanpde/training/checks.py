@@ -1,4 +1,4 @@
-"""What is refused before anything is trained."""
+"""Checks of the input before training starts."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ OTHER_PHASES = {"phases": Code("[Phase(LBFGS())]")}
 
 
 def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], None]) -> None:
-    """The functions on the edges must have the derivatives that the residuals take."""
+    """Require edge functions that are smooth enough for the derivatives in the residuals."""
     order = max(site.space.order for site in objective.sites)
     if not isinstance(model, Network):
         return
@@ -38,7 +38,7 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
 
 
 def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
-    """Every phase's optimizer must be possible for the model."""
+    """Require that the model supports the optimizer of every phase."""
     for phase in phases:
         name = type(phase.optimizer).__name__
         package = getattr(phase.optimizer, "needs_package", None)
@@ -63,7 +63,7 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
 
 
 def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
-    """No phase's grid may be coarser than the one before, and its optimizer must be able to work on its size."""
+    """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer."""
     grid = grid_of(model)
     for number, phase in enumerate(phases):
         parameters = sum(p.numel() for p in model.parameters())
@@ -86,7 +86,7 @@ def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective)
 
 
 def check_ansatz(problem: Problem, untrained: Components, device: torch.device, dtype: torch.dtype) -> None:
-    """What the ansatz is said to satisfy must hold before training."""
+    """Require that the untrained solution fulfils the conditions that the ansatz claims to satisfy."""
     generator, unknowns = torch.Generator(device).manual_seed(0), from_components(problem, untrained)
     for name in problem.ansatz.satisfies if problem.ansatz else ():
         points = problem.conditions[name].region.sample("uniform", 64, generator, device, dtype)
@@ -99,7 +99,7 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
 
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
-    """Refuses what cannot work, and warns of what may not."""
+    """Raise an error for input that cannot work, and log a warning where it may not."""
     check_phases(settings.phases, state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     points = draw(settings, state.network, Sampling("uniform", 64, 64), generator)
@@ -109,4 +109,4 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     check_sizes(settings.phases, state.network, objective)
     check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
-        log(f"{type(settings.model).__name__} has no grid; the schedule's grids leave its size as it is")
+        log(f"{type(settings.model).__name__} has no grid; the schedule's grids do not change its size")

@@ -1,7 +1,7 @@
-"""The course of a run: from one state to the next, until nothing is left to do.
+"""The training loop: from one state to the next, until the schedule is finished.
 
-A *leg* is a phase from one start. `enter` begins it, `carry_on` takes its steps, `leave` draws the conclusions: which
-start goes on, whether the phase is taken back, whether the run ends.
+A *leg* is one phase trained from one start. `enter` begins it, `carry_on` takes its steps, and `leave` decides which
+start continues, whether the phase is taken back, and whether the run ends.
 """
 
 from dataclasses import replace
@@ -23,11 +23,11 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
 
-ERROR_SHARE = 0.05  # of the time may go into measuring the error
+ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
 
 def train(settings: Settings, state: State, around: Surroundings) -> State:
-    """Goes through all that is left of the schedule."""
+    """Train through the remaining phases of the schedule."""
     while not state.done:
         if state.leg is None:
             state = enter(settings, state, around)
@@ -40,10 +40,10 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
 
 
 def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) -> Work:
-    """Objective and optimizer of a leg, the optimizer as it was when the state was saved.
+    """Build the objective and the optimizer of a leg, and restore the optimizer's saved state if there is one.
 
     Raises:
-        InputError: the loss is not the one that was saved, so that the problem is another one.
+        InputError: the loss differs from the saved one, so the problem is not the same.
     """
     objective = Objective(
         settings.problem, state.network, leg.points, leg.weights, state.coefficients, settings.derivatives
@@ -59,7 +59,7 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
 
 
 def refuse_another_problem(saved: float, found: float, settings: Settings, state: State) -> None:
-    """Compares losses to more than what machines and versions of libraries differ by.
+    """Compare two losses with a tolerance above the differences between machines and library versions.
 
     Raises:
         InputError: they differ.
@@ -74,7 +74,7 @@ def refuse_another_problem(saved: float, found: float, settings: Settings, state
 
 
 def carry_on(settings: Settings, state: State, work: Work, around: Surroundings) -> State:
-    """Takes steps until the phase's rule ends the leg or a limit ends the run; saves the state then and in between."""
+    """Take steps until a stopping rule ends the leg or a limit ends the run; save the state then and periodically."""
     if not state.history:
         save(state, work, around)
     while state.leg is not None and state.leg.ending is None and limit(settings, around) is None:
@@ -87,7 +87,7 @@ def carry_on(settings: Settings, state: State, work: Work, around: Surroundings)
 
 
 def save(state: State, work: Work, around: Surroundings) -> None:
-    """Writes a checkpoint, unless a step was broken off."""
+    """Write a checkpoint, unless a step was interrupted halfway."""
     if around.save is None or state.leg is None or not work.is_whole:
         return
     loss = sum(losses(work.objective).values())
@@ -97,7 +97,7 @@ def save(state: State, work: Work, around: Surroundings) -> None:
 
 
 def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroundings) -> State:
-    """One step of the optimizer, its row in the history, and whether it ends the leg."""
+    """Take one optimizer step, append its row to the history, and decide whether the leg ends."""
     before = work.objective.vector()
     try:
         result = work.optimizer.step()
@@ -124,16 +124,16 @@ def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroun
 
 
 def ending_of(leg: Leg, phase: Phase, result: Step, state: State) -> Ending | None:
-    """How the leg ends with the step just taken; None if it goes on."""
+    """Return how the leg ended with the step just taken, or None if it continues."""
     if result.end is not None:
         return result.end
     if phase.stagnates([row["loss"] for row in state.history[-leg.step :]]):
-        return Ending(End.STAGNATED, f"under {phase.least:.0%} less loss in {phase.window} steps")
+        return Ending(End.STAGNATED, f"the loss fell by less than {phase.least:.0%} in {phase.window} steps")
     return Ending(End.STEPS_DONE) if leg.step >= phase.steps else None
 
 
 def measured(state: State, around: Surroundings, derivatives: str, is_last: bool) -> State:
-    """Measures the error now and then, within its share of the time, and at a leg's last step."""
+    """Measure the error at a leg's last step, and before that as often as `ERROR_SHARE` allows."""
     began = around.clock.seconds()
     if not around.errors.exact or (not is_last and state.watching > ERROR_SHARE * began):
         return state
@@ -142,7 +142,7 @@ def measured(state: State, around: Surroundings, derivatives: str, is_last: bool
 
 
 def history_row(state: State, leg: Leg, result: Step, parameters: int, around: Surroundings) -> dict[str, float]:
-    """The row of a step."""
+    """Return the row of the history for one step."""
     return {
         "step": len(state.history) + 1,
         "start": state.start,
@@ -156,7 +156,7 @@ def history_row(state: State, leg: Leg, result: Step, parameters: int, around: S
 
 
 def progress(settings: Settings, state: State, leg: Leg) -> Progress:
-    """What an observer gets after a step."""
+    """Return the progress that is passed to `observe` after a step."""
     row, steps = state.history[-1], settings.phases[state.phase].steps
     grid = int(row["grid"]) if isfinite(row["grid"]) else None
     return Progress(

@@ -1,4 +1,4 @@
-"""Beginning a leg: the network at its grid, the points, the weights."""
+"""The beginning of a leg: refine the network, draw the points, set the weights."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -20,7 +20,7 @@ from kanpde.training.surroundings import Surroundings
 
 
 def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Module, nn.Parameter | None]:
-    """A network at its start, and the starting values of the problem's coefficients."""
+    """Return an untrained network and the initial values of the problem's coefficients."""
     problem, coefficients = settings.problem, None
     if problem.parameters:
         values = torch.tensor(list(problem.parameters.values()), device=settings.device, dtype=settings.dtype)
@@ -39,13 +39,13 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
 
 
 def first_state(settings: Settings) -> State:
-    """Where a run begins."""
+    """Return the initial state of a run."""
     generator = torch.Generator(device=settings.device).manual_seed(settings.seed)
     return State(*new_network(settings, generator), generator)
 
 
 def enter(settings: Settings, state: State, around: Surroundings) -> State:
-    """Begins a leg: brings the network to the phase's grid, draws points and sets weights."""
+    """Begin a leg: bring the network to the phase's grid, draw points and set weights."""
     began, phase, before = around.clock.seconds(), settings.phases[state.phase], None
     if state.phase:
         before = Candidate(*deepcopy((state.network, state.coefficients)))
@@ -55,7 +55,7 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
     points = draw(settings, state.network, sampling, state.generator)
-    # the first start's weights serve all, so that the losses of starts can be compared
+    # all starts use the weights of the first one, so that their losses can be compared
     weights = state.used["weights"] if state.start else chosen_weights(settings, state, points)
     counts = {name: len(p.x) for name, p in points.items()}
     used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
@@ -63,14 +63,14 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
 
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
-    """The automatic weights, replaced by those that the user gave."""
+    """Return the user's weights, and automatic ones for the other conditions."""
     problem, sites = settings.problem, sites_of(settings.problem, points)
     automatic = automatic_weights(problem, state.network, sites, state.coefficients, settings.derivatives)
     return {**automatic, **settings.weights}
 
 
 def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings) -> None:
-    """Brings the network to the phase's grid, and logs by how much that changed it if it did."""
+    """Bring the network to the phase's grid, and log the largest change of its values if there is one."""
     grid = grid_of(network)
     if grid is None:
         return

@@ -1,4 +1,4 @@
-"""Losses on points that training never saw: they choose among starts, and decide whether a phase is taken back."""
+"""Losses on fresh points, which are not used for training: to choose a start and to decide whether to keep a phase."""
 
 from collections.abc import Mapping
 from math import inf, isfinite
@@ -14,11 +14,11 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, State
 
-WORSE = 2.0  # times the loss on fresh points before a phase: more than chance and a step of the path would make it
+WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less
 
 
 def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
-    """New points of every trained condition, as many as the network asks for."""
+    """Draw new points for every trained condition, with a number that suits the network's size."""
     parameters, grid = sum(p.numel() for p in network.parameters()), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
@@ -28,14 +28,14 @@ def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: 
 
 
 def fresh_points(settings: Settings, state: State, phase: int, seed: int) -> dict[str, Points]:
-    """Random points for the present network, as many as the phase trains on; the run's own generator is not used."""
+    """Draw as many random points as the phase trains on, with a generator of their own."""
     sampling = settings.phases[phase].sampling or settings.sampling
     uniform = Sampling("uniform", sampling.interior, sampling.boundary)
     return draw(settings, state.network, uniform, torch.Generator(settings.device).manual_seed(seed))
 
 
 def losses(objective: Objective) -> dict[str, float]:
-    """Per condition, its share of the loss as a number."""
+    """Return the contribution of every condition to the loss, as a number."""
     with torch.set_grad_enabled(objective.engine == "autograd"):
         return {name: float(value.detach()) for name, value in objective.losses().items()}
 
@@ -43,7 +43,7 @@ def losses(objective: Objective) -> dict[str, float]:
 def loss_at(
     settings: Settings, candidate: Candidate | State, points: Mapping[str, Points], weights: Mapping[str, float]
 ) -> float:
-    """The loss of a network at other points; infinite where it is not finite."""
+    """Return the loss of a network at other points; inf if it is not finite."""
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, candidate.network, points, weights, candidate.coefficients, derivatives)
     loss = sum(losses(objective).values())
@@ -51,15 +51,15 @@ def loss_at(
 
 
 def taken_back(trained: float, before: float, after: float, rounding: float) -> Ending | None:
-    """How a phase ended whose loss on fresh points grew; None for one that is kept.
+    """Return why a phase is taken back, or None if it is kept.
 
     Args:
         trained: the loss on the phase's own points.
         before: the loss on fresh points when the phase began.
         after: the same when it ended.
-        rounding: a loss that is rounding.
+        rounding: losses below this value are rounding errors.
     """
     if after <= WORSE * before or after <= rounding:
         return None
-    end = End.OVERFITTED if trained < before else End.DIVERGED  # its own points better, or those too worse
+    end = End.OVERFITTED if trained < before else End.DIVERGED  # whether the loss on the training points fell
     return Ending(end, f"on fresh points the loss grew from {before:.1e} to {after:.1e}")

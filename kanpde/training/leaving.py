@@ -1,4 +1,4 @@
-"""Ending a leg: which start goes on, whether the phase is taken back, whether the run ends."""
+"""The end of a leg: decide which start continues, whether to take the phase back, and whether the run ends."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from kanpde.training.surroundings import Surroundings, Work, back_to, limit
 
 
 def leave(settings: Settings, state: State, work: Work, around: Surroundings) -> State:
-    """Draws the conclusions from a leg that has ended."""
+    """Return the state after a leg that has ended."""
     leg, ended = state.leg, limit(settings, around)
     assert leg is not None
     final, ending = losses(work.objective), leg.ending or ended
@@ -27,16 +27,21 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     assert ending is not None
     level = level_row(settings, state, leg, final, ending, around)
     around.log(level_line(level))
-    is_last = state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
+    has_more = not is_last(settings, state)
     if state.phase:
         state = after_phase(settings, state, leg, level, ending, around)
     else:
         goes_on = state.start + 1 < settings.starts and ended is None
         state = after_start(settings, state, leg, level, ending, around, goes_on)
-    is_cut = ended is not None and (leg.ending is None or not is_last)
+    is_cut = ended is not None and (leg.ending is None or has_more)
     if is_cut and not state.ending.end.ends_run:
         return replace(state, ending=ended, done=True)
     return state
+
+
+def is_last(settings: Settings, state: State) -> bool:
+    """Whether no phase and no start follows the present one."""
+    return state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
 
 
 def after_start(
@@ -48,7 +53,7 @@ def after_start(
     around: Surroundings,
     goes_on: bool,
 ) -> State:
-    """Goes to the next start, or on with the one whose loss on fresh points is least."""
+    """Begin the next start, or after the last one continue with the start that has the least loss on fresh points."""
     fresh = 0.0
     if settings.starts > 1:
         points = fresh_points(settings, state, 0, settings.seed)
@@ -67,7 +72,7 @@ def after_start(
 def after_phase(
     settings: Settings, state: State, leg: Leg, level: dict[str, Any], ending: Ending, around: Surroundings
 ) -> State:
-    """Keeps the phase, or takes it back if the residuals on fresh points are clearly larger than before it."""
+    """Keep the phase, or take it back if the residuals on fresh points are clearly larger than before it."""
     points, before = fresh_points(settings, state, state.phase, settings.seed), leg.before
     assert before is not None
     fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
@@ -75,14 +80,14 @@ def after_phase(
     back = taken_back(level["loss"], fresh_before, fresh, rounding)
     if back is None:
         return through(settings, state, level, ending)
-    around.log(f"the weights of the phase before are kept: {back}")
+    around.log(f"the phase is taken back, and the network from before it is kept: {back}")
     state = replace(state, network=before.network, coefficients=before.coefficients)
     level = {**level, "reason": str(back), "end": back.end.name}
     return through(settings, state, level, ending if ending.end.ends_run else back)
 
 
 def through(settings: Settings, state: State, level: Mapping[str, Any], ending: Ending) -> State:
-    """The state after a phase with its row."""
+    """Return the state after a phase, with the phase's row added to its levels."""
     phase, levels = state.phase + 1, (*state.levels, level)
     done = ending.end.ends_run or phase == len(settings.phases)
     return replace(state, leg=None, phase=phase, start=0, levels=levels, ending=ending, done=done)
@@ -91,7 +96,7 @@ def through(settings: Settings, state: State, level: Mapping[str, Any], ending: 
 def level_row(
     settings: Settings, state: State, leg: Leg, final: Mapping[str, float], ending: Ending, around: Surroundings
 ) -> dict[str, Any]:
-    """What a phase cost and what it reached."""
+    """Return the row of a phase in the table of levels: its cost and its results."""
     tensors = [*state.network.parameters(), *([] if state.coefficients is None else [state.coefficients])]
     parameters = sum(p.numel() for p in tensors if p.requires_grad)
     level = {
@@ -115,7 +120,7 @@ def level_row(
 
 
 def level_line(level: Mapping[str, Any]) -> str:
-    """The same in a line of the log."""
+    """Return the log line for a row of the table of levels."""
     error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
     method = f" by {level['method']}" if level["method"] else ""
     grid = f"grid {level['grid']}, " if level["grid"] else ""
@@ -126,7 +131,7 @@ def level_line(level: Mapping[str, Any]) -> str:
 
 
 def with_fresh_loss(settings: Settings, state: State) -> State:
-    """Notes the loss of what was reached, on points that neither trained nor chose anything."""
+    """Record the final loss on points that were used neither for training nor for any choice."""
     points = fresh_points(settings, state, state.phase - 1, settings.seed + 1)
     fresh = loss_at(settings, state, points, state.used["weights"])
     return replace(state, used={**state.used, "fresh": fresh})

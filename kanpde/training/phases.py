@@ -1,4 +1,4 @@
-"""How training goes: on which points, with which optimizer, on which grids."""
+"""The phases of the training: optimizer, grid and stopping rule of each."""
 
 from dataclasses import dataclass, field
 
@@ -10,17 +10,17 @@ from kanpde.training.sampling import Sampling
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training.
+    """One phase of the training.
 
     Args:
         optimizer: a factory, for example ``LM()``.
-        steps: the most it takes.
-        grid: cells per input from here on; the network is refined on entry. Models without grids keep their size.
-        refine: instead of ``grid``, into how many cells each present one is split on entry.
-        move_knots: on entry the cells of hidden layers are laid anew over the values that reach them.
-        window: the phase ends as stagnated when the loss fell by less than ``least`` over so many steps; 0 never does.
-        least: relative fall of the loss over the window that still counts as progress.
-        sampling: other points from here on.
+        steps: maximal number of optimizer steps.
+        grid: cells per input from this phase on; the network is refined first. Models without grids keep their size.
+        refine: instead of ``grid``, the number of cells into which every present cell is split.
+        move_knots: fit the knots of the hidden layers to the range of their present input values first.
+        window: number of steps over which stagnation is tested; 0 switches the test off.
+        least: the phase ends as stagnated if the loss fell by less than this fraction over the window.
+        sampling: the sampling from this phase on; None keeps the present one.
     """
 
     optimizer: OptimizerFactory = field(default_factory=LM)
@@ -49,11 +49,11 @@ class Phase:
             )
 
     def next_grid(self, grid: int) -> int:
-        """Cells per input in this phase, for a network that comes with ``grid``."""
+        """Return the cells per input in this phase, for a network that had ``grid`` before it."""
         return self.grid or grid * (self.refine or 1)
 
     def stagnates(self, losses: list[float]) -> bool:
-        """Whether the last ``window`` losses show too little progress."""
+        """Return whether the loss fell too little over the last ``window`` steps."""
         if not self.window or len(losses) <= self.window:
             return False
         return losses[-1] > (1 - self.least) * losses[-1 - self.window]
@@ -61,7 +61,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Progress:
-    """What an observer of `solve` is told after every step; ``error`` is the last one measured."""
+    """The progress of a run after one step, as passed to `observe`; ``error`` is the last one measured."""
 
     phase: int
     phases: int
@@ -78,9 +78,10 @@ DEFAULT_STARTS = 5
 
 
 def default_phases() -> list[Phase]:
-    """A short phase for the starts, then Levenberg-Marquardt on the network's grid and on cells halved twice.
+    """Return the default schedule: a short phase for the starts, then Levenberg-Marquardt on three grids.
 
-    Every level after the starts lays the hidden grids over the values that reach them, and ends when it stagnates.
+    The first of the three grids is the network's own; the cells are halved twice. Each of these phases first fits the
+    hidden knots to the range of their inputs, and ends when it stagnates.
     """
     levels = [Phase(LM(), steps=120, refine=refine, move_knots=True, window=20, least=0.5) for refine in (1, 2, 2)]
     return [Phase(LM(), steps=40), *levels]

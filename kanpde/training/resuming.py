@@ -1,7 +1,7 @@
-"""Going on with a run from the last checkpoint in its folder."""
+"""Resuming a run from the last checkpoint in its folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from kanpde.errors import InputError
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints, read_newest
+from kanpde.training.leaving import is_last
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings, phase_data, settings_from
 from kanpde.training.snapshot import from_data
@@ -21,19 +22,61 @@ from kanpde.training.stopping import StopRequest
 from kanpde.training.surroundings import Surroundings
 from kanpde.version import __version__
 
-FREE = ("steps", "window", "least")  # of the phase that is under way
+FREE = ("steps", "window", "least")  # arguments of the current phase that may be changed on resuming
 
 
 def is_resumable(folder: str | Path) -> bool:
-    """Whether the folder has a checkpoint that this version can go on from."""
+    """Return whether the folder has a checkpoint from which this version can resume."""
     try:
         return read_newest(folder)[0]["version"] == __version__
     except InputError:
         return False
 
 
+@dataclass(frozen=True)
+class Reopened:
+    """A run that can go on.
+
+    Attributes:
+        settings: as they are from now on.
+        state: of the last checkpoint.
+        notes: a line on each newer checkpoint that is damaged.
+    """
+
+    settings: Settings
+    state: State
+    notes: Sequence[str]
+
+
+def reopened(
+    folder: str | Path,
+    problem: Problem,
+    *,
+    model: Any = None,
+    phases: Sequence[Phase] | None = None,
+    time_limit: float | None = None,
+    checkpoint: float | None = None,
+    device: str = "auto",
+) -> Reopened:
+    """Read the last checkpoint in a folder and check that the run can go on; nothing is written.
+
+    The arguments and errors are those of `resume`.
+    """
+    data, notes = read_newest(folder)
+    if data["version"] != __version__:
+        raise InputError(
+            f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that version "
+            "to go on, or start anew."
+        )
+    given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
+    settings = settings_from(data["settings"], problem, choose_device(device), **given)
+    state = extended(settings, from_data(data["state"], settings), data["settings"]["phases"])
+    refuse_spent_time(settings, state)
+    return Reopened(settings, state, notes)
+
+
 def resume(
-    folder: str | Path | Checkpoints,
+    folder: str | Path,
     problem: Problem,
     *,
     model: Any = None,
@@ -45,54 +88,57 @@ def resume(
     observe: Observe = lambda progress: None,
     log: Log = lambda line: None,
 ) -> Solution:
-    """Goes on with a run that was stopped, killed or limited in time, from its last checkpoint.
+    """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
 
-    On the same machine with the same versions and one thread the result is bit for bit that of a run that was never
-    stopped.
+    On the same machine, with the same versions and one thread, the result is bitwise identical to that of an
+    uninterrupted run.
 
     Args:
-        folder: that was given to `solve`, or of a run of the command line.
-        problem: the one that was being solved.
-        model: a ready module or a factory from elsewhere, if `solve` was given one.
+        folder: the folder that was given to `solve`, or the folder of a run of the command line.
+        problem: the problem that was being solved.
+        model: the module or the factory of your own, if `solve` was given one.
         phases: the schedule with more steps or further phases; the stored one by default.
-        time_limit: in seconds, what the run may take in all its sessions together; the stored one by default.
-        checkpoint: minutes between checkpoints; the stored ones by default.
-        device: to go on with.
+        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
+        checkpoint: minutes between checkpoints; the stored value by default.
+        device: "auto", "cpu" or "cuda".
         stop, observe, log: as in `solve`.
 
     Raises:
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
-            not fit.
+            not match the stored run.
     """
-    read_newest(folder.folder if isinstance(folder, Checkpoints) else folder)  # before the folder is locked or made
-    with folder if isinstance(folder, Checkpoints) else Checkpoints(folder) as checkpoints:
-        data, refused = read_newest(checkpoints.folder)
-        if data["version"] != __version__:
-            raise InputError(
-                f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that "
-                "version to go on, or start anew."
-            )
-        given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
-        settings = settings_from(data["settings"], problem, choose_device(device), **given)
-        state = from_data(data["state"], settings)
-        state = extended(settings, state, data["settings"]["phases"])
-        refuse_nothing_to_do(settings, state)
+    read_newest(folder)  # before a folder is made or locked
+    with Checkpoints(folder) as checkpoints:
+        run = reopened(
+            folder,
+            problem,
+            model=model,
+            phases=phases,
+            time_limit=time_limit,
+            checkpoint=checkpoint,
+            device=device,
+        )
+        return gone_on(run, checkpoints, stop, observe, log)
 
-        def begin(around: Surroundings) -> State:
-            for line in refused:
-                around.log(line)
-            taken = state.leg.step if state.leg else 0
-            around.log(f"resumed in phase {state.phase + 1} of {len(settings.phases)}, after step {taken}")
-            return state
 
-        return carried_out(settings, begin, checkpoints, stop, observe, log)
+def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, observe: Observe, log: Log) -> Solution:
+    """Train from a checkpoint to the end."""
+
+    def begin(around: Surroundings) -> State:
+        for line in run.notes:
+            around.log(line)
+        taken = run.state.leg.step if run.state.leg else 0
+        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.settings.phases)}, after step {taken}")
+        return run.state
+
+    return carried_out(run.settings, begin, checkpoints, stop, observe, log)
 
 
 def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any]]) -> State:
-    """The state under the schedule of the settings: a phase that had no steps left may have some now.
+    """Return the state under the schedule in the settings, which may give a finished phase more steps.
 
     Raises:
-        InputError: the schedule differs from the stored one in what has been done already.
+        InputError: the schedule differs from the stored one in a phase that has already ended.
     """
     for number, before in enumerate(stored[: state.phase + 1]):
         after = phase_data(settings.phases[number]) if number < len(settings.phases) else {}
@@ -116,15 +162,16 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
     return state
 
 
-def refuse_nothing_to_do(settings: Settings, state: State) -> None:
-    """Refuses a run whose time is spent.
+def refuse_spent_time(settings: Settings, state: State) -> None:
+    """Refuse to resume a run whose time limit is already used up.
 
     Raises:
-        InputError: it is.
+        InputError: the time limit is used up.
     """
     spent, allowed = state.seconds, settings.time_limit
-    if allowed is not None and spent >= allowed and (state.leg is None or state.leg.ending is None):
+    is_over = is_last(settings, state) and state.leg is not None and state.leg.ending is not None
+    if allowed is not None and spent >= allowed and not is_over:
         raise InputError(
             f"The run has taken {spent:.1f} s, and its time_limit is {allowed:g} s.",
-            write={"time_limit": ceil(max(2 * allowed, 60))},
+            write={"time_limit": ceil(2 * max(allowed, spent))},
         )

@@ -9,7 +9,7 @@ from kanpde.errors import InputError, suggest
 POINTS_PER_PARAMETER = 6
 
 
-POINTS_PER_CELL = 2.5  # along each axis, so that no cell can do between its points what the equation forbids
+POINTS_PER_CELL = 2.5  # along each axis; with fewer, the solution can violate the equation between the points of a cell
 
 
 LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
@@ -17,15 +17,15 @@ LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which points are trained on.
+    """The training points.
 
     Args:
         rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more), "gauss", "chebyshev",
             "sobol" or "uniform".
-        interior: about how many points in conditions on the whole domain; None takes 6 for every parameter, and 2.5
-            for every cell along each axis, within limits.
-        boundary: about how many in every other condition; None takes twice as many on each face as the interior has
-            across it, but no more than the interior in all.
+        interior: approximate number of points for a condition on the whole domain; None takes 6 for every parameter,
+            and 2.5 for every cell along each axis, within limits.
+        boundary: approximate number of points for every other condition; None takes on each face twice as many as the
+            interior has across it, but in total no more than the interior.
     """
 
     rule: str = "auto"
@@ -41,7 +41,7 @@ class Sampling:
                 raise InputError(f"A condition needs at least one point, got {name}={value}.", write={name: 400})
 
     def size(self, region: Region, parameters: int, grid: int = 0) -> int:
-        """How many points a condition on the region gets, for a network with so many parameters and cells per input."""
+        """Return the number of points for a condition on the region; ``grid`` is the number of cells per input."""
         dim = len(region.names)
         along = min(POINTS_PER_CELL * grid, MOST_FOR_CELLS ** (1 / dim))
         wanted = max(POINTS_PER_PARAMETER * parameters, round(along**dim), LEAST_POINTS)

@@ -1,4 +1,4 @@
-"""What a run was asked to do."""
+"""The settings of a run, and how a checkpoint stores them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Settings:
     """The arguments of `kanpde.solve`, checked, with defaults filled in and names resolved.
 
     Attributes:
-        problem: with its given values built in where ``constraints`` is "hard".
+        problem: if ``constraints`` is "hard", with its boundary and initial values built in.
         model: a factory, or a ready module.
         phases, starts, sampling, weights, seed, threads, derivatives, constraints: as in `kanpde.solve`.
-        device, dtype: as torch has them.
-        time_limit: in seconds over all sessions of the run; None for none.
+        device, dtype: objects of torch.
+        time_limit: seconds over all sessions of the run; None for no limit.
         checkpoint: minutes between checkpoints.
     """
 
@@ -77,7 +77,7 @@ class Settings:
 
 # in a checkpoint -----------------------------------------------------------------------------------------------------
 def settings_data(settings: Settings) -> dict[str, Any]:
-    """The settings as plain values, all but the problem, of which it is stored what identifies it."""
+    """Return the settings as plain values; the problem itself is replaced by its `identity`."""
     plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
     return {
         **{name: getattr(settings, name) for name in plain},
@@ -92,28 +92,28 @@ def settings_data(settings: Settings) -> dict[str, Any]:
 
 
 def identity(problem: Problem) -> list[str]:
-    """What tells problems apart at a glance: domain, unknowns, conditions and parameters."""
+    """Return what identifies a problem: domain, unknowns, names of the conditions and parameters."""
     names = (problem.unknowns, problem.conditions, problem.parameters)
     return [str(problem.domain), *(", ".join(each) for each in names)]
 
 
 def phase_data(phase: Phase) -> dict[str, Any]:
-    """A phase as plain values."""
+    """Return a phase as plain values."""
     sampling = None if phase.sampling is None else described(phase.sampling)
     return {**described(phase), "optimizer": described(phase.optimizer), "sampling": sampling}
 
 
 def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.device, **given: Any) -> Settings:
-    """The settings that were stored, with another problem object and those that are given now.
+    """Return the stored settings with the given problem, device and changed values.
 
     Args:
         data: from `settings_data`.
-        problem: the one that was being solved.
-        device: to go on with.
-        given: other values of attributes of `Settings`; None takes the stored one.
+        problem: the problem that was being solved.
+        device: for the resumed run.
+        given: new values of attributes of `Settings`; None takes the stored value.
 
     Raises:
-        InputError: the problem is another one, or what is stored by name only is not given.
+        InputError: the problem is not the stored one, or an object of which only the name is stored is not given.
     """
     if data["constraints"] == "hard":
         problem = hardened(problem)
@@ -135,12 +135,12 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
 
 
 def phase_from(data: Mapping[str, Any]) -> Phase:
-    """The phase that `phase_data` described."""
+    """Return the phase that `phase_data` described."""
     others = {name: value for name, value in data.items() if name not in ("name", "optimizer", "sampling")}
     sampling = None if data["sampling"] is None else sampling_from(data["sampling"])
     return Phase(optimizer=made_from(data["optimizer"], kanpde.optimizers, "phases"), sampling=sampling, **others)
 
 
 def sampling_from(data: Mapping[str, Any]) -> Sampling:
-    """The sampling whose arguments were stored."""
+    """Return the sampling from its stored arguments."""
     return Sampling(**{name: value for name, value in data.items() if name != "name"})

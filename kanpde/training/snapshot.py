@@ -1,4 +1,4 @@
-"""A state as tensors and plain values, as a checkpoint holds it, and back."""
+"""Conversion of a state to the tensors and plain values of a checkpoint, and back."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -19,7 +19,7 @@ Data = dict[str, Any]
 
 
 def to_data(state: State) -> Data:
-    """A copy of all of a state."""
+    """Return a copy of the whole state as tensors and plain values."""
     return {
         "network": _network_data(state.network),
         "coefficients": _copy(state.coefficients),
@@ -39,9 +39,9 @@ def to_data(state: State) -> Data:
 
 
 def from_data(data: Data, settings: Settings) -> State:
-    """The state, on the device of the settings.
+    """Return the state, on the device of the settings.
 
-    The random numbers still to come are the same if that is a device of the same kind, else those of a new generator.
+    The generator's state is restored if the device is of the same kind; otherwise the generator is new.
     """
     generator = torch.Generator(device=settings.device)
     if data["generator_device"] == settings.device.type:
@@ -124,7 +124,7 @@ def _network_data(network: nn.Module) -> Data:
 
 
 def _network(data: Data, settings: Settings) -> nn.Module:
-    """The network at its size; of a module of the user's own, a copy with the stored tensors."""
+    """Return the network at its stored size, or a copy of the user's own module, with the stored tensors."""
     if data["architecture"] is not None:
         network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
     else:
@@ -142,14 +142,14 @@ def _ending(data: list[str] | None) -> Ending | None:
 
 
 def _table_data(rows: list[dict[str, float]]) -> Data:
-    """Columns, which are written a hundred times faster than rows."""
-    columns = list(rows[0]) if rows else []
-    return {key: torch.tensor([row[key] for row in rows], dtype=torch.float64) for key in columns}
+    """Return the rows as columns, which are written a hundred times faster; integers stay integers."""
+    columns = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+    whole = {key: all(isinstance(value, int) for value in values) for key, values in columns.items()}
+    return {k: torch.tensor(v, dtype=torch.int64 if whole[k] else torch.float64) for k, v in columns.items()}
 
 
 def _table(data: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    whole = ("step", "start", "phase", "parameters")
-    columns = {key: values.long().tolist() if key in whole else values.tolist() for key, values in data.items()}
+    columns = {key: values.tolist() for key, values in data.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -162,7 +162,7 @@ def _moved(tensor: Tensor | None, settings: Settings) -> Any:
 
 
 def _moved_all(value: Any, settings: Settings) -> Any:
-    """Tensors anywhere in a value, moved."""
+    """Move all tensors in a nested value to the device."""
     if isinstance(value, Tensor):
         return value.to(settings.device)
     if isinstance(value, dict):

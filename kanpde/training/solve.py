@@ -1,4 +1,4 @@
-"""From a problem, a model and phases to a solution; and on from a checkpoint."""
+"""`solve`: train a model on a problem, and return the solution."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -53,37 +53,37 @@ def solve(
     observe: Observe = lambda progress: None,
     log: Log = lambda line: None,
 ) -> Solution:
-    """Trains a model until the problem's conditions hold.
+    """Train a model so that the residuals of the problem's conditions vanish.
 
-    Ctrl-C ends the run after the present step, and the solution is what was reached; a second one raises
+    Ctrl-C ends the run after the current step and returns the solution so far; a second Ctrl-C raises
     KeyboardInterrupt.
 
     Args:
-        problem: what to solve.
+        problem: the problem to solve.
         model: a factory (`KAN`, `MLP`) or a ready module (points, dim) -> (points, unknowns); a small KAN by default.
         phases: see `Phase`; `default_phases` by default.
         sampling: the training points.
-        weights: per condition; those left out are chosen by `automatic_weights`.
-        starts: networks tried in the first phase; the one with the least residual on fresh points goes on. None takes
-            5 with the default phases, else 1.
-        seed: of all randomness.
+        weights: by condition; those left out are chosen by `automatic_weights`.
+        starts: number of networks trained in the first phase; the one with the least loss on fresh points continues.
+            None takes 5 with the default phases, else 1.
+        seed: seed of all random numbers.
         device: "auto", "cpu" or "cuda".
         dtype: "float64" or "float32".
-        threads: of torch on the CPU while it trains; None leaves them as they are. One is the fastest for networks
-            of this size, and repeats bit for bit; large ones gain from more.
+        threads: CPU threads of torch during training; None leaves the number unchanged. One thread is the fastest for
+            networks of this size, and its results repeat bit for bit; large networks gain from more.
         time_limit: in seconds, for the whole run.
         derivatives: "jets", or "autograd" (the reference; any module).
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
-            (`kanpde.hard_constraints`), which needs boxes and values that agree where faces meet.
+            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
-        folder: for the checkpoints, from which `kanpde.resume` goes on; None keeps none. Those of an earlier run in the
+        folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
-        stop: read after every step, for callers that handle signals themselves.
-        observe: called after every step.
-        log: called with one line on what happens.
+        stop: a request to stop, tested after every step; for callers that handle signals themselves.
+        observe: called with the progress after every step.
+        log: called with each line of the log.
 
     Raises:
-        InputError: the input cannot work; the message says why and what to write instead.
+        InputError: the input is invalid; the message gives the reason and what to write instead.
     """
     if starts is None:
         starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
@@ -126,7 +126,7 @@ def carried_out(
     observe: Observe,
     log: Log,
 ) -> Solution:
-    """Trains from the state that ``begin`` gives to the end, on the threads of the settings."""
+    """Train from the state that ``begin`` returns to the end, with the number of threads in the settings."""
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads or before)
     try:
@@ -142,7 +142,7 @@ def carried_out(
 
 
 def saver(settings: Settings, checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
-    """Writes checkpoints; where the disk refuses one the run goes on, and the log says so."""
+    """Return the function that writes checkpoints; if writing fails, it logs a warning and the run continues."""
     if checkpoints is None:
         return None
 
@@ -152,13 +152,13 @@ def saver(settings: Settings, checkpoints: Checkpoints | None, log: Log) -> Call
         try:
             checkpoints.write({"version": __version__, "settings": asked, "state": to_data(state)})
         except OSError as error:
-            log(f"warning: the checkpoint could not be written ({error.strerror or error}); the run goes on")
+            log(f"warning: the checkpoint could not be written ({error.strerror or error}); the run continues")
 
     return save
 
 
 def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
-    """What a run reached."""
+    """Return the solution of a run that has ended."""
     values = [] if state.coefficients is None else state.coefficients.tolist()
     facts = {
         "seed": settings.seed,

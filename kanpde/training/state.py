@@ -1,4 +1,4 @@
-"""What a run is at an instant: all that changes while it goes on."""
+"""The state of a run: everything that changes during training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ NOT_TRAINED = Ending(End.NOT_TRAINED)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that is kept aside: the best start so far, or what a phase began with.
+    """A copy of a network that training may return to: the best start so far, or the network before a phase.
 
     Attributes:
         network, coefficients: as in `State`.
-        level: the row of the phase that trained it, if it is a start's.
+        level: for a start, the row of its phase in the table of levels.
         ending: how that phase ended.
-        fresh: its loss on fresh points.
+        fresh: loss on fresh points.
     """
 
     network: nn.Module
@@ -34,19 +34,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Leg:
-    """A phase under way, from one start.
+    """The current phase, trained from one start.
 
     Attributes:
-        points: trained on, per condition.
-        weights: of the conditions.
-        began: the run's seconds when the phase was entered.
-        before: what the phase began with; None in the first phase, which is never taken back.
-        good: the last parameters whose loss is known to be finite, as one vector; None before the first step.
-        step: steps taken.
-        methods: the ways in which steps were computed, in order of appearance.
-        optimizer: the optimizer's own state, as it was saved; None for a new optimizer.
-        loss: at the leg's points, when it was saved; a resumed run must find it again.
-        ending: how the phase ended; None while it goes on.
+        points: training points by condition.
+        weights: weights by condition.
+        began: seconds of the run when the phase began.
+        before: the network before the phase; None in the first phase, which is never taken back.
+        good: the last parameters with a finite loss, as one vector; None before the first step.
+        step: number of steps taken.
+        methods: the linear solvers that the steps used, in order of first use.
+        optimizer: the saved state of the optimizer; None for a new optimizer.
+        loss: the loss at the leg's points when the state was saved; a resumed run must reproduce it.
+        ending: how the phase ended; None while it is not over.
     """
 
     points: Mapping[str, Points]
@@ -63,26 +63,26 @@ class Leg:
 
 @dataclass(frozen=True)
 class State:
-    """Where a run is; `kanpde.training.course` takes one state to the next.
+    """The state of a run; `kanpde.training.course` computes the next state from it.
 
-    The tensors of ``network`` and ``coefficients`` are updated in place by steps, and ``history`` grows, because copies
-    would cost as much as a step; everything else is replaced. What is saved is a copy (`kanpde.training.snapshot`).
+    Steps update the tensors of ``network`` and ``coefficients`` in place and append to ``history``, because copies
+    would cost as much as a step; all other attributes are replaced. Saving makes a copy (`kanpde.training.snapshot`).
 
     Attributes:
-        network: with its present size.
+        network: at its current size.
         coefficients: of an inverse problem, in the problem's order.
-        generator: of all random numbers still to come.
+        generator: of all random numbers of the run.
         phase, start: the position in the schedule; starts count in the first phase only.
-        leg: the phase under way; None between phases.
+        leg: the current phase; None between phases.
         best: the best start so far.
-        used: rule, number of points and weights of the last phase that was entered, for the record.
-        history: one row a step.
-        levels: one row a phase that has ended.
-        seconds: spent so far, over all sessions.
-        watching: of these, on measuring the error.
-        error: the last one measured.
-        ending: how the run ended, or its last phase did.
-        done: nothing is left to do.
+        used: rule, number of points and weights of the current or last phase, for the record.
+        history: one row for every step.
+        levels: one row for every phase that has ended.
+        seconds: run time so far, over all sessions.
+        watching: the part of ``seconds`` that was spent on measuring the error.
+        error: the last measured error.
+        ending: how the run, or so far its last phase, ended.
+        done: whether the run is over.
     """
 
     network: nn.Module

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: they set a flag, which is read after every step."""
+"""Signals that stop a run: they set a flag, which is tested after every step."""
 
 import signal
 import threading
@@ -13,10 +13,10 @@ ENDS = {signal.SIGINT: End.INTERRUPTED, signal.SIGTERM: End.TERMINATED, signal.S
 
 
 class StopRequest:
-    """Whether somebody asked the run to stop.
+    """A flag that a signal sets to stop the run.
 
     Attributes:
-        end: the kind of the request; None while there is none.
+        end: the kind of end that the signal asks for; None if no signal has arrived.
     """
 
     def __init__(self):
@@ -24,7 +24,7 @@ class StopRequest:
         self._deferred: list[Callable[[], Any]] = []
 
     def note(self, number: int, frame: FrameType | None, earlier: Any) -> None:
-        """Handles a signal. A second Ctrl-C raises KeyboardInterrupt at once."""
+        """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once."""
         if number == signal.SIGINT and self.end is not None:
             raise KeyboardInterrupt
         self.end = self.end or ENDS[signal.Signals(number)]
@@ -32,9 +32,9 @@ class StopRequest:
             self._deferred.append(lambda: earlier(number, frame))
 
     def pass_on(self) -> None:
-        """Calls the handlers that were installed before, once for every signal; to be called when the state is saved.
+        """Call the previously installed handlers, once for every signal received; only after the state is saved.
 
-        A launcher's handler may end the process (submitit's requeues the job and exits), so it must come last.
+        The handler of a launcher may end the process (submitit's requeues the job and exits), so it must come last.
         """
         deferred, self._deferred = self._deferred, []
         for call in deferred:
@@ -43,10 +43,10 @@ class StopRequest:
 
 @contextmanager
 def stop_on(*numbers: signal.Signals) -> Iterator[StopRequest]:
-    """Notes these signals while the block runs; other threads than the main one cannot, and note none.
+    """Context manager in which these signals set a flag; it has no effect outside the main thread.
 
-    A signal that a shell has set to "ignored", as it does with SIGINT for what it starts in the background, is noted
-    too. Afterwards the former handlers are back, and those of signals that were noted have been called.
+    This includes signals that are set to "ignored", as a shell does with SIGINT for processes in the background. On
+    exit the previous handlers are restored, and those of the received signals are called.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""What a run meets outside of its state: a clock, observers, requests to stop; and the work on one leg."""
+"""What a run uses besides its settings and state: clock, callbacks, stop requests, objective and optimizer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from kanpde.training.stopping import StopRequest
 
 
 class Clock:
-    """Seconds that a run has taken, over all its sessions."""
+    """The run time over all sessions, in seconds."""
 
     def __init__(self, spent: float = 0.0):
         self._began = perf_counter() - spent
@@ -30,15 +30,15 @@ class Clock:
 
 @dataclass
 class Surroundings:
-    """What a run meets outside of its state.
+    """Callbacks, clock and stop request of a run.
 
     Attributes:
-        errors: measures errors on test points.
-        observe: called after every step.
-        log: called with a line on what happens.
-        save: writes a checkpoint of a state that has the optimizer's own state in it; None where none are kept.
-        stop: whether the run was asked to stop.
-        clock: of the run.
+        errors: computes errors on test points.
+        observe: called with the progress after every step.
+        log: called with each line of the log.
+        save: writes a checkpoint of a state that includes the optimizer's state; None if no checkpoints are written.
+        stop: the request to stop.
+        clock: measures the run time.
     """
 
     errors: Errors
@@ -51,12 +51,12 @@ class Surroundings:
 
 @dataclass
 class Work:
-    """What a leg needs besides its state, and what can be made from that again.
+    """Objective and optimizer of a leg; both can be rebuilt from its state.
 
     Attributes:
-        objective, optimizer: at the leg's points, with its weights.
-        saved: the run's seconds when the last checkpoint was written.
-        is_whole: no step was broken off, so that state and optimizer agree.
+        objective, optimizer: with the points and weights of the leg.
+        saved: seconds of the run when the last checkpoint was written.
+        is_whole: whether no step was interrupted halfway, so that state and optimizer agree.
     """
 
     objective: Objective
@@ -66,7 +66,7 @@ class Work:
 
 
 def limit(settings: Settings, around: Surroundings) -> Ending | None:
-    """What ends the run now, whatever its phase: a request to stop, or the time."""
+    """Return the end by a request to stop or by the time limit, or None if there is neither."""
     if around.stop.end is not None:
         return Ending(around.stop.end)
     if settings.time_limit is not None and around.clock.seconds() >= settings.time_limit:
@@ -75,7 +75,7 @@ def limit(settings: Settings, around: Surroundings) -> Ending | None:
 
 
 def back_to(good: Tensor, objective: Objective) -> Ending:
-    """Names the conditions that blew up and goes back to the last good weights."""
+    """Restore the last parameters with a finite loss, and name the conditions that became non-finite."""
     broken = [name for name, value in losses(objective).items() if not isfinite(value)]
     objective.assign(good)
     where = f"in {', '.join(broken)}; " if broken else ""
