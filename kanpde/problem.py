@@ -133,7 +133,9 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
     """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` its time derivative is given instead."""
     if "t" not in region.names:
-        raise InputError('An initial condition needs the coordinate "t". Write Box(x=(0.0, 1.0), t=(0.0, 1.0)).')
+        raise InputError(
+            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`.'
+        )
 
     def residual(*fields):
         u = _pick(fields, unknown)

@@ -117,7 +117,7 @@ def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[
     names = problem.domain.names
     if len(coords) != len(names):
         raise InputError(
-            f"The solution takes {len(names)} coordinates, solution({', '.join(names)}); got {len(coords)}."
+            f"The solution takes {len(names)} coordinates, `solution({', '.join(names)})`, got {len(coords)}."
         )
     tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
     shape = torch.broadcast_shapes(*[t.shape for t in tensors])

@@ -20,11 +20,14 @@ def heat(dim: int = 1, diffusivity: float = 0.1, end: float = 1.0) -> Problem:
         end: T.
     """
     if not 1 <= dim <= len(COORDINATES):
-        raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.")
+        raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.", write={"dim": 2})
     if not diffusivity > 0:
-        raise InputError(f"diffusivity must be positive, got {diffusivity}; otherwise the problem is ill-posed.")
+        raise InputError(
+            f"diffusivity must be positive, got {diffusivity}; otherwise the problem is ill-posed.",
+            write={"diffusivity": 0.1},
+        )
     if not end > 0:
-        raise InputError(f"end must be positive, got {end}. Write problem.end=1.")
+        raise InputError(f"end must be positive, got {end}.", write={"end": 1.0})
     domain = Box(**dict.fromkeys(COORDINATES[:dim], (0.0, 1.0)), t=(0.0, end))
 
     def start(*coords):

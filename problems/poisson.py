@@ -19,11 +19,11 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0) -> Problem:
         k: wave number of the sines and cosines.
     """
     if not 1 <= dim <= len(COORDINATES):
-        raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.")
+        raise InputError(f"dim must be from 1 to {len(COORDINATES)}, got {dim}.", write={"dim": 2})
     if solution not in SOLUTIONS:
         raise InputError(f'Unknown solution "{solution}". Choices: {", ".join(SOLUTIONS)}.')
     if solution in ("paper", "mixed") and dim != 2:
-        raise InputError(f'solution "{solution}" is for dim=2, got dim={dim}.')
+        raise InputError(f'The solution "{solution}" is defined in two dimensions, got dim={dim}.', write={"dim": 2})
     exact, source = SOLUTIONS[solution]
     domain = Box(**dict.fromkeys(COORDINATES[:dim], (-1.0, 1.0)))
 

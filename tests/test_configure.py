@@ -15,7 +15,8 @@ import kanpde.optimizers
 from kanpde.command.messages import SWEEP_OPTIONS
 from kanpde.configure.job import GROUPS, OPTIONS
 from kanpde.configure.problem_file import find_problem
-from kanpde.configure.signatures import Schedule, build, check, factories, make_model, text
+from kanpde.configure.signatures import Schedule, build, check, factories, make_model
+from kanpde.configure.typed import on_command_line, text
 from kanpde.errors import InputError
 from kanpde.storage.output import Output
 from kanpde.training.phases import Phase
@@ -140,10 +141,16 @@ def test_given_arguments_are_no_options():
 
 
 def test_advice_of_a_factory_says_what_to_type():
-    with pytest.raises(InputError, match=r"^model: grid must be .* got 0\. Write model\.grid=5\.$"):
+    with pytest.raises(InputError, match=r"^grid must be .* got 0\.") as refused:
         make_model({"name": "kan", "grid": 0})
-    with pytest.raises(InputError, match=r"Write schedule\.phases\.1\.steps=10"):
+    assert (refused.value.of, refused.value.write) == ("model", {"grid": 5})
+    assert on_command_line(refused.value).endswith("got 0. Write model.grid=5.")
+    with pytest.raises(InputError) as refused:
         build(Schedule, {"phases": [{"steps": 1}, {"steps": 0}]}, "schedule")
+    assert on_command_line(refused.value).endswith("got 0. Write schedule.phases.1.steps=10.")
+    with pytest.raises(InputError) as refused:
+        make_model({"name": "kan", "basis": "bspine"})
+    assert on_command_line(refused.value) == 'model: Unknown basis "bspine". Did you mean "bspline"?'
 
 
 def test_what_is_typed_is_what_is_meant():
@@ -238,7 +245,7 @@ def test_an_error_in_a_packaged_problem_is_not_the_users():
     try:
         exec(compile("1 / 0", str(file.path), "exec"))
     except ZeroDivisionError as error:
-        assert file.blamed(error) is None
+        assert file.error_in_own_file(error) is None
 
 
 @pytest.mark.parametrize("name", ["poison", "../problems/poisson", "conf.py"])

@@ -151,13 +151,13 @@ def test_trained_by_the_same_recipe_and_more_accurate_than_soft_ones():
 def test_what_cannot_be_built_in_is_refused():
     domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
     pde = Condition(domain.interior, laplacian)
-    with pytest.raises(InputError, match="constraints=soft"):
+    with pytest.raises(InputError, match=r'Hard constraints need .*Write constraints="soft"\.'):
         hardened(Problem(domain, {"pde": pde, "b": neumann(domain.boundary)}))
     with pytest.raises(InputError, match="ansatz of its own"):
         hardened(Problem(domain, {"pde": pde, "b": dirichlet(domain.boundary)}, ansatz=Ansatz(lambda c, n: n, ())))
     with pytest.raises(InputError, match="at most 3"):
         hardened(load_problem("poisson")(dim=5, solution="cosines"))
-    with pytest.raises(InputError, match="constraints=soft"):
+    with pytest.raises(InputError, match=r'got "firm"\. Write constraints="soft"\.'):
         solve(load_problem("poisson")(), constraints="firm")
     slice_inside = Problem(domain, {"pde": pde, "b": dirichlet(domain.at(x=0.5))})
     with pytest.raises(InputError, match="whole faces"):

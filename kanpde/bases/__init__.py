@@ -36,8 +36,8 @@ class Basis(nn.Module, ABC):
 
     The functions extend beyond the range. ``smoothness`` is the highest order of bounded derivatives; the derivative
     one order lower is continuous. With ``nested``, a finer grid only adds functions. ``decay`` is the ratio of the
-    initial standard deviations of successive coefficients. ``most_degree`` is the
-    highest degree at which values, derivatives and refinement are accurate in float64.
+    initial standard deviations of successive coefficients. ``most_degree`` is the highest degree at which values,
+    derivatives and refinement are accurate in float64.
     """
 
     knots: Float[Tensor, "d_in knots"]

@@ -57,7 +57,9 @@ class Field:
         """The outward unit normal on a boundary, over the spatial coordinates."""
         normal = self.context.normal
         if normal is None:
-            raise InputError("`u.normal` was used where there is no boundary. Use it on `domain.boundary` or a face.")
+            raise InputError(
+                "`u.normal` exists on a boundary only. Use it in a condition on `domain.boundary` or on a face."
+            )
         return Vector(_data(self.context, normal[:, i], "normal") for i in self.context.space)
 
     # arithmetic -----------------------------------------------------------------------------------------------------
@@ -125,7 +127,9 @@ class Field:
         return self.value >= _value(other)
 
     def __float__(self):
-        raise InputError("A field is not one number. Use torch.sin and its like instead of math.sin in residuals.")
+        raise InputError(
+            "A field is not a single number. Use functions of torch in residuals, such as torch.sin, not math.sin."
+        )
 
     def __bool__(self):
         raise InputError("A field has no truth value. Use torch.where(condition, a, b) instead of if.")
@@ -149,8 +153,8 @@ class Field:
                 return -args[0]
             return compose(by_autograd(elementwise(function, name, kwargs or {})), args[0])
         raise InputError(
-            f"torch.{name} is not defined for these fields. Elementwise functions of one field, arithmetic and "
-            "torch.where are; combine fields with + - * / first."
+            f"torch.{name} is not defined for these fields. Elementwise functions of one field are, and arithmetic and "
+            "torch.where. Combine the fields with + - * / first."
         )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
@@ -191,9 +195,7 @@ def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field
 
     def rule(key: Key) -> Tensor:
         if len(key) > MAX_ORDER:
-            raise InputError(
-                f"A derivative of order {len(key)} of {name} was asked for; orders up to {MAX_ORDER} exist."
-            )
+            raise InputError(f"Derivatives are available up to order {MAX_ORDER}, got order {len(key)} of {name}.")
         return read(key)
 
     return Field(context, rule, name)
@@ -215,8 +217,8 @@ def _data(context: Context, values: Tensor, what: str) -> Field:
     def rule(key: Key) -> Tensor:
         if key != ():
             raise InputError(
-                f"A derivative of a plain tensor ({what}) was asked for. Write it in terms of `u.coords`, or move it "
-                "out of the derivative."
+                f"A plain tensor ({what}) cannot be differentiated. Write it in terms of `u.coords`, or move it out of "
+                "the derivative."
             )
         return values
 
@@ -229,15 +231,15 @@ def _as_field(a, context: Context) -> Field:
     if isinstance(a, Tensor) and a.ndim > 0:
         if a.shape != context.x.shape[:1]:
             raise InputError(
-                f"A tensor of shape {tuple(a.shape)} met a field at {len(context.x)} points; expected shape "
-                f"({len(context.x)},). Select one column, for example `a[:, 0]`."
+                f"A tensor that is combined with a field needs shape ({len(context.x)},), one number per point, got "
+                f"{tuple(a.shape)}. Select one column, for example `a[:, 0]`."
             )
         return _data(context, a, "of one value per point")
     if isinstance(a, Tensor):
         return constant(context, a)
     if isinstance(a, Real):
         return constant(context, float(a))
-    raise InputError(f"A {type(a).__name__} cannot be combined with a field; use numbers, tensors, fields.")
+    raise InputError(f"A field can be combined with numbers, tensors and fields, got a {type(a).__name__}.")
 
 
 def _value(a: Field | Tensor | float) -> Tensor | float:

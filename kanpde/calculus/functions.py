@@ -170,7 +170,7 @@ def elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Ca
         result = function(t, **options)
         if not isinstance(result, Tensor) or result.shape != t.shape:
             raise InputError(
-                f"torch.{name} does not act point by point, as functions of fields must; use elementwise ones."
+                f"A function of a field must act point by point, and torch.{name} does not. Use an elementwise one."
             )
         return result
 

@@ -50,8 +50,8 @@ def divergence(v: Iterable[Field]) -> Field:
     context = entries[0].context
     if len(entries) != len(context.space):
         raise InputError(
-            f"divergence got {len(entries)} entries; expected one per spatial coordinate, "
-            f"{', '.join(context.names[i] for i in context.space)}."
+            f"divergence needs one entry per spatial coordinate, {', '.join(context.names[i] for i in context.space)}, "
+            f"got {len(entries)}."
         )
     first, *rest = (diff(f, context.names[i]) for f, i in zip(entries, context.space, strict=True))
     return sum(rest, first)

@@ -23,7 +23,7 @@ class Vector(tuple):
 
     def __mul__(self, scalar):
         if isinstance(scalar, tuple):
-            raise InputError("The product of two vectors is ambiguous. Write a.dot(b).")
+            raise InputError("The product of two vectors is ambiguous. Write `a.dot(b)` for the scalar product.")
         return Vector(a * scalar for a in self)
 
     __rmul__ = __mul__

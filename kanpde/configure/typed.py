@@ -28,7 +28,7 @@ def _as_options(of: str, values: Mapping[str, Any]) -> str:
 
 def _as_option(of: str, name: str, value: Any) -> str:
     if isinstance(value, Code):
-        return CHOICES[value]
+        return CHOICES.get(value, f"{name}={value}")
     if not of and name == "folder":
         return FOLDERS.format(value)
     return f"{_path(f'{of}.{name}' if of else name)}={text(value)}"

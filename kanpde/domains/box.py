@@ -209,8 +209,8 @@ def require_box(domain: object, what: str, instead: str = "", write: Mapping[str
     Args:
         domain: of the problem.
         what: name of the feature that needs a box, for the message.
-        instead: one sentence on what to write instead.
-        write: arguments of the caller with which no box is needed.
+        instead: one sentence on what else can be done.
+        write: arguments of the caller for which no box is needed.
 
     Raises:
         InputError: the domain is not a `Box`; the message names its kind.

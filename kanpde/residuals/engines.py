@@ -26,8 +26,8 @@ def autograd(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) 
         output = model(x)
         if output.ndim != 2 or len(output) != len(x):
             raise InputError(
-                f"{type(model).__name__} gave shape {tuple(output.shape)} for {len(x)} points; expected one row per "
-                "point and one column per unknown. For a single unknown, end forward with `return u[:, None]`."
+                f"{type(model).__name__} must return one row per point and one column per unknown, got shape "
+                f"{tuple(output.shape)} for {len(x)} points. For a single unknown, return `u[:, None]`."
             )
         columns = output.unbind(1)
         known: dict[tuple[Key, int], Tensor] = {((), u): column for u, column in enumerate(columns)}

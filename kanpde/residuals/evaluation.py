@@ -60,9 +60,7 @@ def formula_fields(problem: Problem, formula: Callable[..., Any], context: Conte
     values = formula(*coords)
     values = values if isinstance(values, tuple) else (values,)
     if len(values) != len(problem.unknowns):
-        raise InputError(
-            f"exact returned {len(values)} values; expected one per unknown ({', '.join(problem.unknowns)})."
-        )
+        raise InputError(f"exact must return one value per unknown ({', '.join(problem.unknowns)}), got {len(values)}.")
     return [_leaf(coords[0] * 0.0 + v, name) for v, name in zip(values, problem.unknowns, strict=True)]
 
 

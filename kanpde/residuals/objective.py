@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
-from kanpde.errors import InputError, suggest
+from kanpde.errors import Code, InputError, suggest
 from kanpde.models.network import Network
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows, autograd
@@ -46,7 +46,10 @@ class Objective:
         if derivatives not in ENGINES:
             raise InputError(f'Unknown derivatives "{derivatives}". {suggest(derivatives, ENGINES)}')
         if derivatives == "jets" and not isinstance(model, Network):
-            raise InputError(f"{type(model).__name__} has no jets. Write derivatives=autograd to train any module.")
+            raise InputError(
+                f"Jets need a network of this package, got a {type(model).__name__}. Autograd works with any module.",
+                write={"derivatives": "autograd"},
+            )
         self.problem, self.model, self.engine = problem, model, derivatives
         self.coefficients = coefficients
         self.sites = sites_of(problem, points) if sites is None else sites
@@ -160,8 +163,9 @@ class Objective:
         """
         if self.engine != "jets":
             raise InputError(
-                "This optimizer needs the assembled Jacobian, which only jets of a KAN or MLP of this package give. "
-                "Write derivatives=jets, or choose schedule=lbfgs."
+                "This optimizer needs the assembled Jacobian, which only jets of a KAN or MLP of this package give.",
+                write={"derivatives": "jets"},
+                instead={"phases": Code("[Phase(LBFGS())]")},
             )
         if self._jacobian is None:
             self._jacobian = self.parameters[0].new_empty(self.size)
@@ -213,9 +217,11 @@ def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, f
     weights = dict.fromkeys(names, 1.0)
     for name, weight in given.items():
         if name not in weights:
-            raise InputError(f'There is no trained condition "{name}" to weight. {suggest(name, weights)}')
+            raise InputError(f'weights has "{name}", which is not a trained condition. {suggest(name, weights)}')
         if not weight > 0:
-            raise InputError(f"Weights must be positive, got {name}={weight}. Leave the condition out instead.")
+            raise InputError(
+                f"Weights must be positive, got {name}={weight}. Leave the condition out if it should have no weight."
+            )
         weights[name] = float(weight)
     return weights
 

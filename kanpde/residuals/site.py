@@ -69,7 +69,10 @@ def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
         InputError: there is none.
     """
     if not problem.trained:
-        raise InputError('There is no condition to train on. Write Problem(domain, {"pde": Condition(...)}).')
+        raise InputError(
+            "The problem has no condition to train on. Give it one: "
+            '`Problem(domain, {"pde": Condition(domain.interior, residual)})`.'
+        )
     return [site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])]
 
 

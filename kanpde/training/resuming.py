@@ -65,8 +65,8 @@ def reopened(
     data, notes = read_newest(folder)
     if data["version"] != __version__:
         raise InputError(
-            f"The checkpoint is of kanpde {data['version']}, this is {__version__}. Install that version to go on, "
-            "or start anew."
+            f"The checkpoint was written by kanpde {data['version']}, and this is {__version__}. Install that version "
+            "to go on, or start anew."
         )
     given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
     settings = settings_from(data["settings"], problem, choose_device(device), **given)
