@@ -74,9 +74,7 @@ def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bo
         for first, second in zip(*seen, strict=True):
             largest = max((float(s.abs().max()) for s in first.values()), default=1.0)
             for slot, slope in first.items():
-                if (
-                    not float((slope - second[slot]).abs().max()) <= tolerance * largest
-                ):  # also true for NaN
+                if not float((slope - second[slot]).abs().max()) <= tolerance * largest:  # also true for NaN
                     return False
     return True
 

@@ -98,7 +98,7 @@ def _ends(problem: Problem) -> tuple[str, dict[tuple[int, int], str]] | None:
 
 
 def _at(problem: Problem, name: str, x: NDArray):
-    """Return the residuals of the zero function and the slopes at points; None if the condition needs point images."""
+    """Return the residuals of the zero function and the slopes at points; None for several residuals."""
     condition: Condition = problem.trained[name]
     points = torch.as_tensor(np.ascontiguousarray(x))
     normal = torch.zeros_like(points)  # conditions with a normal have slopes of derivatives, which are refused below
@@ -117,7 +117,7 @@ def _values(problem: Problem, name: str, x: NDArray) -> NDArray | None:
 
 
 def _equation(problem: Problem, name: str, grid: NDArray) -> tuple[list[NDArray], NDArray, list[int]] | None:
-    """Return the operator and the order of derivatives along each coordinate, and the right-hand side."""
+    """Return the operators along each coordinate, the right-hand side, and the orders of the derivatives."""
     *shape, dim = grid.shape
     n = shape[0] - 1
     found = _at(problem, name, grid.reshape(-1, dim))
