@@ -6,7 +6,7 @@ from kanpde.errors import InputError, suggest
 
 
 def choose_device(device: str) -> torch.device:
-    """The device by name; "auto" is CUDA where it is present."""
+    """Return the device of a name; "auto" is CUDA if it is available, else the CPU."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
@@ -21,7 +21,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The precision by name: float64 or float32."""
+    """Return the precision of a name: float64 or float32."""
     known = {"float64": torch.float64, "float32": torch.float32}
     if isinstance(dtype, str):
         if dtype not in known:

@@ -1,4 +1,4 @@
-"""How a phase, and with it perhaps the run, ended."""
+"""The ways in which a phase or a run can end."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,9 +8,9 @@ class End(Enum):
     """The kinds of ends.
 
     Attributes:
-        message: in words.
-        exit_code: of the command when its run ends in this way: 128 + the signal's number where a signal asked for it.
-        ends_run: no further phase is entered.
+        message: description of the end.
+        exit_code: exit code of the command; 128 + the signal's number if a signal stopped the run.
+        ends_run: whether no further phase is begun.
     """
 
     CONVERGED = "converged", 0, False
@@ -30,18 +30,18 @@ class End(Enum):
 
     @property
     def is_requested(self) -> bool:
-        """Whether a signal stopped the run, so that there is more to do."""
+        """Whether a signal stopped the run, so that it can be resumed."""
         return self.exit_code != 0
 
     @property
     def is_taken_back(self) -> bool:
-        """Whether the phase's weights are discarded for those of the phase before."""
+        """Whether the network from before the phase is restored."""
         return self in (End.OVERFITTED, End.DIVERGED)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """An end with its particulars, such as ``Ending(End.TIME_LIMIT, "60 s")``."""
+    """An end with its details, such as ``Ending(End.TIME_LIMIT, "60 s")``."""
 
     end: End
     detail: str = ""
@@ -51,7 +51,7 @@ class Ending:
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped the run, whose state is saved; raised past everything that would begin further runs."""
+    """Raised after a signal stopped a run and its state was saved, so that no further runs are begun."""
 
     def __init__(self, end: End):
         super().__init__(end.message)

@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", and near-miss suggestions for its message."""
+"""The exception for invalid input, and suggestions of similar names for its message."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -67,7 +67,7 @@ def _value(value: Any) -> str:
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """A sentence that names the nearest choice to ``name``, or lists all of them."""
+    """Return a sentence that names the choice nearest to ``name``, or lists all choices."""
     choices = sorted(choices)
     near = get_close_matches(name, choices, n=1)
     return f'Did you mean "{near[0]}"?' if near else f"Choices: {', '.join(choices) or 'none'}."

@@ -1,4 +1,4 @@
-"""Finding what a package offers, so that a new file in it is known without a list."""
+"""Search for classes in a package, so that a new file needs no registration."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -14,23 +14,23 @@ T = TypeVar("T")
 
 
 def factories(package: ModuleType) -> dict[str, type]:
-    """The factories in a package's modules (dataclasses that can be called), by their names in lower case."""
+    """Return the factories in a package's modules (callable dataclasses), by their names in lower case."""
     found = (item for item in _classes(package) if is_dataclass(item))
     return {item.__name__.lower(): item for item in found if any("__call__" in vars(base) for base in item.__mro__)}
 
 
 def families(package: ModuleType, parent: type[T]) -> dict[str, type[T]]:
-    """The subclasses of ``parent`` in a package's modules, by their names in lower case."""
+    """Return the subclasses of ``parent`` in a package's modules, by their names in lower case."""
     return {item.__name__.lower(): item for item in _classes(package) if issubclass(item, parent)}
 
 
 def offering(package: ModuleType, method: str) -> dict[str, type]:
-    """The classes in a package's modules that have a method of that name, by their own names."""
+    """Return the classes in a package's modules that have the method, by their names."""
     return {item.__name__: item for item in _classes(package) if callable(getattr(item, method, None))}
 
 
 def _classes(package: ModuleType) -> Iterator[type]:
-    """The classes that a package's modules define."""
+    """Yield the classes that a package's modules define."""
     for info in iter_modules(package.__path__, f"{package.__name__}."):
         for item in vars(import_module(info.name)).values():
             if inspect.isclass(item) and item.__module__ == info.name:
@@ -38,7 +38,7 @@ def _classes(package: ModuleType) -> Iterator[type]:
 
 
 def described(item: Any) -> dict[str, Any]:
-    """A dataclass by its name and arguments; anything else by its name only."""
+    """Describe a dataclass by its name and arguments, and any other object by its name only."""
     if not is_dataclass(item) or isinstance(item, type):
         return {"name": type(item).__name__}
     arguments = {field.name: getattr(item, field.name) for field in fields(item)}
@@ -50,15 +50,15 @@ def _plain(value: Any) -> Any:
 
 
 def made_from(description: Mapping[str, Any], package: ModuleType, argument: str) -> Any:
-    """What `described` had, if the package has it.
+    """Return an object from the description that `described` gave, if its class is in the package.
 
     Args:
         description: a name and arguments.
-        package: where the name is sought.
-        argument: by which the caller can give it.
+        package: the package to search for the name.
+        argument: name of the argument by which the caller can pass the object, for the message.
 
     Raises:
-        InputError: it is not in the package.
+        InputError: the class is not in the package.
     """
     arguments = {key: value for key, value in description.items() if key != "name"}
     known = factories(package)

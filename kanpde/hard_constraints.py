@@ -1,7 +1,7 @@
-r"""Boundary and initial values built into the solution, so that nothing is left of them to train.
+r"""Boundary and initial values built into the solution, so that they hold exactly and need no training.
 
-The unknown becomes $u = G + D N$ with the network's output N. G takes the given values by transfinite interpolation,
-axis after axis (W. Gordon, Blending-function methods of bivariate and multivariate interpolation, 1971):
+The unknown becomes $u = G + D N$ with the network's output N. G interpolates the given values transfinitely, one axis
+after the other (W. Gordon, Blending-function methods of bivariate and multivariate interpolation, 1971):
 $G_k = G_{k-1} + \sum_s \varphi_{ks}(x_k) (g_{ks} - G_{k-1})|_{x_k = e_{ks}}$ over the given faces s of axis k, with
 $\varphi_{ks}$ linear between two given ends, and 1 for a single one. D is the product of the distances from these
 faces. Only the values on the faces enter.
@@ -27,9 +27,9 @@ Coords = Sequence[Field]
 
 
 def hardened(problem: Problem) -> Problem:
-    """The same problem with all its Dirichlet and initial values on whole faces of a box built in.
+    """Return the problem with all Dirichlet and initial values on whole faces of a box built in.
 
-    Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` finds out if they do not.
+    Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` tests this.
 
     Raises:
         InputError: the problem has an ansatz of its own, or no such condition, or values in too many coordinates, or
@@ -71,7 +71,7 @@ def hardened(problem: Problem) -> Problem:
 
 
 def _faces(region: Region, ranges: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """(axis, side) of the region's pieces, if all of them are whole faces of the box."""
+    """Return (axis, side) of the region's pieces if all of them are whole faces of the box, else an empty list."""
     held = [(axis, value, len(piece)) for piece in region.fixed for axis, value in piece.items()]
     if not all(count == 1 and value in ranges[axis] for axis, value, count in held):
         return []
@@ -83,7 +83,7 @@ def _is_zero(value: Value) -> bool:
 
 
 def _built_in(faces: Faces, ranges: Sequence[tuple[float, float]]) -> Callable[[Coords, Field], Field]:
-    """G + D N for one unknown; G and D are worked out once for the points that stay."""
+    """Return the function G + D N for one unknown; G and D are computed once for fixed points."""
     own = object()
 
     def build(coords: Coords, n: Field) -> Field:
@@ -103,24 +103,24 @@ def _ends(faces: Faces, axis: int) -> list[int]:
 
 
 def _share(ranges: Sequence[tuple[float, float]], coords: Coords, axis: int, side: int) -> Field:
-    """The distance from an end of an axis, as a share of its range."""
+    """Return the distance from an end of an axis, as a fraction of its range."""
     lower, upper = ranges[axis]
     return (coords[axis] - lower) / (upper - lower) if side == 0 else (upper - coords[axis]) / (upper - lower)
 
 
 def _distance(faces: Faces, ranges: Sequence[tuple[float, float]], coords: Coords) -> Field:
-    """D; twice the share per end, which makes 1 of it in the middle."""
+    """Return D; the fractions are doubled, so that D is 1 in the middle."""
     return reduce(lambda a, b: a * b, (2 * _share(ranges, coords, *face) for face in faces))
 
 
 def _lift(faces: Faces, ranges: Sequence[tuple[float, float]], coords: Coords) -> Any:
-    """G."""
+    """Return G."""
     if all(_is_zero(value) for value in faces.values()):
         return 0.0
     axes = sorted({axis for axis, _ in faces})
 
     def up_to(k: int, at: Coords) -> Any:
-        """G_k."""
+        """Return G_k."""
         if k == 0:
             return 0.0
         axis = axes[k - 1]

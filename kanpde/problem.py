@@ -1,4 +1,4 @@
-r"""Problems: conditions that must hold on regions of a domain, and the standard conditions."""
+r"""Problems as conditions on regions of a domain, and the standard conditions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Condition:
     """A residual that must vanish on a region.
 
     Args:
-        region: where.
+        region: the region on which the residual must vanish.
         residual: called with one field per unknown at the points, then one per unknown at each image of the points
-            (and the problem's parameters, if it has any, last); returns a field or tensor, or a tuple of them. It sees
-            some of the points at a time, so what it gives at one may not depend on the others.
-        maps: images of the points, each a function of the points (points, dim) of the same shape.
-        given: where the condition gives an unknown's values, which one (None: the first) and the values, so that they
-            can be built in (``constraints=hard``).
+            (and last the problem's parameters, if it has any); returns a field or tensor, or a tuple of them. It is
+            called for subsets of the points, so its value at a point must not depend on other points.
+        maps: images of the points, each a function from points (points, dim) to points of the same shape.
+        given: if the condition prescribes values of an unknown, its name (None: the first unknown) and the values, so
+            that they can be built in (``constraints=hard``).
     """
 
     region: Region
@@ -51,16 +51,16 @@ class Ansatz:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be solved.
+    """A problem to be solved.
 
     Args:
-        domain: a `Box`, or anything else that has what `kanpde.domains.Domain` lists.
-        conditions: named; losses, weights and plots are keyed by the name.
-        unknowns: their names, in the order of the network's outputs.
-        parameters: unknown coefficients of an inverse problem with their starting values; residuals then take a last
-            argument through which they are read by name, ``p["k"]``.
-        exact: the solution, if known, a function of the coordinates; used for errors only, never for training. With
-            several unknowns it returns a tuple.
+        domain: a `Box`, or any object that implements `kanpde.domains.Domain`.
+        conditions: by name; losses, weights and plots use the same names.
+        unknowns: names of the unknowns, in the order of the network's outputs.
+        parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
+            argument with the present values by name, ``p["k"]``.
+        exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
+            training. With several unknowns it returns a tuple.
         ansatz: hard constraints.
     """
 
@@ -87,7 +87,7 @@ class Problem:
 
     @property
     def trained(self) -> dict[str, Condition]:
-        """The conditions that training must meet: all but those the ansatz satisfies."""
+        """The conditions that are trained: all except those that the ansatz satisfies."""
         hard = self.ansatz.satisfies if self.ansatz else ()
         return {name: c for name, c in self.conditions.items() if name not in hard}
 
@@ -106,7 +106,7 @@ def _given(value: Value, u: Field):
 
 
 def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """u = value on the region; ``unknown`` names which one (the first by default)."""
+    """u = value on the region; ``unknown`` is the name of u (by default the first unknown)."""
 
     def residual(*fields):
         u = _pick(fields, unknown)
@@ -131,7 +131,7 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 
 
 def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
-    """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` its time derivative is given instead."""
+    """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
     if "t" not in region.names:
         raise InputError(
             'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`.'
@@ -145,7 +145,7 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
 
 
 def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition:
-    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` does it exactly).
+    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` is exact).
 
     Raises:
         InputError: the domain is not a `Box`, or has no faces in that coordinate.

@@ -1,4 +1,4 @@
-"""What is said while a run goes on and when it has ended: on the terminal, and line by line in a file."""
+"""Output during and after a run, on the terminal and in the log file."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,15 +18,15 @@ from kanpde.solution import Solution
 from kanpde.training.phases import Progress
 
 SECONDS_BETWEEN_LINES = 2.0
-WORDS = ("run", "what", "ended", "arm")  # columns that may be folded
+WORDS = ("run", "what", "ended", "arm")  # columns whose text may be wrapped
 
 
 class Display:
-    """Shows how training goes on: a live line on a terminal, a line now and then where output is a file or a pipe.
+    """Shows the progress of training: a live line on a terminal, occasional lines in a file or a pipe.
 
     Args:
-        file: gets every line that is said, with the time.
-        title: said before all else, but not before there is something else: bad input gets one message only.
+        file: receives every line of `say`, with the time.
+        title: printed before the first line, and not at all if there is none, as for invalid input.
     """
 
     def __init__(self, file: TextIO, title: Sequence[str] = ()):
@@ -54,7 +54,7 @@ class Display:
         self.bar.stop()
 
     def say(self, line: str) -> None:
-        """One line, for the user and for the file."""
+        """Print one line on the terminal and in the file."""
         for each in (*self.title, line):
             self._print(each)
             self.file.write(f"{datetime.now():%H:%M:%S} {each}\n")
@@ -66,7 +66,7 @@ class Display:
         self.console.file.flush()
 
     def observe(self, progress: Progress) -> None:
-        """Takes in a step."""
+        """Show the progress after a step."""
         if self.title:
             self.say(self.title.pop())
         if progress.step == 1:
@@ -89,7 +89,7 @@ class Display:
 
 
 def report(solution: Solution, folder: Path) -> list[str]:
-    """What came out and where it is, in lines."""
+    """Return lines with the results of a run and the location of its files."""
     lines = [f"Ended: {solution.reason}."]
     for name, value in solution.coefficients.items():
         lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
@@ -103,13 +103,13 @@ def report(solution: Solution, folder: Path) -> list[str]:
     steps, seconds = len(solution.history), solution.settings["seconds"]
     lines.append(f"{parameters} parameters, {steps} steps, {seconds:.1f} s.")
     lines.append(f"Results: {folder}")
-    lines.append(f"  see them:    paraview {folder / 'solution.xdmf'}")
-    lines.append(f'  use them:    kanpde.load("{folder}")')
+    lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
+    lines.append(f'  load:        kanpde.load("{folder}")')
     return lines
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: words are folded where the terminal is narrow, numbers never are; plain lines in a file or pipe."""
+    """Print a table; on a narrow terminal text is wrapped and numbers are not; in a file or pipe it is plain lines."""
     console = Console(highlight=False)
     is_terminal = console.is_terminal
     console.width = max(console.width, 80) if is_terminal else 10_000

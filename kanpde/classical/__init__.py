@@ -1,1 +1,1 @@
-"""Classical solvers of the same problems: Chebyshev collocation and finite elements, to compare networks with."""
+"""Classical solvers for the same problems, for comparison with networks: Chebyshev collocation, finite elements."""

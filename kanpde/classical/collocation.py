@@ -1,10 +1,10 @@
-r"""Chebyshev collocation of any problem on a box of up to three coordinates, time among them.
+r"""Chebyshev collocation for any problem on a box of up to three coordinates, including time.
 
-The unknowns are series $\sum c_{jk} T_j(x) T_k(y)$; every condition's residual, made linear (`classical.linear`), gives
-a row $\sum_\alpha s_\alpha(x)\, d^\alpha T_j T_k$ at Gauss points of its region. There are more rows than unknowns,
-which least squares by QR settle: no point on an edge or corner has to belong to one condition only, and systems,
-several initial conditions and over-determined data need no special treatment. Nonlinear problems take Newton's
-iteration (Gauss-Newton here), damped. Linear problems that separate are solved directly (`classical.separable`).
+The unknowns are series $\sum c_{jk} T_j(x) T_k(y)$; every condition's linearized residual (`classical.linear`) gives
+a row $\sum_\alpha s_\alpha(x)\, d^\alpha T_j T_k$ at Gauss points of its region. There are more rows than unknowns, and
+the system is solved by least squares with QR: points on edges and corners need not be assigned to a single condition,
+and systems, several initial conditions and over-determined data need no special treatment. Nonlinear problems are
+solved by damped Gauss-Newton iteration, separable linear problems directly (`classical.separable`).
 (J. P. Boyd 2001, ch. 3, 6; T. A. Driscoll, N. Hale, Rectangular spectral collocation, IMA J. Numer. Anal. 36, 2016.)
 """
 
@@ -30,18 +30,19 @@ from kanpde.residuals.site import Site, site_of
 
 METHOD = "Chebyshev collocation"
 MOST_STEPS = 50
-SMALL = 1e-12  # a Newton step so small, relative to the coefficients, was the last
+SMALL = 1e-12  # the iteration ends at a Newton step of this size relative to the coefficients
 
 
 def collocate(problem: Problem, degree: int) -> ClassicalSolution:
-    """Solves a problem with polynomials of a degree along every coordinate.
+    """Solve a problem with polynomials of the given degree along every coordinate.
 
     Args:
-        problem: on a `Box` of one to three coordinates; linear or not, of one or several unknowns.
+        problem: on a `Box` of one to three coordinates; linear or nonlinear, with one or several unknowns.
         degree: n, at least 2.
 
     Raises:
-        InputError: the problem has unknown coefficients or too many coordinates, or Newton's iteration does not end.
+        InputError: the problem has unknown coefficients or too many coordinates, or Newton's iteration does not
+            converge.
     """
     check_solvable(problem)
     if degree < 2:
@@ -67,9 +68,9 @@ Part = tuple[Site, list[Tensor], list[Slopes]]  # a condition's points, residual
 
 @dataclass
 class LeastSquares:
-    """The rows of all conditions for tensor products of a degree.
+    """The least-squares rows of all conditions for tensor products of a given degree.
 
-    ``oversampling`` is the number of points along each coordinate, per function.
+    ``oversampling`` is the number of points along each coordinate divided by the number of functions.
     """
 
     problem: Problem
@@ -77,7 +78,7 @@ class LeastSquares:
     oversampling: float = 1.0
 
     def __post_init__(self):
-        # Gauss points lie π/2 times as far apart in the middle as equidistant ones, which waves of a period need
+        # in the middle Gauss points are π/2 times as far apart as the equidistant points that periodic functions need
         least = pi / 2 if self.problem.domain.periodic else 1.0
         count = ceil(max(self.oversampling, least) * (self.tensors.degree + 1))
         self.sites: list[Site] = []
@@ -95,7 +96,7 @@ class LeastSquares:
         return self._known[site, image, key]
 
     def linearised(self, components: Components) -> list[Part]:
-        """Per condition its residuals and slopes at a function."""
+        """Return for every condition its residuals and slopes at a function."""
         result = []
         for site in self.sites:
             rows = [components(c.x, site.space) for c in site.contexts]
@@ -103,14 +104,14 @@ class LeastSquares:
         return result
 
     def series(self, coefficients: NDArray) -> Components:
-        """The function with coefficients (unknowns, size)."""
+        """Return the function with coefficients (unknowns, size)."""
         return lambda x, space: self.tensors.components(coefficients, x, space)
 
     def weights(self, parts: list[Part]) -> list[NDArray]:
-        r"""What each residual's rows are multiplied with.
+        r"""Return the weight of each residual's rows.
 
-        A polynomial's derivative of order m is about $n^m$ times as large as itself, so that a condition of order m is
-        divided by $n^m$ and by its largest slope: values on the boundary then count as much as derivatives inside.
+        A polynomial's derivative of order m is about $n^m$ times as large as the polynomial, so a condition of order m
+        is divided by $n^m$ and by its largest slope. Boundary values then count as much as derivatives inside.
         """
         n, result = self.tensors.degree, []
         for site, _, slopes in parts:
@@ -120,7 +121,7 @@ class LeastSquares:
         return result
 
     def system(self, parts: list[Part], weights: list[NDArray]) -> tuple[NDArray, NDArray]:
-        """A and b of the step: the least |A δ - b|."""
+        """Return A and b of the step, which minimizes |A δ - b|."""
         size = self.tensors.size
         blocks, right = [], []
         scale = iter(weights)
@@ -136,14 +137,14 @@ class LeastSquares:
         return np.concatenate(blocks), np.concatenate(right)
 
     def norm(self, parts: list[Part], weights: list[NDArray]) -> float:
-        """|r| in these weights; infinite where it is not a number."""
+        """Return the weighted norm |r|; inf if it is NaN."""
         values = [v.numpy() for _, found, _ in parts for v in found]
         total = float(np.sqrt(sum(np.sum((w * v) ** 2) for w, v in zip(weights, values, strict=True))))
         return total if np.isfinite(total) else np.inf
 
 
 def least_squares(matrix: NDArray, right: NDArray) -> NDArray:
-    """The least |A x - b| by QR; where A has no full rank (a pressure without its constant), the shortest such x."""
+    """Minimize |A x - b| by QR; if A is rank-deficient (a pressure without its constant), return the shortest x."""
     from scipy.linalg import lstsq, qr_multiply, solve_triangular
 
     factors: Any = qr_multiply(matrix, right, mode="right")
@@ -155,7 +156,7 @@ def least_squares(matrix: NDArray, right: NDArray) -> NDArray:
 
 
 def _newton(system: LeastSquares, linear: bool) -> tuple[NDArray, int]:
-    """Coefficients (unknowns, size) and the steps taken."""
+    """Return coefficients (unknowns, size) and the number of steps."""
     coefficients, parts = _start(system)
     for step in range(1, MOST_STEPS + 1):
         weights = system.weights(parts)
@@ -180,7 +181,7 @@ def _newton(system: LeastSquares, linear: bool) -> tuple[NDArray, int]:
 
 
 def _start(system: LeastSquares) -> tuple[NDArray, list[Part]]:
-    """Coefficients of u = 0, or of u = 1 where the residuals are not defined at zero."""
+    """Return the coefficients of u = 0, or of u = 1 if the residuals are undefined at zero."""
     for start in (0.0, 1.0):
         coefficients = np.zeros((len(system.problem.unknowns), system.tensors.size))
         coefficients[:, 0] = start

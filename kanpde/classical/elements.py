@@ -1,12 +1,12 @@
-r"""Finite elements by scikit-fem for linear scalar problems of second order on boxes, time as one more coordinate.
+r"""Finite elements with scikit-fem for linear scalar second-order problems on boxes, with time as a coordinate.
 
-The residual is read as $r = \sum a_{ij} \partial_{ij} u + \sum b_i \partial_i u + c u - f$: its slopes
-(`classical.linear`) at the quadrature points are $a$, $b$ and $c$, its value at $u = 0$ is $-f$. Tested with $v$ that
-vanishes where values are given, and integrated by parts,
+The residual is interpreted as $r = \sum a_{ij} \partial_{ij} u + \sum b_i \partial_i u + c u - f$: its slopes
+(`classical.linear`) at the quadrature points are $a$, $b$ and $c$, its value at $u = 0$ is $-f$. Multiplied by a test
+function $v$ that vanishes where values are given, and integrated by parts,
 $$\int -\partial_i u\, \partial_j (a_{ij} v) + b_i \partial_i u\, v + c\, u v + \int_{\partial\Omega} q v = \int f v,
 \qquad q = a_{ij} \partial_i u\, n_j .$$
-Conditions on derivatives give $q$; where there is no condition, $a_{ij} n_j$ must vanish, as at the end of time for
-the heat equation (O. Steinbach, Space-time finite element methods for parabolic problems, Comput. Methods Appl. Math.
+Conditions on derivatives give $q$; on faces without a condition $a_{ij} n_j$ must vanish, as at the final time of the
+heat equation (O. Steinbach, Space-time finite element methods for parabolic problems, Comput. Methods Appl. Math.
 15, 2015). Continuous elements on the whole space-time box need no time stepping.
 """
 
@@ -33,19 +33,19 @@ ELEMENTS = {(1, 2): "ElementLineP2", (2, 2): "ElementTriP2", (2, 4): "ElementTri
 
 
 def finite_elements(problem: Problem, order: int, cells: int) -> ClassicalSolution:
-    """Solves a problem with elements of an order on a mesh of simplices.
+    """Solve a problem with elements of the given order on a mesh of simplices.
 
     Args:
-        problem: linear, of one unknown and second order, on a `Box` of one to three coordinates, with one condition on
+        problem: linear, second-order, with one unknown, on a `Box` of one to three coordinates, with one condition on
             every face that needs one.
-        order: of the polynomials, 2 or 4 (in three coordinates 2 only).
-        cells: along every coordinate, each cut into two triangles or six tetrahedra.
+        order: degree of the polynomials, 2 or 4 (in three coordinates only 2).
+        cells: number along every coordinate; each cell is divided into two triangles or six tetrahedra.
 
     Raises:
-        InputError: the problem is of another kind, or scikit-fem is missing.
+        InputError: the problem is of a different kind, or scikit-fem is not installed.
     """
     skfem = _skfem()
-    problem = replace(problem, ansatz=None)  # the conditions that it satisfies are met here as the others are
+    problem = replace(problem, ansatz=None)  # its conditions are imposed like the others
     check_elements(problem, order)
     began = perf_counter()
     if not is_linear(problem):
@@ -75,7 +75,7 @@ def _skfem() -> Any:
 
 
 def check_elements(problem: Problem, order: int) -> None:
-    """Refuses what can be told to be of another kind without running its residuals."""
+    """Refuse problems that are recognizably unsuitable without evaluating their residuals."""
     check_solvable(problem)
     dim = len(problem.domain.names)
     reason = None
@@ -93,7 +93,7 @@ def check_elements(problem: Problem, order: int) -> None:
 
 @dataclass
 class Assembly:
-    """The equations of a problem on a basis of scikit-fem."""
+    """The discrete equations of a problem on a basis of scikit-fem."""
 
     problem: Problem
     basis: Any
@@ -128,11 +128,11 @@ class Assembly:
 
     @property
     def free(self) -> int:
-        """Unknowns that are solved for."""
+        """Number of free degrees of freedom."""
         return int(self.basis.N) - len(self.fixed)
 
     def solve(self) -> NDArray:
-        """The values of all degrees of freedom."""
+        """Return the values of all degrees of freedom."""
         matrix, right = self._volume()
         u = np.zeros(self.basis.N)
         fixed = []
@@ -160,7 +160,7 @@ class Assembly:
 
     # forms -----------------------------------------------------------------------------------------------------------
     def _volume(self) -> tuple[Any, NDArray]:
-        """∫ -a_ij ∂_i u ∂_j v + (b_i - ∂_j a_ij) ∂_i u v + c u v, and ∫ f v."""
+        """Return ∫ -a_ij ∂_i u ∂_j v + (b_i - ∂_j a_ij) ∂_i u v + c u v, and ∫ f v."""
         skfem = _skfem()
         t = terms_of(self.problem, self.inside[0], np.asarray(self.basis.global_coordinates()), by_parts=True)
         dim = len(t.b)
@@ -179,7 +179,7 @@ class Assembly:
         return matrix, skfem.LinearForm(lambda v, w: -t.value * v).assemble(self.basis)
 
     def _flux(self, face: tuple[int, int], name: str) -> tuple[Any, NDArray]:
-        """∫ q v on a face whose condition β·∇u + α u = g gives q = s (g - α u), where a n = s β."""
+        """Return ∫ q v on a face whose condition β·∇u + α u = g gives q = s (g - α u), where a n = s β."""
         skfem = _skfem()
         basis = skfem.FacetBasis(self.basis.mesh, self.basis.elem, facets=self._facets(face))
         x = np.asarray(basis.global_coordinates())
@@ -197,7 +197,7 @@ class Assembly:
         return matrix, skfem.LinearForm(lambda v, w: share * condition.value * v).assemble(basis)
 
     def _check_free_faces(self) -> None:
-        """Where there is no condition the equation's flux through the face must vanish by itself."""
+        """Require that the equation's flux vanishes identically on faces without a condition."""
         domain = self.problem.domain
         for face in ((axis, side) for axis in range(len(domain.names)) for side in (0, 1)):
             if face not in self.faces:
@@ -222,7 +222,10 @@ class Assembly:
 
 
 def _sparse_solve(matrix: Any, right: NDArray) -> NDArray:
-    """By LU with an order for symmetric patterns and few row exchanges, 2 to 5 times as fast; else by plain LU."""
+    """Solve by LU with an ordering for symmetric patterns and few row exchanges, 2 to 5 times as fast as plain LU.
+
+    If that fails, plain LU is used.
+    """
     from scipy.sparse.linalg import splu
 
     try:

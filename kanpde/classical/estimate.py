@@ -1,13 +1,13 @@
-r"""A run's error from its residuals alone.
+r"""Estimation of a run's error from its residuals.
 
 With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves $r'(u_h)\, e = -r(u_h)$ up to $O(e^2)$,
-the same conditions made linear. Polynomials solve it by the least squares of `classical.collocation`, of growing degree
-until |e| settles. (Defect correction: R. D. Skeel, Thirteen ways to estimate global error, Numer. Math. 48, 1986;
+the linearized conditions. They are solved by the least squares of `classical.collocation` with increasing degree until
+|e| no longer changes. (Defect correction: R. D. Skeel, Thirteen ways to estimate global error, Numer. Math. 48, 1986;
 estimators by auxiliary problems: M. Ainsworth, J. T. Oden, A Posteriori Error Estimation in Finite Element Analysis,
 2000.) The effectivity index is the estimate divided by the true error; 1 is best.
 
-It costs more than solving the problem by collocation, and sees of the error what its polynomials resolve: of a run that
-has not come near the solution (errors around 1) it says no more than that.
+The estimate costs more than solving the problem by collocation, and includes only the part of the error that its
+polynomials resolve. For a run far from the solution (errors around 1) it gives only the order of magnitude.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kanpde.residuals.evaluation import asked_of
 from kanpde.solution import distances, value_and_gradient
 
 DEGREES = {1: (8, 16, 32, 64), 2: (8, 12, 16, 20, 24, 28), 3: (4, 6, 8)}
-OVERSAMPLING = 2.0  # with fewer points what polynomials cannot resolve of rough residuals is taken for smooth error
+OVERSAMPLING = 2.0  # with fewer points, unresolved rough residuals are aliased to smooth errors
 SETTLED = 0.1  # relative change of the estimate between two degrees
 
 
@@ -34,9 +34,9 @@ class Estimate:
     """Estimated errors.
 
     Attributes:
-        errors: per unknown, relative L2, H1 and max.
-        degree: of the polynomials that they were found with.
-        settled: whether the last two degrees agree to a tenth; else the polynomials do not resolve the error.
+        errors: by unknown, relative L2, H1 and max.
+        degree: degree of the polynomials.
+        settled: whether the last two degrees agree to a tenth; if not, the polynomials do not resolve the error.
     """
 
     errors: dict[str, dict[str, float]]
@@ -45,7 +45,7 @@ class Estimate:
 
 
 def estimate_error(solution: Any) -> Estimate:
-    """The estimated errors of a `Solution`, or of anything with ``problem`` and ``components``; without ``exact``.
+    """Estimate the errors of a `Solution`, or of any object with ``problem`` and ``components``, without ``exact``.
 
     Raises:
         InputError: the problem has unknown coefficients or too many coordinates.

@@ -1,4 +1,4 @@
-"""Finite element functions on a box's tensor mesh of simplices, evaluated at any points."""
+"""Evaluation of finite element functions on a tensor mesh of simplices at arbitrary points."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Interpolation:
 
     Args:
         ranges: of the box.
-        cells: along every coordinate, of equal size, each cut into the same number of simplices.
-        basis: scikit-fem's.
-        u: all degrees of freedom.
+        cells: number along every coordinate; cells are equal and divided into the same number of simplices.
+        basis: of scikit-fem.
+        u: values of all degrees of freedom.
     """
 
     ranges: Sequence[tuple[float, float]]
@@ -33,7 +33,7 @@ class Interpolation:
     u: NDArray
 
     def components(self, x: Tensor, space: JetSpace) -> list[Tensor]:
-        """The jet of order up to one."""
+        """Return the jet of order at most one."""
         for key in space.keys:
             if len(key) > 1:
                 raise InputError(
@@ -52,7 +52,7 @@ class Interpolation:
         return [torch.as_tensor(row, dtype=x.dtype, device=x.device)[:, None] for row in total]
 
     def _cell(self, points: NDArray) -> NDArray:
-        """The number of the cell of each point (dim, points)."""
+        """Return the cell number of each point (dim, points)."""
         number = np.zeros(points.shape[1], dtype=int)
         for x, (lo, hi) in zip(points, self.ranges, strict=True):
             number = number * self.cells + np.clip((x - lo) / (hi - lo) * self.cells, 0, self.cells - 1).astype(int)
@@ -60,13 +60,13 @@ class Interpolation:
 
     @cached_property
     def _members(self) -> NDArray:
-        """The simplices of each cell (cells, simplices)."""
+        """Return the simplices of each cell (cells, simplices)."""
         mesh = self.basis.mesh
         cell = self._cell(mesh.p[:, mesh.t].mean(axis=1))
         return np.argsort(cell, kind="stable").reshape(self.cells ** len(self.ranges), -1)
 
     def _simplices(self, points: NDArray) -> NDArray:
-        """The simplex of each point: of its cell's the one where the least barycentric coordinate is largest."""
+        """Return the simplex of each point: in its cell, the one with the largest minimal barycentric coordinate."""
         candidates = self._members[self._cell(points)].T
         inside = []
         for simplices in candidates:

@@ -1,7 +1,8 @@
-r"""Residuals made linear: what a condition says about a small change of the unknowns, at every point.
+r"""Linearization of residuals with respect to the unknowns, at every point.
 
-For leaf components $d^\alpha u$ of the unknowns, $r(u + v) \approx r(u) + \sum_\alpha s_\alpha(x)\, d^\alpha v$ with
-slopes $s_\alpha = \partial r / \partial (d^\alpha u)$, which reverse mode gives since points do not see each other.
+For derivatives $d^\alpha u$ of the unknowns, $r(u + v) \approx r(u) + \sum_\alpha s_\alpha(x)\, d^\alpha v$ with slopes
+$s_\alpha = \partial r / \partial (d^\alpha u)$, which reverse mode computes for all points at once because the residual
+at a point depends on that point only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,11 @@ Slopes = Mapping[Slot, Tensor]  # per slot, one value per point
 def linearised(
     problem: Problem, site: Site, rows: Sequence[Rows], differentiable: bool = False
 ) -> tuple[list[Tensor], list[Slopes]]:
-    """The residuals of a site and their slopes.
+    """Return the residuals of a site and their slopes.
 
     Args:
-        problem, site: whose residuals.
-        rows: per image of the points, the components of the network's outputs there, as its ``site.space`` orders them.
+        problem, site: the problem, and one of its conditions with points.
+        rows: for every image of the points, the components of the network's outputs in the order of ``site.space``.
         differentiable: keep the graph, so that slopes can be differentiated with respect to the points.
     """
     leaves: dict[Slot, Tensor] = {}
@@ -53,13 +54,13 @@ def linearised(
 
 
 def zeros(problem: Problem, site: Site) -> list[Rows]:
-    """Components of the function that is zero."""
+    """Return the components of the zero function."""
     x = site.points.x
     return [[x.new_zeros(len(x), len(problem.unknowns)) for _ in site.space.keys] for _ in site.contexts]
 
 
 def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bool:
-    """Whether no residual's slopes depend on the unknowns: they are compared at two random functions."""
+    """Return whether the slopes of all residuals agree at two random functions, so that the problem is linear."""
     generator = torch.Generator().manual_seed(0)
     for name, condition in problem.trained.items():
         site = site_of(problem, name, condition, condition.region.sample("uniform", points, generator))
@@ -73,15 +74,13 @@ def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bo
         for first, second in zip(*seen, strict=True):
             largest = max((float(s.abs().max()) for s in first.values()), default=1.0)
             for slot, slope in first.items():
-                if (
-                    not float((slope - second[slot]).abs().max()) <= tolerance * largest
-                ):  # also where it is not a number
+                if not float((slope - second[slot]).abs().max()) <= tolerance * largest:  # also true for NaN
                     return False
     return True
 
 
 def check_solvable(problem: Problem, most: int = 3) -> None:
-    """Refuses what no classical solver here can do.
+    """Refuse problems that none of the classical solvers can solve.
 
     Raises:
         InputError: a domain that is not a `Box`, unknown coefficients, or too many coordinates for a tensor grid.

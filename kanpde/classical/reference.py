@@ -1,10 +1,10 @@
-r"""Errors where no exact solution is known: against a finer classical solution whose own error is estimated.
+r"""Errors relative to a classical reference solution with an estimated error, if no exact solution is known.
 
 The reference is solved on meshes of size h, h/2 and h/4. From the differences $d_1 = |u_h - u_{h/2}|$ and
 $d_2 = |u_{h/2} - u_{h/4}|$ come the observed order $p = \log_2(d_1 / d_2)$ and the finest solution's error
-$d_2 / (2^p - 1)$, which is multiplied by 1.25 for safety (P. J. Roache, Perspective: a method for uniform reporting of
-grid refinement studies, J. Fluids Eng. 116, 1994). Collocation converges faster than any order, and its estimate is
-$d_2$ itself.
+$d_2 / (2^p - 1)$, which is multiplied by a safety factor of 1.25 (P. J. Roache, Perspective: a method for uniform
+reporting of grid refinement studies, J. Fluids Eng. 116, 1994). Collocation converges faster than any order, and its
+estimate is $d_2$ itself.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from kanpde.solution import distances, value_and_gradient
 
 KINDS = ("l2", "h1", "max")
 SAFETY = 1.25
-MARGIN = 10.0  # times that a reference must be more accurate than what it judges
-GROWTH = {1: 2.0, 2: 8.0, 3: 64.0}  # a mesh of half the size takes about so many times as long, by coordinates
-ROUNDING = 1e-13  # no reference is taken to be more accurate
+MARGIN = 10.0  # a reference must be more accurate than the compared solution by this factor
+GROWTH = {1: 2.0, 2: 8.0, 3: 64.0}  # approximate factor of the run time when h is halved, by number of coordinates
+ROUNDING = 1e-13  # lower bound for the estimated error of a reference
 DEGREES = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)
 
-Figures = dict[str, dict[str, float]]  # per unknown, per kind of error
+Figures = dict[str, dict[str, float]]  # errors by unknown and kind
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A solution to compare with.
+    """A reference solution.
 
     Attributes:
-        solution: the finest.
-        own: per unknown, its estimated relative L2, H1 and max errors.
-        order: observed in L2 of the first unknown; infinite where it is not asked for (collocation).
+        solution: the finest solution.
+        own: by unknown, its estimated relative L2, H1 and max errors.
+        order: observed order in L2 of the first unknown; inf for collocation.
         x: the test points.
-        values: per unknown the value and the spatial derivatives there.
+        values: by unknown, the value and the spatial derivatives at the test points.
     """
 
     solution: ClassicalSolution
@@ -55,22 +55,22 @@ class Reference:
 
     @property
     def accuracy(self) -> float:
-        """The largest of its own errors."""
+        """The largest of the reference's own errors."""
         return max(error for errors in self.own.values() for error in errors.values())
 
     def distances(self, components: Components) -> Figures:
-        """Relative L2, H1 and max distances of a function, given by its components, from the reference."""
+        """Return relative L2, H1 and max distances of a function, given by its components, from the reference."""
         return self.distances_of(asked_of(self.solution.problem, components, self.x, value_and_gradient))
 
     def distances_of(self, found: Sequence[Sequence[Tensor]]) -> Figures:
-        """The same of values and derivatives at the test points."""
+        """Return the distances for values and derivatives at the test points."""
         names = self.solution.problem.unknowns
         return {n: distances(got, wanted) for n, got, wanted in zip(names, found, self.values, strict=True)}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Distances from a reference; ``reliable`` where its own errors are ten times smaller or less, as ``text`` says."""
+    """Distances from a reference; ``reliable`` if its own errors are at least ten times smaller, see ``text``."""
 
     errors: Figures
     own: Figures
@@ -79,17 +79,17 @@ class Compared:
 
 
 def reference(problem: Problem, target: float = 1e-6, seconds: float = 30.0, method: str = "auto") -> Reference:
-    """Refines until the largest of the estimated relative L2, H1 and max errors is at most ``target``.
+    """Refine until the largest of the estimated relative L2, H1 and max errors is at most ``target``.
 
     Args:
-        problem: of the kinds that `finite_elements` or `collocate` do; ``exact`` is not used.
-        target: error of the reference itself, a tenth of the least error that it is to judge.
-        seconds: that one solve may take; what was reached by then is returned.
-        method: "fem" (P4, in three coordinates P2), "collocation", or "auto": finite elements, and collocation where
-            these cannot do the problem or do not reach the target.
+        problem: suitable for `finite_elements` or `collocate`; ``exact`` is not used.
+        target: error of the reference, a tenth of the smallest error to be compared with it.
+        seconds: time limit of one solve; the finest solution within it is returned.
+        method: "fem" (P4, in three coordinates P2), "collocation", or "auto": finite elements, and collocation if they
+            cannot solve the problem or do not reach the target.
 
     Raises:
-        InputError: neither solver can do the problem.
+        InputError: neither solver can solve the problem.
     """
     if method not in ("auto", "fem", "collocation"):
         raise InputError(f'Unknown method "{method}". Choices: auto, fem, collocation.', write={"method": "auto"})
@@ -140,7 +140,7 @@ def _refined(
 
 
 def _own_errors(problem: Problem, values: Sequence[list[list[Tensor]]], halves: bool) -> tuple[Figures, float]:
-    """Estimated errors of the last of three solutions, and the observed order."""
+    """Return the estimated errors of the last of three solutions, and the observed order."""
     own: Figures = {}
     orders = []
     for name, coarse, middle, fine in zip(problem.unknowns, *values, strict=True):
@@ -149,14 +149,14 @@ def _own_errors(problem: Problem, values: Sequence[list[list[Tensor]]], halves: 
         for kind in KINDS:
             order = log2(first[kind] / second[kind]) if first[kind] > 0 and second[kind] > 0 else inf
             orders.append(order)
-            # below order one it is not known to converge, and the difference is all there is
+            # below order one convergence is not established, so the difference itself is the estimate
             share = 1 / (2**order - 1) if halves and order >= 1 else 1.0
             own[name][kind] = max(SAFETY * second[kind] * share if halves else second[kind], ROUNDING)
     return own, orders[0] if halves else inf
 
 
 def reference_error(solution: Any, reference: Reference) -> Compared:
-    """A run's errors (or of anything with ``fields``) as distances from a reference, and whether to trust them."""
+    """Return the errors of a run (or any object with ``fields``) relative to a reference, and their reliability."""
     like = next(solution.model.parameters()) if hasattr(solution, "model") else reference.x
     found = solution.fields(reference.x.to(like), value_and_gradient)
     errors = reference.distances_of([[t.to(reference.x) for t in values] for values in found])

@@ -1,4 +1,4 @@
-"""The classical rows of a table: every solver on a ladder of sizes, for comparison at equal error and at equal time."""
+"""Results of the classical solvers for increasing sizes, for comparison at equal error and at equal time."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ Row = dict[str, Any]
 COLUMNS = ("method", "degree", "unknowns", "seconds", "l2", "h1", "max", "note")
 DEGREES = (4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128)
 CELLS = {1: tuple(2**k for k in range(1, 13)), 2: tuple(2**k for k in range(1, 9)), 3: (2, 3, 4, 6, 8, 12, 16, 24)}
-LIMIT = 30.0  # seconds that one solve may take
-MEMORY = 4e9  # bytes that one solve may take
-REPEATS = 5  # of a solve that takes less than BRIEF seconds; the least counts, the others were interrupted
+LIMIT = 30.0  # time limit of one solve in seconds
+MEMORY = 4e9  # memory limit of one solve in bytes
+REPEATS = 5  # repetitions of a solve shorter than BRIEF seconds; the least time counts
 BRIEF = 0.2
-ROUNDING = 1e-9  # below it, errors that no longer fall are rounding
+ROUNDING = 1e-9  # errors below it that no longer decrease are rounding errors
 
 DOUBTFUL = "not reliable, the reference is not ten times as accurate"
 
@@ -29,7 +29,7 @@ Solver = Callable[[Problem, int], ClassicalSolution]
 
 
 def solvers() -> dict[str, tuple[Solver, int]]:
-    """Per method the solver, which takes a problem and a size, and the degree of its elements (0: the size is it)."""
+    """By method, the solver, called with a problem and a size, and its element degree (0: the size is the degree)."""
     return {
         METHOD: (collocate, 0),
         "scikit-fem P2": (lambda problem, cells: finite_elements(problem, 2, cells), 2),
@@ -43,19 +43,19 @@ def classical_rows(
     seconds: float | None = None,
     reference: Reference | None = None,
 ) -> list[Row]:
-    """A row for every solver and size, with errors on the test points that networks are measured on.
+    """Return a row for every solver and size, with errors on the test points that are used for networks.
 
-    A solver's sizes end when the target is reached and the seconds are used (what is None is not asked for), when
-    errors are rounding, or when the next size would take more than 30 s or 4 GB; its last row says which.
+    The sizes of a solver end when the target error and the target time are reached (None: no target), when errors are
+    rounding errors, or when the next size would take more than 30 s or 4 GB; its last row gives the reason.
 
     Args:
-        problem: what is to be solved.
-        target_error: relative L2 error of the first unknown to reach.
-        seconds: of one solve to fill.
-        reference: what errors are measured against where there is no ``exact``.
+        problem: the problem to solve.
+        target_error: relative L2 error of the first unknown.
+        seconds: time of one solve.
+        reference: reference solution for the errors, if there is no ``exact``.
 
     Returns:
-        Rows with `COLUMNS`; of a solver that cannot do the problem one, with the reason in ``note`` and no figures.
+        Rows with `COLUMNS`; for a solver that cannot solve the problem one row, with the reason in ``note``.
 
     Raises:
         InputError: there is neither ``exact`` nor ``reference``.
@@ -76,12 +76,12 @@ def classical_rows(
 
 
 def at_equal_error(rows: Sequence[Row], target: float) -> list[Row]:
-    """Per method the quickest row whose L2 error is at most ``target``; methods that did not reach it are left out."""
+    """Return for each method the fastest row with an L2 error of at most ``target``, if there is one."""
     return _best([row for row in rows if row["l2"] <= target], "seconds")
 
 
 def at_equal_time(rows: Sequence[Row], seconds: float) -> list[Row]:
-    """Per method the row of least L2 error that took at most ``seconds``; methods without one are left out."""
+    """Return for each method the row with the least L2 error in at most ``seconds``, if there is one."""
     return _best([row for row in rows if row["seconds"] <= seconds], "l2")
 
 
@@ -102,10 +102,10 @@ def _ladder(
     seconds: float | None,
     reference: Reference | None,
 ) -> Iterator[Row]:
-    """Rows of growing size, one at a time, so that those before a failure are kept."""
+    """Yield rows of increasing size one at a time, so that those before a failure are kept."""
     dim = len(problem.domain.names)
     sizes = CELLS.get(dim, (2,)) if order else DEGREES
-    solve(problem, sizes[0])  # what is imported and compiled the first time does not count
+    solve(problem, sizes[0])  # the first solve includes imports and compilation and is not timed
     found: list[Row] = []
     for k, size in enumerate(sizes):
         row = _row(problem, method, solve, size, reference)
@@ -142,7 +142,7 @@ def _row(problem: Problem, method: str, solve: Solver, size: int, reference: Ref
 
 
 def _end(rows: Sequence[Row], target: float | None, seconds: float | None) -> str:
-    """Why no more sizes are needed."""
+    """Return why no further sizes are needed; "" if they are."""
     last = rows[-1]
     reached = target is None or last["l2"] <= target
     used = seconds is None or last["seconds"] > seconds
@@ -159,7 +159,7 @@ def _end(rows: Sequence[Row], target: float | None, seconds: float | None) -> st
 
 
 def _too_large(row: Row, size: int, following: int | None, dim: int, order: int) -> str:
-    """Why the next size is not tried."""
+    """Return why the next size is not tried; "" if it is."""
     if following is None:
         return "the largest size"
     growth = (following / size) ** dim
@@ -177,7 +177,7 @@ def _too_large(row: Row, size: int, following: int | None, dim: int, order: int)
 
 # files --------------------------------------------------------------------------------------------------------------
 def write_rows(rows: Sequence[Row], path: str | Path) -> None:
-    """Writes classical.csv."""
+    """Write classical.csv."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer: csv.DictWriter[str] = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -187,7 +187,7 @@ def write_rows(rows: Sequence[Row], path: str | Path) -> None:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Reads classical.csv as it was written: numbers as numbers, figures that there are not as NaN."""
+    """Read classical.csv with numbers as numbers and missing ones as NaN."""
     with open(path, newline="", encoding="utf-8") as file:
         rows: list[Row] = list(csv.DictReader(file))
     for row in rows:

@@ -1,9 +1,9 @@
-r"""Separable equations on the tensor grid of Chebyshev points, in $O(n^{d+1})$.
+r"""Direct solution of separable equations on the tensor grid of Chebyshev points, in $O(n^{d+1})$.
 
-Where the linear operator is a sum of operators along single coordinates, $L = \sum_i A_i$ (the Laplacian, the heat
-operator, Helmholtz'), and values are given on whole faces, the equations at the grid points are diagonalised along all
-coordinates but one and solved along that one, which is time where there is time: first derivatives have nearly
-dependent eigenvectors. (R. E. Lynch, J. R. Rice, D. H. Thomas, Direct solution of partial difference equations by
+If the linear operator is a sum of operators along single coordinates, $L = \sum_i A_i$ (Laplace, heat, Helmholtz), and
+values are given on whole faces, the equations at the grid points are diagonalized along all coordinates except one and
+solved along that one. It is time if there is time, because first-derivative matrices have nearly dependent
+eigenvectors. (R. E. Lynch, J. R. Rice, D. H. Thomas, Direct solution of partial difference equations by
 tensor product methods, Numer. Math. 6, 1964; D. B. Haidvogel, T. Zang, J. Comput. Phys. 30, 1979.)
 """
 
@@ -19,12 +19,12 @@ from kanpde.domains import Points
 from kanpde.problem import Condition, Problem
 from kanpde.residuals.site import site_of
 
-MOST_CONDITION = 1e6  # of the eigenvectors: they may cost so many digits
+MOST_CONDITION = 1e6  # largest condition number of the eigenvectors, which limits the loss of digits
 
 
 @cache
 def differentiation(n: int) -> tuple[NDArray, NDArray]:
-    """Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen 2000, ch. 6)."""
+    """Return Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen 2000, ch. 6)."""
     x = np.cos(np.pi * np.arange(n + 1) / n)
     c = np.r_[2.0, np.ones(n - 1), 2.0] * (-1.0) ** np.arange(n + 1)
     gaps = x[:, None] - x + np.eye(n + 1)
@@ -34,7 +34,7 @@ def differentiation(n: int) -> tuple[NDArray, NDArray]:
 
 @cache
 def _to_coefficients(n: int) -> NDArray:
-    """Takes values at the Chebyshev points to coefficients of the series."""
+    """Return the matrix that converts values at the Chebyshev points to coefficients of the series."""
     return np.linalg.inv(np.polynomial.chebyshev.chebvander(differentiation(n)[0], n))
 
 
@@ -43,7 +43,7 @@ def _along(matrix: NDArray, values: NDArray, axis: int) -> NDArray:
 
 
 def solve_separable(problem: Problem, n: int) -> tuple[NDArray, int] | None:
-    """Coefficients (1, (n + 1)^dim) and the number of unknowns of a linear problem; None where it does not separate."""
+    """Return coefficients (1, (n + 1)^dim) and the number of unknowns; None if the problem is not separable."""
     ends = _ends(problem)
     if ends is None:
         return None
@@ -79,7 +79,7 @@ def solve_separable(problem: Problem, n: int) -> tuple[NDArray, int] | None:
 
 
 def _ends(problem: Problem) -> tuple[str, dict[tuple[int, int], str]] | None:
-    """The name of the one equation inside, and of the one condition on each face (coordinate, index on the grid)."""
+    """Return the name of the single equation inside, and of the single condition on each face (coordinate, index)."""
     domain = problem.domain
     if len(problem.unknowns) > 1 or problem.ansatz or domain.periodic:
         return None
@@ -90,7 +90,7 @@ def _ends(problem: Problem) -> tuple[str, dict[tuple[int, int], str]] | None:
             return None
         for fixed in condition.region.fixed if name not in inside else ():
             ((axis, value), *more) = fixed.items()
-            end = {domain.ranges[axis][1]: 0, domain.ranges[axis][0]: -1}.get(value)  # the grid runs downwards
+            end = {domain.ranges[axis][1]: 0, domain.ranges[axis][0]: -1}.get(value)  # the grid points decrease
             if more or end is None or (axis, end) in faces:
                 return None
             faces[axis, end] = name
@@ -98,17 +98,17 @@ def _ends(problem: Problem) -> tuple[str, dict[tuple[int, int], str]] | None:
 
 
 def _at(problem: Problem, name: str, x: NDArray):
-    """The residuals of the function zero and the slopes at points, none where the condition needs more than points."""
+    """Return the residuals of the zero function and the slopes at points; None for several residuals."""
     condition: Condition = problem.trained[name]
     points = torch.as_tensor(np.ascontiguousarray(x))
-    normal = torch.zeros_like(points)  # what asks for it has slopes of derivatives, which are refused
+    normal = torch.zeros_like(points)  # conditions with a normal have slopes of derivatives, which are refused below
     site = site_of(problem, name, condition, Points(points, points.new_full((len(points),), 1 / len(points)), normal))
     values, slopes = linearised(problem, site, zeros(problem, site))
     return (values[0].numpy(), slopes[0]) if len(values) == 1 else None
 
 
 def _values(problem: Problem, name: str, x: NDArray) -> NDArray | None:
-    """Values that a condition gives at points of a face; none where it does not give values alone."""
+    """Return the values that a condition prescribes at points of a face; None for other kinds of conditions."""
     found = _at(problem, name, x)
     if found is None or set(found[1]) != {(0, 0, ())}:
         return None
@@ -117,7 +117,7 @@ def _values(problem: Problem, name: str, x: NDArray) -> NDArray | None:
 
 
 def _equation(problem: Problem, name: str, grid: NDArray) -> tuple[list[NDArray], NDArray, list[int]] | None:
-    """Operators along each coordinate, the right-hand side, and the orders of derivatives along each coordinate."""
+    """Return the operators along each coordinate, the right-hand side, and the orders of the derivatives."""
     *shape, dim = grid.shape
     n = shape[0] - 1
     found = _at(problem, name, grid.reshape(-1, dim))
@@ -144,8 +144,8 @@ def _equation(problem: Problem, name: str, grid: NDArray) -> tuple[list[NDArray]
 
 
 def _solve(operators: list[NDArray], right: NDArray, orders: list[int]) -> NDArray | None:
-    """Σ_i A_i along coordinate i applied to X gives ``right``."""
-    last = min(range(len(orders)), key=lambda i: orders[i] % 2 == 0)  # of odd order where there is one
+    """Solve Σ_i A_i X = ``right``, where A_i acts along coordinate i."""
+    last = min(range(len(orders)), key=lambda i: orders[i] % 2 == 0)  # preferably one of odd order
     modes = np.zeros(())
     back = []
     right = np.moveaxis(right, last, -1)

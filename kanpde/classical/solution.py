@@ -1,4 +1,4 @@
-"""What a classical solver found, evaluated and measured like the networks' solutions."""
+"""Solutions of classical solvers, with the same evaluation and error measures as for networks."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ class ClassicalSolution(Evaluable):
     """Call it with coordinates, like a `Solution`: ``solution(x, y)``.
 
     Attributes:
-        problem: what was solved.
-        method: the solver.
-        degree: of the polynomials.
-        unknowns: of the systems of equations.
-        seconds: of assembly and solution, without imports.
-        found: values and derivatives at points.
-        note: what else there is to say.
+        problem: the problem that was solved.
+        method: name of the solver.
+        degree: degree of the polynomials.
+        unknowns: number of unknowns of the linear system.
+        seconds: time for assembly and solution, without imports.
+        found: computes values and derivatives at points.
+        note: further information.
     """
 
     problem: Problem
@@ -41,5 +41,5 @@ class ClassicalSolution(Evaluable):
         return torch.empty(0, dtype=torch.float64)
 
     def errors(self) -> dict[str, dict[str, float]]:
-        """Per unknown, relative L2, H1 and max errors on the test points; empty without ``exact``."""
+        """By unknown, relative L2, H1 and max errors on the test points; empty without ``exact``."""
         return Errors(self.problem, torch.device("cpu"), torch.float64).of(self.components)

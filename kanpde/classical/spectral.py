@@ -1,7 +1,7 @@
-r"""Functions of one coordinate with their derivatives, and tensor products of them.
+r"""Spectral functions of one coordinate, their derivatives, and their tensor products.
 
 Along a coordinate of a box the functions are Chebyshev polynomials $T_0 \dots T_n$, or
-$1, \cos\theta, \sin\theta, \dots$ with $\theta = 2\pi (x - a)/(b - a)$ where everything is periodic.
+$1, \cos\theta, \sin\theta, \dots$ with $\theta = 2\pi (x - a)/(b - a)$ for a periodic coordinate.
 (J. P. Boyd, Chebyshev and Fourier Spectral Methods, 2001.)
 """
 
@@ -17,12 +17,12 @@ from torch import Tensor
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.domains import Domain
 
-CHUNK = 4096  # points evaluated at a time
+CHUNK = 4096  # points evaluated at once
 
 
 @cache
 def _derivative(n: int, order: int) -> NDArray:
-    """Takes coefficients of a Chebyshev series to those of its derivative of an order on [-1, 1]."""
+    """Return the matrix from coefficients of a Chebyshev series on [-1, 1] to those of its derivative of an order."""
     matrix = np.eye(n + 1)
     for _ in range(order):
         matrix = np.vstack([chebyshev.chebder(matrix), np.zeros((1, n + 1))]) if n else np.zeros((1, 1))
@@ -30,7 +30,7 @@ def _derivative(n: int, order: int) -> NDArray:
 
 
 def table(x: NDArray, n: int, order: int, limits: tuple[float, float], is_periodic: bool = False) -> NDArray:
-    """The n + 1 functions' derivative of an order at points (points,): (points, n + 1)."""
+    """Return the derivatives of an order of all n + 1 functions at points (points,): (points, n + 1)."""
     lo, hi = limits
     if not is_periodic:
         values = chebyshev.chebvander((2 * x - lo - hi) / (hi - lo), n)
@@ -48,7 +48,7 @@ class Tensors:
 
     Args:
         domain: the box.
-        degree: of the polynomials along every coordinate (2 ⌊degree / 2⌋ + 1 functions where it is periodic).
+        degree: of the polynomials along every coordinate (2 ⌊degree / 2⌋ + 1 functions for a periodic coordinate).
     """
 
     def __init__(self, domain: Domain, degree: int):
@@ -59,14 +59,14 @@ class Tensors:
         self.size = int(np.prod(self.shape))
 
     def tables(self, x: NDArray, key: Key) -> list[NDArray]:
-        """Per coordinate, the functions differentiated as ``key`` says."""
+        """Return for each coordinate the functions, differentiated by the multi-index ``key``."""
         return [
             table(x[:, i], self.degree, key.count(i), limits, i in self.domain.periodic)
             for i, limits in enumerate(self.domain.ranges)
         ]
 
     def matrix(self, x: NDArray, key: Key) -> NDArray:
-        """All products at points (points, dim), differentiated: (points, size)."""
+        """Return the derivative ``key`` of all products at points (points, dim): (points, size)."""
         if key == LAPLACIAN:
             return sum(
                 (self.matrix(x, (i, i)) for i in self.domain.space[1:]), self.matrix(x, self.domain.space[:1] * 2)
@@ -77,7 +77,7 @@ class Tensors:
         return first
 
     def components(self, coefficients: NDArray, x: Tensor, space: JetSpace) -> list[Tensor]:
-        """The jet of Σ c T(x) T(y) ...; coefficients (unknowns, size), points (points, dim)."""
+        """Return the jet of Σ c T(x) T(y) ...; coefficients (unknowns, size), points (points, dim)."""
         points = np.array_split(x.cpu().numpy().astype(float), -(-len(x) // CHUNK))
         found = {}
         for part in {part for key in space.keys for part in self._parts(key)}:
@@ -89,7 +89,7 @@ class Tensors:
         return [(i, i) for i in self.domain.space] if key == LAPLACIAN else [key]
 
     def _sum(self, coefficients: NDArray, x: NDArray, key: Key) -> NDArray:
-        """(points, unknowns), one coordinate summed after the other."""
+        """Return (points, unknowns) by summing over one coordinate after the other."""
         first, *rest = self.tables(x, key)
         columns = []
         for c in coefficients:

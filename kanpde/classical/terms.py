@@ -28,13 +28,13 @@ class Terms:
 def terms_of(
     problem: Problem, name: str, x: NDArray, face: tuple[int, int] | None = None, by_parts: bool = False
 ) -> Terms:
-    """The coefficients of a condition.
+    """Return the coefficients of a condition.
 
     Args:
-        problem, name: whose condition.
+        problem, name: the problem, and the name of its condition.
         x: points (dim, ...).
-        face: (coordinate, side) that they are on, for the normal.
-        by_parts: ``b`` is then $b_i - \\partial_j a_{ij}$, as integration by parts leaves it.
+        face: (coordinate, side) on which the points lie, for the normal.
+        by_parts: return $b_i - \\partial_j a_{ij}$ as ``b``, which results from integration by parts.
 
     Raises:
         InputError: the condition has several residuals, or derivatives above the second.
@@ -63,7 +63,7 @@ def terms_of(
 def _sorted(
     slopes: Slopes, name: str, dim: int, space: tuple[int, ...], zero: Tensor
 ) -> tuple[list[list[Tensor]], list[Tensor], Tensor]:
-    """a, b and c; a mixed derivative's slope is shared between a_ij and a_ji."""
+    """Return a, b and c; the slope of a mixed derivative is divided equally between a_ij and a_ji."""
     a, b, c = [[zero] * dim for _ in range(dim)], [zero] * dim, zero
     for (_, _, key), slope in slopes.items():
         for part in [(i, i) for i in space] if key == LAPLACIAN else [key]:
@@ -84,7 +84,7 @@ def _sorted(
 
 
 def _derivative(t: Tensor, points: Tensor, axis: int) -> Tensor:
-    """∂t/∂x of values that depend on their own point only."""
+    """Return ∂t/∂x of values that depend on their own point only."""
     if not t.requires_grad:
         return torch.zeros_like(t)
     found = torch.autograd.grad(t.sum(), points, allow_unused=True, retain_graph=True)[0]

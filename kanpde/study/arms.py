@@ -15,8 +15,8 @@ from kanpde.residuals.site import site_of
 from kanpde.training.phases import Phase
 
 WIDEST = 4096
-DEFAULT_MODEL = "kan"  # what conf/config.yaml chooses
-TOLERANCE = 0.2  # of what is matched; beyond it arms are not equal
+DEFAULT_MODEL = "kan"  # the default in conf/config.yaml
+TOLERANCE = 0.2  # largest relative difference of the matched quantity between arms
 MATCHES = ("params", "flops", "time")
 ConfigFrom = Callable[[Sequence[str]], Mapping[str, Any]]  # from options as typed to a config
 
@@ -26,11 +26,11 @@ class Arm:
     """One side of a comparison.
 
     Attributes:
-        name: of its folder and in the report.
-        overrides: all its options but the seed, as typed on the command line.
+        name: name of its folder and in the report.
+        overrides: all its options except the seed, as typed on the command line.
         hidden: widths of its hidden layers.
-        parameters: of its network on the finest grid.
-        flops: estimated floating-point operations of one step there, see `step_flops`.
+        parameters: number of parameters on the finest grid.
+        flops: estimated floating-point operations of one step on that grid, see `step_flops`.
     """
 
     name: str
@@ -47,17 +47,17 @@ def make_arms(
     config_from: ConfigFrom,
     tuned: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[Arm], list[Job]]:
-    """The arms with the sizes that match the first one's, and what each of them would run.
+    """Return the arms, with sizes that match the first one's, and the job of each.
 
     Args:
-        chosen: by name, the options that an arm adds to those that were typed, with spaces between them as on the
-            command line. What was typed for a model is for the arms that have this model.
+        chosen: by name, the options that an arm adds to the typed ones, separated by spaces as on the command line.
+            Options typed for a model apply to the arms with that model.
         typed: options for all arms.
-        match: "params", equal numbers of parameters on the finest grid; "flops", equal operations a step; "time", as
-            "params", and every run goes on with its last phase until its time limit. An arm that gives
+        match: "params", equal numbers of parameters on the finest grid; "flops", equal operations per step; "time", as
+            "params", and every run continues its last phase until its time limit. An arm that sets
             ``model.hidden=...`` itself keeps it.
-        config_from: makes a config of options.
-        tuned: by arm, options that come before its own.
+        config_from: composes a config from options.
+        tuned: by arm, options that are placed before its own.
 
     Raises:
         InputError: an arm cannot be made, or cannot be matched.
@@ -92,7 +92,7 @@ def make_arms(
 
 
 def _for_model(typed: Sequence[str], own: Sequence[str]) -> list[str]:
-    """The options typed, without those for another model than the arm's own."""
+    """Return the typed options without those for models other than the arm's own."""
     models = [[o.partition("=")[2] for o in options if o.startswith("model=")] for options in (typed, own)]
     of_typed, of_arm = (names[-1] if names else None for names in models)
     if of_arm is None or of_arm == (of_typed or DEFAULT_MODEL):
@@ -118,7 +118,7 @@ def _until_the_limit(name: str, job: Job) -> list[str]:
 
 
 def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]) -> tuple[int, ...]:
-    """Equal widths, as many as the arm's model has by default, with which it measures nearest to ``wanted``."""
+    """Return equal widths, for the model's default number of layers, whose measure is nearest to ``wanted``."""
     hidden = getattr(job.model, "hidden", None)
     if not hidden or not all(isinstance(width, int) for width in hidden):
         raise InputError(
@@ -147,7 +147,7 @@ def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]
 
 # sizes and costs -----------------------------------------------------------------------------------------------------
 def finest(job: Job) -> tuple[Network, int]:
-    """The network that a job trains, as it is made, and the grid of its last phase (0 without grids)."""
+    """Return the untrained network of a job, and the grid of its last phase (0 without grids)."""
     domain = job.problem.domain
     network = job.model(
         domain.ranges, len(job.problem.unknowns), periodic=domain.periodic, generator=torch.Generator().manual_seed(0)
@@ -164,12 +164,12 @@ def _parameters(job: Job) -> int:
 
 
 def step_flops(job: Job) -> float:
-    r"""Estimated floating-point operations of one step of the last phase, on its finest grid.
+    r"""Estimate the floating-point operations of one step of the last phase, on its finest grid.
 
-    A jet of C components through layers ``features(x) @ weight`` costs $2 C \sum_l F_l d_l$ a point, where d_l sums are
-    made of F_l features, and its gradient twice as much. Levenberg-Marquardt adds $J^T J$, P² operations a point for
-    P parameters (it is symmetric), and a Cholesky factor of P³ / 3. Of splines only the degree + 1 functions that are
-    not zero count in the jets. Functions of one number (splines, tanh) are left out.
+    A jet of C components through layers ``features(x) @ weight`` costs $2 C \sum_l F_l d_l$ per point for d_l sums of
+    F_l features, and its gradient twice as much. Levenberg-Marquardt adds $J^T J$, P² operations per point for P
+    parameters (it is symmetric), and a Cholesky factor of P³ / 3. In the jets only the degree + 1 non-zero splines are
+    counted. Evaluations of univariate functions (splines, tanh) are not counted.
     """
     network, grid = finest(job)
     parameters = _parameters(job)
@@ -186,7 +186,7 @@ def step_flops(job: Job) -> float:
 
 
 def _active(network: Network) -> int:
-    """Products of a feature that is not zero everywhere near a point with a weight, over all layers."""
+    """Return the number of products of a weight with a feature that is non-zero near a point, over all layers."""
     return sum(layer.active * layer.weight.shape[1] for layer in network.layers)
 
 

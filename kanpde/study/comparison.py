@@ -33,7 +33,7 @@ from kanpde.study.report import write_report
 from kanpde.study.tuning import tuned_options
 from kanpde.terminal import print_table
 
-SPARING = ("plots=false",)  # of every run, unless typed otherwise
+SPARING = ("plots=false",)  # options of every run, unless typed otherwise
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Plan:
     """The group ``study``, as in conf/study/kan_vs_mlp.yaml.
 
     Args:
-        arms: by name, the options that each one adds to those that were typed, such as "model=mlp model.scale=2"; the
-            others are compared with the first.
-        match: what they have in common: params, flops (of a step) or time.
-        seeds: how many, from 0 on, or which.
-        workers: runs at a time.
-        retry_failed: do failed runs once more.
-        tuned: by arm, the folder of a sweep with +study=tune, whose best options of the model the arm takes; budgets
-            must be equal.
-        classical: solve by finite elements and by collocation too, for rows of their own, for errors where no exact
-            solution is known, and for estimates of errors.
+        arms: by name, the options that each arm adds to the typed ones, such as "model=mlp model.scale=2"; the other
+            arms are compared with the first.
+        match: the quantity that is equal for all arms: params, flops (per step) or time.
+        seeds: number of seeds, from 0 on, or a list of seeds.
+        workers: number of simultaneous runs.
+        retry_failed: repeat failed runs.
+        tuned: by arm, the folder of a sweep with +study=tune whose best model options the arm uses; budgets must be
+            equal.
+        classical: also solve by finite elements and collocation, for additional rows, for errors if no exact solution
+            is known, and for error estimates.
     """
 
     arms: Mapping[str, str]
@@ -82,23 +82,23 @@ def compare(
     say: Callable[[str], None],
     command: str = "",
 ) -> int:
-    """Carries out the missing runs of a comparison, and writes its report.
+    """Carry out the missing runs of a comparison, and write its report.
 
-    The folder's name follows from the arms, so that the same command finds its runs again; with more seeds only the new
-    ones are run.
+    The name of the folder is derived from the arms, so that the same command finds its runs again; with more seeds only
+    the new ones are run.
 
     Args:
         config: the group ``study``.
         typed: all other options, for every arm.
-        config_from: makes a config of options.
-        say: gets lines of progress.
-        command: as it was typed, for the report.
+        config_from: composes a config from options.
+        say: called with lines on the progress.
+        command: the command as typed, for the report.
 
     Returns:
-        0, or 1 if a run failed or has not ended.
+        The exit code: 0, or 1 if a run failed or has not ended.
 
     Raises:
-        InputError: the comparison cannot be made as it is described.
+        InputError: the description of the comparison is invalid.
     """
     name, options = split_name(config, "study", "kan_vs_mlp")
     plan: Plan = build(Plan, options, "study")
@@ -120,7 +120,7 @@ def compare(
 
 
 def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], config_from: ConfigFrom) -> str:
-    """A hash of everything that determines the runs except their seeds: whole configs and the problem's file."""
+    """Return a hash of everything that determines the runs except their seeds: configs and the problem's file."""
     configs = [{**config_from(arm.overrides), "name": arm.name} for arm in arms]
     source = jobs[0].file.path.read_text(encoding="utf-8")
     return hashlib.sha256(json.dumps([plan.match, configs, source], sort_keys=True).encode()).hexdigest()[:8]
@@ -157,11 +157,11 @@ def _plain(value: Any) -> Any:
 
 
 def _commit() -> str | None:
-    """Of the checkout that the package is part of, with a plus for changes; None where there is none."""
+    """Return the commit of the checkout that contains the package, with "+" for local changes; None without one."""
     outputs = []
     own = [str(packaged(name)) for name in ("conf", "problems")]
     for command in (
-        ("ls-files", "--error-unmatch", "__init__.py"),  # fails for a copy that is installed below some checkout
+        ("ls-files", "--error-unmatch", "__init__.py"),  # fails for a copy installed below an unrelated checkout
         ("rev-parse", "--short", "HEAD"),
         ("status", "--porcelain", "--untracked-files=no", "--", ".", *own),
     ):
@@ -176,7 +176,7 @@ def _commit() -> str | None:
 
 
 def _say_arms(arms: Sequence[Arm], match: str) -> None:
-    """What was matched, and how well."""
+    """Print the matched quantities of the arms."""
     first = arms[0]
     rows = [
         [
@@ -194,7 +194,7 @@ def _say_arms(arms: Sequence[Arm], match: str) -> None:
 
 
 def _solve_classically(folder: Path, problem: Problem, known: Reference | None, say: Callable[[str], None]) -> None:
-    """Classical solvers to the error and for the time of the best arm; again only after new runs."""
+    """Run classical solvers up to the error and the time of the best arm; repeated only after new runs."""
     path = folder / CLASSICAL
     newest = max((p.stat().st_mtime for p in folder.glob(f"runs/*/*/{RESULT}")), default=0.0)
     if path.is_file() and path.stat().st_mtime >= newest:

@@ -1,4 +1,4 @@
-"""Rows of the CSV files of a study: numbers and texts by column."""
+"""Rows of the CSV files of a study: numbers and strings by column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = dict[str, Any]  # by column; every cell that was read from a file is a str
 
 
 def read_csv(path: Path) -> list[Row]:
-    """The rows of a file; none where there is no such file."""
+    """Return the rows of a file; an empty list if it does not exist."""
     if not path.is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:
@@ -35,7 +35,7 @@ def _cell(value: Any) -> Any:
 
 
 def as_number(value: Any) -> float:
-    """A cell as a float, nan where it holds none."""
+    """Return a cell as a float; nan if it is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -54,7 +54,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; numbers stand to the right."""
+    """A table of strings; numeric columns are right-aligned."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -72,7 +72,7 @@ Part = Heading | Paragraph | Code | Table | Image
 
 
 def html_page(title: str, parts: Sequence[Part]) -> str:
-    """One page that needs no other file: style and pictures are in it, and it links to nothing."""
+    """Return one self-contained page, with style and pictures included and no links."""
     body = "\n".join(_html(part) for part in parts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -114,14 +114,14 @@ def _html_table(table: Table) -> str:
 
 
 def _is_numeric(table: Table, column: int) -> bool:
-    """Every cell begins like a number or is empty, and there is a number."""
+    """Return whether every cell of a column begins like a number or is empty, and one is not empty."""
     cells = [row[column] for row in table.rows if row[column]]
     known = any(cell[0].isdigit() for cell in cells)
     return known and all(cell[0].isdigit() or cell[0] in "∞<>≥–" or cell == "failed" for cell in cells)
 
 
 def markdown(title: str, parts: Sequence[Part]) -> str:
-    """The same with the pictures beside it."""
+    """Return the report as Markdown, with the pictures in separate files."""
     return "\n\n".join([f"# {title}", *(_markdown(part) for part in parts)]) + "\n"
 
 

@@ -12,16 +12,16 @@ from kanpde.study.outcomes import Study
 
 SETTINGS = ("device", "dtype", "threads", "derivatives", "constraints", "rule")  # as used, read from the results
 AMOUNTS = ("weights", "points")  # by condition, as used in the last phase
-OPTIONS = ("schedule", "sampling", "constraints", "time_limit")  # as asked for, read from the configs
+OPTIONS = ("schedule", "sampling", "constraints", "time_limit")  # as requested, read from the configs
 SAME_WEIGHTS = 0.05  # relative difference up to which automatic weights count as equal
 _NOTHING = object()  # an option that an arm does not give
 
 
 def fairness(study: Study) -> str:
-    """A sentence that lists what should be the same for all arms and is not; "" where all is the same.
+    """Return a sentence on what should be the same for all arms but is not; "" if there is no difference.
 
-    Compared are the settings that runs used, weights and numbers of points of every condition (medians over the runs),
-    and the options of schedule, sampling and constraints with those of every phase and optimizer.
+    It compares the settings that runs used, weights and numbers of points of every condition (medians over the runs),
+    and the options of schedule, sampling and constraints, including those of every phase and optimizer.
     """
     found: dict[str, list[str]] = {}
     for key, by_arm in (*_settings(study), *_amounts(study), *_options(study)):
@@ -63,7 +63,7 @@ def _options(study: Study) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _differences(name: str, by_arm: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The innermost options in which the arms differ, with the value of each arm."""
+    """Yield the innermost options in which the arms differ, with the value of each arm."""
     values = list(by_arm.values())
     if all(value == values[0] for value in values):
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MARKERS, LINES = "osD^vPX", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
 NAMES = {"l2": "relative L2 error", "h1": "relative H1 error", "max": "relative max error", "loss": "√loss"}
-MANY = 12  # runs of an arm that are drawn one by one; of more, every so many-th
+MANY = 12  # largest number of runs of an arm that are drawn individually
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def pictures(study: Study) -> list[Picture]:
 
 # errors by arm ------------------------------------------------------------------------------------------------------
 def errors_by_arm(study: Study) -> Picture:
-    """Every seed a dot, median and quartiles; failed runs as crosses above the axis' end."""
+    """Plot every seed as a dot, median and quartiles, and failed runs as crosses above the end of the axis."""
     errors = study.final_errors()
     style = looks(study.arms)
     figure, axes = blank(height=1.3 + 0.62 * len(errors))
@@ -128,7 +128,7 @@ def errors_by_arm(study: Study) -> Picture:
 
 
 def _spread(n: int, step: float) -> NDArray:
-    """Places beside each other for n dots, in turn above and below."""
+    """Return n offsets for neighbouring dots, alternately above and below."""
     return np.array([(2 * k % 5 - 2) * step for k in range(n)])
 
 
@@ -179,9 +179,9 @@ def draw_loss(axes: Axes, run: Outcome, look: dict[str, Any], key: str = "loss",
 
 
 def kept_start(run: Outcome) -> NDArray:
-    """Which rows of the history led to the result: later phases, and of the first the start that was kept.
+    """Select the rows of the history that led to the result: the kept start of the first phase, and later phases.
 
-    That is the one whose last loss is the loss of the first level.
+    The kept start is the one whose last loss is the loss of the first level.
     """
     first, start = run.curve["phase"] == 0, run.curve["start"]
     aim = as_number((run.levels or [{}])[0].get("loss"))

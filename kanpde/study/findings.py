@@ -16,14 +16,14 @@ LEAST_SEEDS = 6  # with fewer, no p-value is below 5 %
 
 
 def judge(study: Study) -> tuple[dict[str, Summary], list[Verdict]]:
-    """Every arm's errors in numbers, and the first arm against the others."""
+    """Return the summary of every arm's errors, and the comparisons of the first arm with the others."""
     errors = study.final_errors()
     summaries = {arm: summarise_errors(list(by_seed.values())) for arm, by_seed in errors.items()}
     return summaries, verdicts(errors) if len(errors) > 1 else []
 
 
 def answer(study: Study, summaries: Mapping[str, Summary], found: list[Verdict]) -> str:
-    """The first sentence of a report: winners, or that there is none; then failed runs."""
+    """Return the first sentences of a report: the winners, if there are any, and the failed runs."""
     problem = study.plan.get("problem") or "this problem"
     sentences = [_sentence(verdict, summaries, problem) for verdict in found]
     if not found:

@@ -15,7 +15,7 @@ from kanpde.study.scaling import Law, fit_law
 
 @dataclass
 class Points:
-    """Levels of all runs of a family: sizes, errors and the seeds they belong to, in the same order."""
+    """Levels of all runs of a family: sizes, errors and seeds, in the same order."""
 
     sizes: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
@@ -40,7 +40,7 @@ def points(runs: list[Outcome], size: str, error: str) -> Points:
     Args:
         runs: of one family.
         size: ``parameters`` or ``grid``.
-        error: ``l2``, ``h1``, ``max`` or ``loss``, of which the root is taken.
+        error: ``l2``, ``h1``, ``max``, or ``loss`` for its square root.
     """
     found = Points()
     for run in runs:
@@ -71,12 +71,12 @@ def several_sizes(collected: dict[str, Points]) -> bool:
 
 
 def theory(runs: list[Outcome], kind: str) -> float:
-    """The order of the error of a KAN of B-splines, degree + 1, in H1 degree; nan for other networks and for √loss.
+    """Return the theoretical order of a KAN of B-splines: degree + 1, in H1 degree; nan for other networks and √loss.
 
-    The error of the best spline of degree k on a grid of width h is of order h^(k+1) in L2, h^k in H1, where the
-    functions on the edges are smooth (Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, theorem 2.1, whatever the
-    dimension). This assumes that the solution is such a network exactly, and that training finds the best one. A spline
-    on a tensor grid in d dimensions would have the order (degree + 1) / d in its number of unknowns.
+    The error of the best spline of degree k on a grid of width h is of order h^(k+1) in L2, h^k in H1, if the functions
+    on the edges are smooth (Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, theorem 2.1, for any dimension). This
+    assumes that the solution is exactly such a network, and that training finds the best one. A spline on a tensor grid
+    in d dimensions would have the order (degree + 1) / d in its number of unknowns.
     """
     models: list[Row] = [run.settings.get("model") or {} for run in runs]
     degrees = {model.get("degree") if model.get("basis") == "bspline" else None for model in models}
@@ -86,7 +86,7 @@ def theory(runs: list[Outcome], kind: str) -> float:
 
 
 def grids(runs: list[Outcome], size: str) -> dict[float, float]:
-    """The grid that goes with a size; at a fixed width parameters grow like cells + degree, so not in proportion."""
+    """Return the grid by size; at a fixed width the parameters grow like cells + degree, not in proportion to cells."""
     return {number(level.get(size)): number(level.get("grid")) for run in runs for level in run.kept}
 
 

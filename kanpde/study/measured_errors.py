@@ -1,4 +1,4 @@
-"""Errors of a study's runs where no exact solution is known, and estimates of them; in reference.csv."""
+"""Errors of a study's runs if no exact solution is known, and error estimates, stored in reference.csv."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from kanpde.study.csv_rows import Row, read_csv
 MEASURED = "reference.csv"
 COLUMNS = ("run", *KINDS, "reliable", "text", "estimate", "settled", "effectivity", "stamp")
 EXACT = "exact solution"
-FINEST = 1e-12  # what a reference can be asked for
+FINEST = 1e-12  # smallest target error of a reference
 ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
 
 
 def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
-    """Measures and estimates the errors of all finished runs that are not yet in reference.csv.
+    """Measure and estimate the errors of all finished runs that are not yet in reference.csv.
 
-    Where the problem has no exact solution every run is compared with one reference (`kanpde.classical.reference`),
-    which is refined until it is ten times as accurate as the best run; where that fails, the errors are marked as not
-    reliable. The first few runs of every arm also get an estimate from their own residuals, and its effectivity
+    If the problem has no exact solution, every run is compared with one reference (`kanpde.classical.reference`),
+    which is refined until it is ten times as accurate as the best run; if that fails, the errors are marked as not
+    reliable. For the first few runs of every arm the error is also estimated from the residuals, with the effectivity
     (estimate / error).
 
     Args:
         folder: of the study.
         problem: of all runs.
         arms: their names.
-        say: gets a line where this takes long.
+        say: called with a line before long computations.
 
     Returns:
-        The reference, if one had to be made and could be.
+        The reference, if one was needed and could be computed.
     """
     paths = {
         (arm, int(path.parent.name)): path
@@ -78,7 +78,7 @@ def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Calla
 
 
 def _finer_reference(problem: Problem, solutions: Sequence[Solution], say: Callable[[str], None]) -> Reference | None:
-    """A reference ten times as accurate as the best run where one can be computed, else the most accurate one."""
+    """Return a reference ten times as accurate as the best run, or the most accurate one that can be computed."""
     try:
         found = reference(problem)
         for solution in solutions:
@@ -128,5 +128,5 @@ def _write(folder: Path, rows: list[Row]) -> None:
 
 
 def read_measured_errors(folder: Path) -> list[Row]:
-    """The rows of reference.csv, one for every run that was measured; none where there is no such file."""
+    """Return the rows of reference.csv, one for every measured run; an empty list if the file does not exist."""
     return read_csv(folder / MEASURED)

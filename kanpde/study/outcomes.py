@@ -1,4 +1,4 @@
-"""A study on disk: its plan, and the state and results of every run."""
+"""Reading a study from its folder: its plan, and the state and results of every run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEVEL = ("grid", "parameters", "steps", "seconds", "loss", "l2", "h1", "max", "r
 
 @dataclass
 class Outcome:
-    """The result of one run, an arm with a seed, as a report needs it; unknown numbers are nan."""
+    """The result of one run (an arm with a seed) for the report; unknown numbers are nan."""
 
     arm: str
     seed: int
@@ -39,7 +39,7 @@ class Outcome:
     errors: Mapping[str, float] = field(default_factory=dict)  # l2, h1, max
     loss: float = nan
     parameters: float = nan
-    seconds: float = nan  # of solving
+    seconds: float = nan  # run time
     levels: list[Row] = field(default_factory=list)
     curve: Mapping[str, NDArray] = field(default_factory=dict)
     settings: Row = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Outcome:
         return self.state.is_final
 
     def lacks(self, kind: str) -> bool:
-        """Whether the run finished but its error was never measured, as without an exact solution or reference."""
+        """Return whether the run finished but its error was not measured without an exact solution or reference."""
         return self.state is RunState.FINISHED and kind != "loss" and kind not in self.errors
 
     @property
@@ -60,21 +60,21 @@ class Outcome:
         return [level for level in self.levels if is_kept(level)]
 
     def error(self, kind: str) -> float:
-        """Of this kind, +inf where the run failed or has none; ``loss`` is its root."""
+        """Return the error of a kind, +inf if the run failed or has none; for ``loss`` the square root of the loss."""
         value = self.loss**0.5 if kind == "loss" else self.errors.get(kind, nan)
         return value if self.state is RunState.FINISHED and isfinite(value) else inf
 
 
 @dataclass
 class Study:
-    """A study as it is on disk.
+    """A study as stored in its folder.
 
     Attributes:
         plan: the content of study.yaml.
         runs: arm by arm, in the order of their seeds.
         classical: the rows of classical.csv.
         measured_errors: the rows of reference.csv.
-        configs: by arm, the options of one of its runs; arms without any run are left out.
+        configs: by arm, the options of one of its runs; arms without runs are left out.
     """
 
     plan: Row
@@ -89,7 +89,7 @@ class Study:
 
     @property
     def kind(self) -> str:
-        """The error that arms are compared by: relative L2, or √loss where there is no exact or reference solution."""
+        """The error by which arms are compared: relative L2, or √loss without an exact or reference solution."""
         known = any(isfinite(run.errors.get("l2", nan)) for run in self.runs)
         return "l2" if known or not any(isfinite(run.loss) for run in self.runs) else "loss"
 
@@ -97,7 +97,7 @@ class Study:
         return [run for run in self.runs if run.arm == arm]
 
     def final_errors(self) -> dict[str, dict[Any, float]]:
-        """By arm and seed, of all runs that ended; +inf for those that failed."""
+        """Return the errors of all ended runs by arm and seed; +inf for failed runs."""
         kind = self.kind
         return {
             arm: {run.seed: run.error(kind) for run in self.of(arm) if run.is_final and not run.lacks(kind)}
@@ -109,7 +109,7 @@ class Study:
 
 
 def read_study(folder: Path) -> Study:
-    """Reads study.yaml, all runs, the ledger and the classical rows; nothing is solved and no network is built.
+    """Read study.yaml, all runs, the ledger and the classical rows, without solving or building networks.
 
     Raises:
         InputError: study.yaml is missing, or lacks arms or seeds.
@@ -129,7 +129,7 @@ def read_study(folder: Path) -> Study:
 
 
 def _config(folder: Path) -> Row:
-    """The config of one of the runs below; the seeds of an arm differ in nothing else."""
+    """Return the config of one of the runs in a folder; the runs of an arm differ only in the seed."""
     import yaml
 
     for path in sorted(folder.glob(f"*/{CONFIG}")):
@@ -162,14 +162,14 @@ def _plan(folder: Path) -> Row:
 
 
 def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
-    """The run by the files in its folder; without any, by its line in the ledger."""
+    """Return the run from the files in its folder, or from its line in the ledger if there are none."""
     found = status(folder)
     run = Outcome(arm, seed, found.state, found.reason)
     run.attempts, run.command = line.get("attempts") or "", line.get("command") or ""
     if found.state is RunState.FINISHED:
         _fill(run, folder)
     elif found.state is RunState.EMPTY and line.get("state") in tuple(RunState):
-        lost = line["state"] == RunState.FINISHED  # the ledger lists a result that is not there
+        lost = line["state"] == RunState.FINISHED  # the ledger lists a result that no longer exists
         run.state = RunState.FAILED if lost else RunState(line["state"])
         run.reason = "its result is gone" if lost else line.get("reason") or ""
     if not isfinite(run.seconds):
@@ -178,7 +178,7 @@ def _run(folder: Path, arm: str, seed: int, line: Row) -> Outcome:
 
 
 def _fill(run: Outcome, folder: Path) -> None:
-    """Takes what a report needs from the result file."""
+    """Read the data for the report from the result file."""
     try:
         record = read_columns(folder / RESULT, {"history": CURVE, "levels": LEVEL, "errors": KINDS})
     except InputError as error:
@@ -195,4 +195,6 @@ def _fill(run: Outcome, folder: Path) -> None:
     length = len(history.get("loss", ()))
     run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
-    error[1:][error[1:] == error[:-1]] = nan  # repeated until it is measured again, even into another start
+    error[1:][error[1:] == error[:-1]] = (
+        nan  # the last value is repeated until the next measurement, even in another start
+    )

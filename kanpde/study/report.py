@@ -1,4 +1,4 @@
-"""The report of a study, from stored runs alone: one HTML page, the same as Markdown, and its tables as CSV."""
+"""The report of a study from its stored runs: an HTML page, the same as Markdown, and its tables as CSV."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
 
 def write_report(folder: Path) -> Path:
-    """Reads a study's folder and writes its report there; nothing is solved.
+    """Read a study's folder and write its report there, without solving anything.
 
-    Writes ``report.html``, ``report.md``, ``arms.csv``, ``comparison.csv``, ``runs.csv`` and ``figures/*.png, *.pdf``.
+    The files are ``report.html``, ``report.md``, ``arms.csv``, ``comparison.csv``, ``runs.csv``, ``figures/*.png`` and
+    ``figures/*.pdf``.
 
     Args:
-        folder: with study.yaml and runs/, and ledger.csv and classical.csv where there are any.
+        folder: with study.yaml and runs/, and ledger.csv and classical.csv if they exist.
 
     Returns:
         The path of report.html.

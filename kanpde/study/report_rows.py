@@ -12,7 +12,7 @@ from kanpde.study.statistics import Summary, Verdict
 
 
 def arm_row(study: Study, arm: str, summary: Summary) -> Row:
-    """Of arms.csv: the network and the errors of one arm."""
+    """Return the row of arms.csv for one arm: its network and errors."""
     finished = [run for run in study.of(arm) if run.state is RunState.FINISHED]
     planned = study.arms[arm]
     parameters = finished[0].parameters if finished else planned.get("parameters")
@@ -40,7 +40,7 @@ def _network(planned: Row, finished: Sequence[Outcome]) -> str:
 
 
 def comparison_row(verdict: Verdict) -> Row:
-    """Of comparison.csv: the first arm against another one."""
+    """Return the row of comparison.csv for the first arm and another one."""
     pair = verdict.comparison
     return {
         "first": verdict.first,
@@ -56,7 +56,7 @@ def comparison_row(verdict: Verdict) -> Row:
 
 
 def run_row(run: Outcome) -> Row:
-    """Of runs.csv: one arm with one seed."""
+    """Return the row of runs.csv for one arm and one seed."""
     return {
         "arm": run.arm,
         "seed": run.seed,

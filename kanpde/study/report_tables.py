@@ -28,7 +28,7 @@ KINDS = {"l2": "relative L2", "loss": "√loss (there is no exact or reference s
 
 
 def arms_table(study: Study, summaries: Mapping[str, Summary]) -> Table:
-    """Network and errors of every arm."""
+    """Return the table of the network and errors of every arm."""
     header = ["arm", "network", "parameters", "median", "quartiles", "best", "worst", "failed", "runs", "seconds"]
     rows = []
     for arm, s in summaries.items():
@@ -50,7 +50,7 @@ def arms_table(study: Study, summaries: Mapping[str, Summary]) -> Table:
 
 
 def comparisons_table(found: list[Verdict]) -> Table:
-    """The first arm against every other one."""
+    """Return the table that compares the first arm with every other one."""
     header = ["first", "other", "other / first", "95 % interval", "p", "p (Holm)", "seeds", "winner"]
     rows = [
         [
@@ -69,7 +69,7 @@ def comparisons_table(found: list[Verdict]) -> Table:
 
 
 def classical_table(study: Study) -> Table:
-    """Unknowns, seconds and errors of classical solvers."""
+    """Return the table of unknowns, seconds and errors of classical solvers."""
     header = ["method", "degree", "unknowns", "seconds", "relative L2", "relative H1", "relative max", "note"]
     rows = [
         [
@@ -86,7 +86,7 @@ def classical_table(study: Study) -> Table:
 
 
 def errors_section(study: Study) -> list[Part]:
-    """What the errors were measured against, and estimates of them from residuals."""
+    """Return the section on the references of the errors, and on error estimates from residuals."""
     rows = study.measured_errors
     texts = Counter(str(row["text"]) for row in rows if row["text"] not in ("", EXACT))
     parts: list[Part] = [Paragraph(f"Errors of {n} runs: {text}.") for text, n in texts.items()]
@@ -104,7 +104,7 @@ def errors_section(study: Study) -> list[Part]:
 
 
 def laws_table(study: Study) -> Table | None:
-    """Slopes of errors against sizes; None where no slope can be fitted."""
+    """Return the table of slopes of errors against sizes; None if no slope can be fitted."""
     rows = []
     for size in ("parameters", "grid"):
         for family, found in collect(study, size, study.kind).items():
@@ -118,7 +118,7 @@ def laws_table(study: Study) -> Table | None:
 
 
 def unfinished_section(study: Study) -> list[Part]:
-    """Runs that failed or have not ended, with the reasons."""
+    """Return the section on runs that failed or have not ended, with the reasons."""
     rows = [
         [f"{run.arm}/{run.seed}", run.state, run.reason or "", run.attempts]
         for run in study.runs
@@ -130,7 +130,7 @@ def unfinished_section(study: Study) -> list[Part]:
 
 
 def settings_section(study: Study) -> list[Part]:
-    """Options of the arms, tuning, and where and how the study was run."""
+    """Return the section on options of the arms, tuning, software and machine."""
     plan = study.plan
     arms = [
         [arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops"))]

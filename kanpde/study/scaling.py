@@ -1,6 +1,6 @@
 """Scaling laws over many runs: slopes of errors against sizes, plateaus, and the best error against time.
 
-A law is error = C size^slope, a line in logarithms. Sizes and errors are passed as they are, not as logarithms.
+A law is error = C size^slope, a line in logarithms. The functions take sizes and errors themselves, not logarithms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kanpde.plots.slopes import Slope, fitted_slope
 
-SHALLOW = 0.15  # of the steepest fall: a size from which errors fall more slowly is on a plateau
+SHALLOW = 0.15  # a plateau begins where the slope falls below this fraction of the steepest slope
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Law:
     """A fitted law.
 
     Attributes:
-        slope: of log error against log size.
-        low, high: 95 % interval of the slope; nan where too few points are left for one.
-        sizes: all that occur, ascending.
-        medians: of the errors at the sizes.
-        plateau: of the sizes, which were left out of the fit.
+        slope: slope of log error against log size.
+        low, high: 95 % interval of the slope; nan if there are too few points.
+        sizes: all sizes, ascending.
+        medians: medians of the errors at the sizes.
+        plateau: which of the sizes are on a plateau and were left out of the fit.
     """
 
     slope: float
@@ -37,20 +37,20 @@ class Law:
     plateau: NDArray
 
     def line(self) -> tuple[NDArray, NDArray]:
-        """Ends of the fitted line, through the middle of the medians that were fitted."""
+        """Return the ends of the fitted line, through the centre of the fitted medians."""
         x, y = (np.log10(values[~self.plateau]) for values in (self.sizes, self.medians))
         ends = np.array([x.min(), x.max()])
         return 10**ends, 10 ** (y.mean() + self.slope * (ends - x.mean()))
 
 
 def fit_law(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> Law:
-    """The slope over all seeds, with plateaus left out.
+    """Fit the slope over all seeds, without plateaus.
 
     Every seed has its own constant C (`fitted_slope` with the seeds as groups). The interval is the slope ± t times its
-    standard error, with Student's t of as many degrees of freedom as the error has.
+    standard error, where Student's t has the degrees of freedom of the standard error.
 
     Args:
-        sizes, errors: one number a level and run; pairs that are not finite and positive are left out.
+        sizes, errors: one number for every level and run; pairs that are not finite and positive are left out.
         seeds: of the runs.
     """
     x, y, groups = _logarithms(sizes, errors, seeds)
@@ -63,11 +63,11 @@ def fit_law(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> Law:
 
 
 def plateau_of(sizes: NDArray, errors: NDArray) -> NDArray:
-    """Which of the ascending sizes are on a plateau: the last ones, whose errors no longer fall.
+    """Return which of the ascending sizes are on a plateau: the last ones, whose errors no longer fall.
 
-    A size is where the plateau begins if from the one before it the errors of all later sizes fall with less than
-    `SHALLOW` of the steepest slope between neighbours. The size before it, at which the plateau is reached, is not part
-    of it.
+    The plateau begins at a size if, from the size before it to all later ones, errors fall with less than `SHALLOW`
+    times the steepest slope between neighbours. The size before it, at which the plateau is reached, does not belong to
+    the plateau.
     """
     plateau = np.zeros(len(sizes), dtype=bool)
     if len(sizes) < 3:
@@ -89,7 +89,7 @@ def _logarithms(sizes: ArrayLike, errors: ArrayLike, seeds: Sequence[int]) -> tu
 
 
 def _interval(slope: Slope) -> tuple[float, float]:
-    """The 95 % interval of a slope by Student's t; nan where it has no error."""
+    """Return the 95 % interval of a slope by Student's t; nan if its standard error is unknown."""
     from scipy.stats import t
 
     half = float(t.ppf(0.975, max(slope.freedom, 1))) * slope.error
@@ -106,7 +106,7 @@ def law_text(law: Law) -> str:
 
 # time ---------------------------------------------------------------------------------------------------------------
 def best_so_far(seconds: NDArray, errors: NDArray) -> tuple[NDArray, NDArray]:
-    """The moments at which a run's error was smaller than ever before, and those errors."""
+    """Return the times at which a run's error reached a new minimum, and those errors."""
     used = np.isfinite(seconds) & np.isfinite(errors) & (errors > 0)
     seconds, errors = seconds[used], errors[used]
     if not len(errors):
@@ -118,7 +118,7 @@ def best_so_far(seconds: NDArray, errors: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def pareto_front(seconds: ArrayLike, errors: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Of many pairs those that no other one beats in both time and error, by time."""
+    """Return the pairs that no other pair beats in both time and error, ordered by time."""
     pairs = np.stack([np.asarray(seconds, dtype=float), np.asarray(errors, dtype=float)])
     pairs = pairs[:, np.lexsort(pairs[::-1])]
     return best_so_far(*pairs)

@@ -1,7 +1,7 @@
-"""Which of two arms has the smaller errors: medians, an interval for their ratio, and whether there is a winner.
+"""Statistical comparison of the errors of two arms: medians, an interval for the ratio, and the winner.
 
 An arm is a method with its settings, run once for each seed. Errors are positive; a failed run has the error +inf and
-so counts as worse than every run that ended. Everything works on log10 errors, in which a factor is a shift.
+so is worse than every run that ended. All computations use log10 errors, in which a factor is a shift.
 
 The shift of arm a against arm b is the median of all differences log10 b_j - log10 a_i (Hodges & Lehmann 1963,
 doi:10.1214/aoms/1177704172): positive where a is better. It is robust against outliers and infinities. Its interval
@@ -9,9 +9,9 @@ is the hull of two, so that it excludes a tie only where both do:
 
 - the percentile bootstrap, which draws seeds with both their runs (Efron & Tibshirani 1993, ch. 13). Alone it is too
   narrow for ten seeds: 7 to 9 % of studies of equal arms would have a winner;
-- all shifts that a test by exchange does not refuse. Where two arms are equal, the names within a seed mean nothing;
-  the test compares the sum of ranks with those after every exchange of names (Lehmann & Romano 2005, ch. 15.2).
-  Whatever the distribution of errors, it refuses equal arms with a probability of at most 5 %.
+- all shifts that an exchange test does not reject. If two arms are equal, their labels within a seed can be exchanged;
+  the test compares the sum of ranks with the sums after every exchange of labels (Lehmann & Romano 2005, ch. 15.2).
+  For any distribution of errors it rejects equal arms with a probability of at most 5 %.
 
 With five seeds or fewer no winner can be named: the smallest p-value is 2 / 2^seeds.
 """
@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-ALL_EXCHANGES = 12  # seeds up to which all 2^n exchanges are counted; beyond, as many as 4095 drawn at random
-CELLS = 400  # shifts tried for an interval
+ALL_EXCHANGES = 12  # up to this number of seeds all 2^n exchanges are used, with more seeds 4095 random ones
+CELLS = 400  # number of shifts tested for an interval
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The errors of one arm; infinite where a failed run is at that rank."""
+    """Statistics of the errors of one arm; inf where the rank belongs to a failed run."""
 
     runs: int
     failed: int
@@ -43,13 +43,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm a against arm b.
+    """The comparison of arm a with arm b.
 
     Attributes:
-        factor: by which a's errors are smaller than b's; below 1 where they are larger.
+        factor: factor by which a's errors are smaller than b's; below 1 if they are larger.
         low, high: 95 % interval of the factor.
-        p_value: of equal arms, the larger of the two tests'.
-        seeds: that both arms have.
+        p_value: p-value for equal arms, the larger one of the two tests.
+        seeds: number of seeds that both arms have.
     """
 
     factor: float
@@ -65,7 +65,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison within a study of several; ``winner`` is None where none is named."""
+    """One comparison of a study; ``winner`` is None if there is none."""
 
     first: str
     other: str
@@ -75,15 +75,15 @@ class Verdict:
 
 
 def verdicts(errors: Mapping[str, Mapping[Hashable, float]], level: float = 0.95) -> list[Verdict]:
-    """The first arm against every other one.
+    """Compare the first arm with every other one.
 
-    Every interval is that of its pair alone. A winner is named where the interval excludes a tie and the p-value does
-    so after Holm's correction: the probability of any false winner in the study is then at most 1 - level. With two
+    Every interval refers to its pair alone. A winner is named if the interval excludes a tie and the p-value does so
+    after Holm's correction: the probability of any false winner in the study is then at most 1 - level. With two
     arms the correction changes nothing.
 
     Args:
-        errors: by arm and seed; only seeds that both arms of a pair have are compared.
-        level: of the intervals and of the whole study.
+        errors: by arm and seed; a comparison uses only seeds that both arms have.
+        level: confidence level of the intervals and of the whole study.
     """
     first, *others = errors
     pairs = []
@@ -99,7 +99,7 @@ def verdicts(errors: Mapping[str, Mapping[Hashable, float]], level: float = 0.95
 
 
 def summarise_errors(errors: ArrayLike) -> Summary:
-    """Median, quartiles and extremes of an arm's errors; what is not finite is a failed run and counts as +inf."""
+    """Return median, quartiles and extremes of an arm's errors; errors that are not finite count as +inf (failed)."""
     values = np.sort(_counted(errors))
     if not len(values):
         return Summary(0, 0, nan, nan, nan, nan, nan)
@@ -109,12 +109,12 @@ def summarise_errors(errors: ArrayLike) -> Summary:
 
 
 def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int | None = None) -> Comparison:
-    """The factor by which the errors of arm a are smaller than those of b, with its interval.
+    """Estimate the factor by which the errors of arm a are smaller than those of b, with its interval.
 
     Args:
         a, b: errors of both arms for the same seeds in the same order, shape (seeds,); not finite: failed.
-        level: of the interval.
-        resamples: of the bootstrap; by itself 4000, with more than 31 seeds fewer, but 1000 at least.
+        level: confidence level of the interval.
+        resamples: of the bootstrap; by default 4000, with more than 31 seeds fewer, but at least 1000.
 
     Raises:
         ValueError: the arms have different numbers of errors.
@@ -135,7 +135,7 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int | No
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values of several comparisons of one study, made larger so that 5 % holds for the whole study (Holm 1979)."""
+    """Adjust the p-values of several comparisons so that the 5 % level holds for the whole study (Holm 1979)."""
     adjusted = [nan] * len(p_values)
     largest = 0.0
     for rank, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
@@ -146,7 +146,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 # exchange of names within seeds -------------------------------------------------------------------------------------
 def exchange_p(log_a: NDArray, log_b: NDArray) -> NDArray:
-    """Probability of a rank sum at least as far from the middle as the observed, were the arms equal.
+    """Return the probability, for equal arms, of a rank sum at least as far from the centre as the observed one.
 
     T(s) = |sum_i s_i (rank b_i - rank a_i)| over signs s; p is the share of signs with T(s) >= T(1).
 
@@ -164,9 +164,9 @@ def exchange_p(log_a: NDArray, log_b: NDArray) -> NDArray:
 
 
 def exchange_interval(log_a: NDArray, log_b: NDArray, level: float = 0.95) -> tuple[float, float]:
-    """The hull of all shifts with which the test by exchange would not refuse that the arms are equal.
+    """Return the hull of all shifts at which the exchange test does not reject that the arms are equal.
 
-    Ranks change only where the shift passes a difference, so one shift between any two neighbours is tried.
+    Ranks change only where the shift passes a difference, so one shift between any two neighbours is tested.
     """
     differences = _differences(log_a, log_b)
     edges = np.unique(differences[np.isfinite(differences)])
@@ -184,18 +184,18 @@ def exchange_interval(log_a: NDArray, log_b: NDArray, level: float = 0.95) -> tu
 
 
 def _signs(n: int) -> NDArray:
-    """Exchanges as signs, the observed names first: all of them, or for many seeds a fixed random part."""
+    """Return exchanges as signs, the observed one first: all of them, or for many seeds a fixed random sample."""
     if n <= ALL_EXCHANGES:
         return 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
     drawn = np.random.default_rng(0).choice([-1.0, 1.0], (2**ALL_EXCHANGES - 1, n))
-    return np.concatenate([np.ones((1, n)), drawn])  # counting the observed keeps the level (Phipson & Smyth 2010)
+    return np.concatenate([np.ones((1, n)), drawn])  # including the observed keeps the level (Phipson & Smyth 2010)
 
 
 # bootstrap over seeds -----------------------------------------------------------------------------------------------
 def bootstrap_interval(
     log_a: NDArray, log_b: NDArray, level: float = 0.95, resamples: int = 4000
 ) -> tuple[float, float]:
-    """Percentile interval of the shift when seeds are drawn anew, each with its runs in both arms."""
+    """Return the percentile interval of the shift when seeds are resampled, each with its runs in both arms."""
     drawn = _draws(len(log_a), resamples)
     a, b = log_a[drawn], log_b[drawn]
     shifts = np.concatenate(
@@ -210,10 +210,10 @@ def bootstrap_interval(
 
 
 def bootstrap_p(log_a: NDArray, log_b: NDArray, resamples: int = 4000) -> NDArray:
-    """Twice the share of resamples whose shift is on the other side of a tie; shapes as for `exchange_p`.
+    """Return twice the fraction of resamples whose shift is on the other side of a tie; shapes as for `exchange_p`.
 
-    The shift of a resample is on a side if most of its differences are: with w_i how often seed i was drawn, the sign
-    of sum_ij w_i w_j sign(log_b_j - log_a_i).
+    The side of a resample is that of most of its differences: with w_i the number of times that seed i was drawn, the
+    sign of sum_ij w_i w_j sign(log_b_j - log_a_i).
     """
     n = log_a.shape[-1]
     drawn = _draws(n, resamples)
@@ -231,7 +231,7 @@ def _draws(n: int, resamples: int) -> NDArray:
 
 # numbers ------------------------------------------------------------------------------------------------------------
 def _differences(log_a: NDArray, log_b: NDArray) -> NDArray:
-    """log_b_j - log_a_i, shape (..., seeds, seeds); two failed runs are equal."""
+    """Return log_b_j - log_a_i, shape (..., seeds, seeds); two failed runs are equal."""
     with np.errstate(invalid="ignore"):
         differences = log_b[..., None, :] - log_a[..., :, None]
     return np.where(np.isnan(differences), 0.0, differences)
@@ -243,7 +243,7 @@ def _counted(errors: ArrayLike) -> NDArray:
 
 
 def _quantile(ordered: NDArray, share: float) -> float:
-    """Linear between neighbours, as in numpy, but right beside infinite values."""
+    """Interpolate linearly between neighbours as numpy does, but correctly next to infinite values."""
     place = share * (len(ordered) - 1)
     below, above = float(ordered[int(place)]), float(ordered[int(np.ceil(place))])
     return below if below == above or not isfinite(below) else below + (place - int(place)) * (above - below)

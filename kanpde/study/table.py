@@ -1,4 +1,4 @@
-"""Many runs: a table, its medians over seeds, and error against parameters."""
+"""Summaries of many runs: a table, medians over seeds, and a plot of error against parameters."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MARKERS = "osD^vPX"
 
 
 def summarise(folder: str | Path) -> list[Row]:
-    """Reads all runs below ``folder``, writes summary.csv and scaling.png there and prints a table.
+    """Read all runs below ``folder``, write summary.csv and scaling.png there and print a table.
 
     Returns:
-        A row a run, with the columns of summary.csv and "levels". Columns between the seed and the parameters are the
-        options that were typed and differ between the runs.
+        One row for every run, with the columns of summary.csv and "levels". Columns between the seed and the parameters
+        are the typed options that differ between the runs.
 
     Raises:
-        InputError: there is no such folder, or no run in it.
+        InputError: the folder does not exist or contains no run.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -70,13 +70,13 @@ def _is_run(path: Path) -> bool:
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sorts 10 after 9."""
+    """Return a sort key that puts 10 after 9."""
     parts = re.findall(r"\d+|\D+", str(path))
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _typed(folder: Path) -> dict[str, str]:
-    """The options that the run was started with: the first line of its log ends with them."""
+    """Return the options with which the run was started, from the first line of its log."""
     if not (folder / LOG).is_file():
         return {}
     first = (folder / LOG).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
@@ -120,7 +120,7 @@ def _groups(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], l
 
 
 def _save_scaling(rows: Sequence[Row], path: Path) -> None:
-    """Every run's levels, a colour and a marker for each problem and model; nothing where no run has any."""
+    """Plot the levels of every run, with a colour and a marker for each problem and model, if there are any levels."""
     from matplotlib.figure import Figure
 
     groups = _groups([row for row in rows if row["levels"]], ("problem", "model"))
@@ -182,7 +182,7 @@ class _Curve:
 
 
 def _slope_of(curves: Sequence[_Curve]) -> str:
-    """The median of the runs' slopes; the slope over all runs where no run has several sizes."""
+    """Return the median slope of the runs, or the slope over all runs if no run has several sizes."""
     slopes = [slope for slope in (fitted_slope(*curve.fitted) for curve in curves) if isfinite(slope.value)]
     if len(slopes) == 1:
         return f"\n  {Slope(slopes[0].value, nan, 0)}"
@@ -194,7 +194,7 @@ def _slope_of(curves: Sequence[_Curve]) -> str:
 
 # tables -------------------------------------------------------------------------------------------------------------
 def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
-    """All runs, then medians over seeds where there are several."""
+    """Print all runs, then medians over seeds if there are several."""
     names = [key for key in ("problem", "model") if any(row[key] for row in rows)]
     several = len({row["seed"] for row in rows}) > 1
     described = [*names, *swept]

@@ -13,14 +13,14 @@ TRIALS = "trials.csv"
 
 
 def tuned_options(folders: Mapping[str, str], arms: Mapping[str, str], match: str) -> dict[str, dict[str, Any]]:
-    """By arm, the number of trials and the model's options of the best trial.
+    """Return for each arm the number of trials and the model options of the best trial.
 
-    Widths are among them where arms are matched by time only: otherwise the matching decides.
+    Widths are included only if arms are matched by time; otherwise the matching determines them.
 
     Args:
-        folders: by arm, the sweep that tuned it. Either all arms are tuned or none.
-        arms: of the comparison, with their options.
-        match: what the arms have in common.
+        folders: by arm, the folder of its tuning sweep. Either all arms are tuned or none.
+        arms: arms of the comparison, with their options.
+        match: the quantity that is equal for all arms.
 
     Raises:
         InputError: a sweep is missing or has no finished trial, or budgets differ.
