@@ -10,8 +10,9 @@ from disk import Disk
 
 import kanpde.domains
 from kanpde import Box, InputError
-from kanpde.domains import Domain, domain_from, kinds
+from kanpde.domains import Domain
 from kanpde.domains.box import require_box
+from kanpde.domains.kinds import domain_from, kinds
 from kanpde.domains.rules import RULES
 
 DOMAINS = [

@@ -8,8 +8,9 @@ import torch
 
 from kanpde import InputError, Vector, diff, divergence, gradient, laplacian
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import coordinate, unknown
+from kanpde.calculus.field import coordinate
 from kanpde.calculus.jet import LAPLACIAN
+from kanpde.calculus.unknowns import unknown
 
 
 def context(names=("x", "y"), n=25):

@@ -8,7 +8,8 @@ from conftest import PROBLEMS, load_problem, problem_cases
 
 from kanpde import Condition
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import coordinate, unknown
+from kanpde.calculus.field import coordinate
+from kanpde.calculus.unknowns import unknown
 from kanpde.residuals.evaluation import from_formula, residuals_of
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]

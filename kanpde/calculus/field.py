@@ -18,8 +18,6 @@ from kanpde.calculus.jet import LAPLACIAN, Key, bell_terms, splits
 from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError
 
-MAX_ORDER = 4
-
 
 class Field:
     """An expression at points. Combine fields with arithmetic and torch functions; differentiate with `diff`."""
@@ -190,15 +188,6 @@ _BINARY = {
 
 
 # leaves -------------------------------------------------------------------------------------------------------------
-def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field:
-    """A leaf whose components come from ``read``; ``name`` is the unknown's."""
-
-    def rule(key: Key) -> Tensor:
-        if len(key) > MAX_ORDER:
-            raise InputError(f"Derivatives are available up to order {MAX_ORDER}, got order {len(key)} of {name}.")
-        return read(key)
-
-    return Field(context, rule, name)
 
 
 def coordinate(context: Context, position: int) -> Field:

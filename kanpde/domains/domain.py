@@ -10,10 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-import kanpde.domains
 from kanpde.domains.region import Region
-from kanpde.errors import InputError, suggest
-from kanpde.factories import offering
 
 
 class Domain(Protocol):
@@ -127,32 +124,3 @@ class Domain(Protocol):
         Equal descriptions mean equal domains: a stored run is loaded with a problem only if their descriptions agree.
         """
         ...
-
-
-def kinds() -> dict[str, type]:
-    """Return the classes in ``kanpde.domains`` that can be made from a description, by name."""
-    return offering(kanpde.domains, "from_description")
-
-
-def domain_from(
-    description: Mapping[str, Any],
-) -> Any:  # a `Domain`; protocols with properties cannot be checked in tests
-    """Return the domain of a description by `Domain.describe`, for the kinds in this package.
-
-    A description cannot cause an import.
-
-    Raises:
-        InputError: the kind is not in this package, or the rest of the description is invalid.
-    """
-    known, kind = kinds(), str(description.get("kind"))
-    if kind not in known:
-        raise InputError(f'There is no domain "{kind}" in kanpde.domains. {suggest(kind, known)}')
-    try:
-        return known[kind].from_description(description)  # pyright: ignore[reportAttributeAccessIssue]
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"The description of a {kind} is incomplete or of another form ({type(error).__name__}: {error}). Give "
-            "what `describe` returned."
-        ) from None

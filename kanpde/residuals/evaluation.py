@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field, coordinate, unknown
+from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field, constant, unknown
+from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.errors import InputError
 from kanpde.problem import Condition, Problem

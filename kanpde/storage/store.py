@@ -12,7 +12,7 @@ from torch import nn
 
 import kanpde.models
 from kanpde.device import choose_dtype
-from kanpde.domains import domain_from, kinds
+from kanpde.domains.kinds import domain_from, kinds
 from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.factories import factories
