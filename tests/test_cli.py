@@ -200,7 +200,7 @@ def test_bad_input_gets_one_message_and_leaves_nothing(folder, capsys, arguments
 def test_cuda_that_is_not_there(folder, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main(["device=cuda"]) == 2
-    assert "Write device=cpu or device=auto." in capsys.readouterr().err
+    assert "Write device=cpu, or device=auto." in capsys.readouterr().err
     assert list(folder.iterdir()) == []
 
 

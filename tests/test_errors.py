@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import load_problem
 from test_structure import FILES, PACKAGE, tree
 
 import kanpde

@@ -156,7 +156,7 @@ def test_more_time_and_more_steps(tmp_path):
     assert bits(longer)[:2] == bits(solve(poisson(), model, ended, sampling=FEW))[:2]
     further = kanpde.resume(tmp_path, poisson(), phases=[Phase(LM(), steps=45)])
     assert bits(further)[:2] == bits(solve(poisson(), model, [Phase(LM(), steps=45)], sampling=FEW))[:2]
-    with pytest.raises(InputError, match="has taken 45 steps"):
+    with pytest.raises(InputError, match=r"has already taken 45 steps, got steps=44\. Write steps="):
         kanpde.resume(tmp_path, poisson(), phases=[Phase(LM(), steps=44)])
     with pytest.raises(InputError, match="optimizer"):
         kanpde.resume(tmp_path, poisson(), phases=[Phase(Adam(), steps=50)])
@@ -249,7 +249,7 @@ def contents(folder):
 
 def test_another_problem_is_refused(stopped):
     before = contents(stopped)
-    with pytest.raises(InputError, match="another problem"):
+    with pytest.raises(InputError, match="The checkpoint belongs to the problem"):
         kanpde.resume(stopped, poisson(dim=1))
     with pytest.raises(InputError, match="another problem"):
         kanpde.resume(stopped, poisson(solution="paper"))  # the same names; only the loss shows it
