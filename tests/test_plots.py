@@ -163,8 +163,7 @@ def test_lines_in_one_dimension():
 def test_a_slice_is_chosen_where_an_odd_solution_does_not_vanish_and_is_named():
     odd = quick(load_problem("poisson")(dim=3), phases=[Phase(LM(), steps=1)])
     odd.model.forward = lambda x: x.prod(dim=1, keepdim=True)
-    odd.settings["derivatives"] = "autograd"
-    figure = solution_figure(odd)
+    figure = solution_figure(replace(odd, derivatives="autograd"))
     assert "slice at z = 0.5" in figure.get_suptitle()
     assert np.ptp(figure.axes[0].images[0].get_array()) > 0.9
 
