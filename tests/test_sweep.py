@@ -13,11 +13,13 @@ import pytest
 import yaml
 from conftest import ROOT
 
+import kanpde
 from kanpde.command import main
 from kanpde.ends import End, Ending
 from kanpde.paths import FAILED, JOURNAL, LOG, RESULT
 from kanpde.runs.journal import hold
-from kanpde.runs.status import status
+from kanpde.runs.status import RunState, status
+from kanpde.storage.checkpoint import checkpoint_files
 
 QUICK = [
     "model=mlp",
@@ -157,6 +159,80 @@ def test_a_missing_extra_is_named_where_the_config_is_only_shown(capsys, monkeyp
     assert main(["+study=tune", "--cfg", "job"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "pip install 'kanpde[tune]'" in line
+
+
+# going on from checkpoints -------------------------------------------------------------------------------------------
+LONG = [*(o.replace("steps:1", "steps:12") for o in SWEEP), "seed=0,1"]
+
+
+def stopped_at(monkeypatch, step):
+    """Stops the next run after a step, as SIGTERM would."""
+    original = kanpde.terminal.Display.observe
+
+    def observe(self, progress):
+        original(self, progress)
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(kanpde.terminal.Display, "observe", observe)
+
+
+def losses(folder):
+    return [row["loss"] for row in kanpde.load(folder).history]
+
+
+@pytest.mark.parametrize("apart", [[], pytest.param(["isolate=true"], marks=pytest.mark.slow)])
+def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, monkeypatch, apart):
+    assert main([o.replace("=sweep", "=whole") for o in LONG]) == 0
+    with monkeypatch.context() as patch:
+        stopped_at(patch, 5)
+        assert main(LONG) == 143
+    assert [status(folder / name).state for name in "01"] == [RunState.INTERRUPTED, RunState.EMPTY]
+    assert main([*LONG, *apart]) == 0
+    assert "resumed in phase 1 of 1, after step 5" in (folder / "0" / LOG).read_text()
+    assert [status(folder / name).state for name in "01"] == [RunState.FINISHED] * 2
+    assert [losses(folder / name) for name in "01"] == [losses(folder.parent / "whole" / name) for name in "01"]
+
+
+def test_a_checkpoint_of_another_version_is_not_gone_on_with(folder, monkeypatch):
+    with monkeypatch.context() as patch:
+        stopped_at(patch, 5)
+        patch.setattr("kanpde.training.solve.__version__", "0.0")
+        assert main(LONG) == 143
+    assert main(LONG) == 0
+    assert "resumed" not in (folder / "0" / LOG).read_text() and len(losses(folder / "0")) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has("hydra_submitit_launcher"), reason="needs hydra-submitit-launcher")
+def test_a_preempted_job_of_submitit_is_put_into_the_queue_again_and_goes_on(folder):
+    """submitit's local executor: SIGTERM is bypassed, SIGUSR2 requeues the job, and the run goes on."""
+    phases = "schedule.phases=[{steps:4000,optimizer:{name:adam}}]"
+    command = [*(o for o in SWEEP if not o.startswith("schedule.phases")), phases, "seed=0,1"]
+    launcher = ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=30", "checkpoint=0.01"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-m", "kanpde", *command, *launcher], env=environment)
+    end = time.monotonic() + 90
+    while not checkpoint_files(folder / "0") and time.monotonic() < end:
+        time.sleep(0.1)
+    job = next(pid for pid in holders(folder / "0" / JOURNAL))
+    os.kill(job, signal.SIGTERM)
+    time.sleep(1.0)
+    os.kill(job, signal.SIGUSR2)
+    assert process.wait(300) == 0
+    assert [status(folder / name).state for name in "01"] == [RunState.FINISHED] * 2
+    assert (folder / "0" / LOG).read_text().count("resumed in phase") == 1
+    assert len(losses(folder / "0")) == 4000
+
+
+def holders(path):
+    """The processes that have a file open."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(path.resolve()) in [os.readlink(each) for each in (place / "fd").iterdir()]:
+                yield int(place.name)
+        except OSError:
+            continue
 
 
 # processes -----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """``resume=FOLDER``: continue a run of the command line from its last checkpoint."""
 
+import os
 import re
 from pathlib import Path
 
@@ -49,14 +50,17 @@ def run_resumed(overrides: list[str]) -> None:
 
 def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:
     """Refuse a folder without a run, with a finished run, or with a run in progress."""
+    from kanpde.runs.process import HOLDER
     from kanpde.runs.status import RunState, status
+    from kanpde.storage.checkpoint import is_held
 
     if not (folder / CONFIG).is_file():
         raise InputError(
             f'There is no run in "{folder}": it has no {CONFIG}. Give the folder of a run: resume=outputs/DATE/TIME.'
         )
-    found = status(folder)
-    if found.state is RunState.RUNNING:
+    is_ours = os.environ.get(HOLDER) == str(folder)  # the process of an isolated run
+    found = status(folder, mine=is_ours)
+    if found.state is RunState.RUNNING or is_held(folder):
         raise InputError(f'The run in "{folder}" is under way in another process. Wait for its end, or stop it.')
     longer = any(o.key_or_group == "time_limit" or o.key_or_group.endswith(".steps") for o in changes)
     if found.state is RunState.FINISHED and not longer:

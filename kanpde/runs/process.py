@@ -23,6 +23,7 @@ COMMAND = (sys.executable, "-m", "kanpde")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)  # caused by the process itself
 REQUESTED = {end.exit_code: end for end in End if end.is_requested}  # exit codes of a run that a signal stopped
+HOLDER = "KANPDE_JOURNAL_OF"  # environment variable: the folder whose journal the parent process holds
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -64,7 +65,7 @@ class Attempt:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # the same text is in run.log
             stderr=self.errors,
-            env={**environment, **ONE_THREAD},
+            env={**environment, **ONE_THREAD, HOLDER: str(folder)},
             pass_fds=[journal.fileno()],  # the child keeps the lock even if this process ends first
             start_new_session=True,  # Ctrl-C in the terminal must reach this process only
         )
