@@ -1,13 +1,12 @@
-"""What one recipe reaches on all problems: relative L2 errors over seeds, every seed printed.
+"""Accuracy of the default settings on all problems: relative L2 errors, printed for every seed.
 
     python benchmarks/accuracy.py [--seeds 10] [--problems poisson heat] [--model kan] [--time 60] [--schedule refine]
 
-The recipe is the default one: the same basis, degree, grids, phases, starts, weights and sampling rule; only the width
-of the network follows the problem (WIDTHS). ``--model`` takes another network, with as nearly as possible the number
-of parameters that the KAN has on its finest grid; with ``--time`` a run goes on with its last phase until then, if
-its optimizer finds any lower loss. Errors are measured on an equidistant grid (101 x 101 points in two coordinates)
-apart from the training points; the exact solution is used in nothing else. One thread, float64; seconds are wall
-time of `solve`.
+Basis, degree, grids, phases, starts, weights and sampling rule are the defaults; only the width of the network depends
+on the problem (WIDTHS). ``--model`` selects another network, whose number of parameters is as close as possible to that
+of the KAN on its finest grid. With ``--time`` a run continues its last phase until that time, as long as its optimizer
+finds a lower loss. Errors are measured on an equidistant grid (101 x 101 points in two coordinates), separate from the
+training points; the exact solution is used for nothing else. One thread, float64; seconds are wall time of `solve`.
 """
 
 import argparse
@@ -32,12 +31,12 @@ WIDTHS = {
     "heat": 6,
     "poisson solution=mixed": 8,
 }
-FINEST = 4  # times the grid at the start
+FINEST = 4  # ratio of the finest grid to the initial one
 BASES = ("chebyshev", "legendre", "fourier", "gaussian", "wavelet", "relupower")
 
 
 def load_problem(text: str) -> Problem:
-    """ "heat dim=2" -> the problem of problems/heat.py with that argument."""
+    """Load a problem: "heat dim=2" is the problem of problems/heat.py with that argument."""
     name, *rest = text.split()
     path = Path(__file__).parents[1] / "problems" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"problem_{name}", path)
@@ -49,12 +48,12 @@ def load_problem(text: str) -> Problem:
 
 
 def kan_of(problem: Problem, width: int) -> KAN:
-    """The default KAN, of the problem's width."""
+    """Return the default KAN with the width for the problem."""
     return KAN([width])
 
 
 def mlp_of(problem: Problem, width: int, depth: int = 2, **options: Any) -> MLP:
-    """The MLP whose number of parameters is nearest to that of the KAN on its finest grid."""
+    """Return the MLP whose number of parameters is nearest to that of the KAN on its finest grid."""
 
     def size(factory: KAN | MLP) -> int:
         return sum(p.numel() for p in factory(problem.domain.ranges).parameters())

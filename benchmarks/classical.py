@@ -1,9 +1,9 @@
-"""What classical solvers reach on the Poisson problem u = sin πx sin πy on [-1, 1]²: the row to compare with.
+"""Accuracy and time of classical solvers for the Poisson problem u = sin πx sin πy on [-1, 1]², for comparison.
 
-    python benchmarks/classical.py        (finite elements come with the extra "dev")
+    python benchmarks/classical.py        (finite elements need the extra "dev")
 
-Errors are relative L2 on the same 101 x 101 grid as the networks'; seconds are the median of five solves, with assembly
-and without evaluation on that grid.
+Errors are relative L2 errors on the 101 x 101 grid that is used for networks; seconds are the median of five solves,
+with assembly and without evaluation on that grid.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ EXACT = np.outer(np.sin(np.pi * AXIS), np.sin(np.pi * AXIS))
 
 
 def differentiation(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen 2000, ch. 6)."""
+    """Return Chebyshev points of the second kind and their differentiation matrix (L. N. Trefethen 2000, ch. 6)."""
     x = np.cos(np.pi * np.arange(n + 1) / n)
     c = np.r_[2.0, np.ones(n - 1), 2.0] * (-1.0) ** np.arange(n + 1)
     gaps = x[:, None] - x + np.eye(n + 1)
@@ -27,7 +27,7 @@ def differentiation(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def collocation(n: int) -> Solved:
-    """Δu = f with zero boundary values on (n + 1)² Chebyshev points, by diagonalisation in each coordinate."""
+    """Solve Δu = f with zero boundary values on (n + 1)² Chebyshev points, by diagonalization in each coordinate."""
     x, d = differentiation(n)
     second = (d @ d)[1:-1, 1:-1]
     values, vectors = np.linalg.eig(second)
@@ -40,7 +40,7 @@ def collocation(n: int) -> Solved:
 
 
 def finite_elements(degree: int, cells: int) -> Solved:
-    """Triangles of degree 2 or 4 by scikit-fem."""
+    """Solve with triangular elements of degree 2 or 4 by scikit-fem."""
     import skfem
     from skfem.models.poisson import laplace
 

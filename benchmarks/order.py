@@ -3,10 +3,10 @@
     python benchmarks/order.py [--grids 4 6 8 ...] [--picture benchmarks/order.png]
 
 Poisson's equation in two dimensions with u = cos πx + cos πy and the KAN without hidden layers, φ_1(x) + φ_2(y): its
-residuals are linear in the weights, so that the optimizer reaches the minimum and the splines' own error is left.
-Theory, for splines of degree p on cells of width h: h^(p+1) for the best approximation, h^(p-1) for the residual of an
-equation of second order, which is what least squares makes small. Relative L2 errors apart from the training points;
-nothing of the exact solution is used in training.
+residuals are linear in the weights, so that the optimizer reaches the minimum and only the approximation error remains.
+Theory, for splines of degree p on cells of width h: h^(p+1) for the best approximation, h^(p-1) for the residual of a
+second-order equation, which least squares minimizes. Relative L2 errors on points separate from the training points;
+the exact solution is not used in training.
 """
 
 import argparse
@@ -20,25 +20,25 @@ from scipy import stats
 from kanpde import KAN, LM, Phase, solve
 
 DEGREES = (3, 5, 7)
-FLOOR = 1e-11  # errors below it are rounding, and are left out of the regression
+FLOOR = 1e-11  # errors below it are rounding errors and are left out of the regression
 
 
 def errors_of(degree: int, grids: Sequence[int]) -> list[float]:
-    """The error on every grid, each solved anew."""
+    """Return the errors of independent solves on all grids."""
     problem = load_problem("poisson solution=cosines")
     phases = [Phase(LM(), steps=30)]
     return [solve(problem, KAN([], degree=degree, grid=g), phases).errors["u"]["l2"] for g in grids]
 
 
 def order(grids: Sequence[int], errors: Sequence[float]) -> tuple[float, float]:
-    """The slope of log error against -log grid, and the half width of its 95 % interval."""
+    """Return the slope of log error against -log grid, and the half width of its 95 % interval."""
     above = [(g, e) for g, e in zip(grids, errors, strict=True) if e > FLOOR]
     fit = np.asarray(stats.linregress(*np.log(above).T))  # slope, intercept, correlation, p value, standard error
     return -float(fit[0]), float(stats.t.ppf(0.975, len(above) - 2) * fit[4])
 
 
 def draw(grids: Sequence[int], found: dict[int, list[float]], path: Path) -> None:
-    """Errors with the lines of order p - 1 and p + 1 through the middle of each."""
+    """Plot the errors, with lines of order p - 1 and p + 1 through the centre of each set."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")

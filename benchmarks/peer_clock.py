@@ -1,6 +1,6 @@
-"""What the drivers of `peers.py` share: the error, and a clock that stops while it is checked.
+"""Shared code of the drivers of `peers.py`: the error, and a clock that stops during its measurement.
 
-Needs numpy only, because every driver runs in its own library's environment.
+It needs only numpy, because every driver runs in the environment of its own library.
 """
 
 import argparse
@@ -12,17 +12,17 @@ from time import perf_counter, process_time
 import numpy as np
 
 AXIS = np.linspace(-1, 1, 101)
-GRID = np.stack(np.meshgrid(AXIS, AXIS, indexing="ij"), axis=-1).reshape(-1, 2)  # for the error only
+GRID = np.stack(np.meshgrid(AXIS, AXIS, indexing="ij"), axis=-1).reshape(-1, 2)  # used only for the error
 EXACT = np.sin(np.pi * GRID[:, 0]) * np.sin(np.pi * GRID[:, 1])
 
 
 def relative_error(values: np.ndarray) -> float:
-    """|u - exact| / |exact| on the grid, u given at its points in order."""
+    """Return |u - exact| / |exact| on the grid, for values of u at its points in order."""
     return float(np.linalg.norm(np.asarray(values, dtype=np.float64).reshape(-1) - EXACT) / np.linalg.norm(EXACT))
 
 
 def options(doc: str | None) -> argparse.Namespace:
-    """A driver's options: seed, seconds it may train, error to reach, weight of the boundary."""
+    """Parse the options of a driver: seed, time limit of training in seconds, target error, boundary weight."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=600.0)
@@ -33,22 +33,22 @@ def options(doc: str | None) -> argparse.Namespace:
 
 
 class Clock:
-    """Seconds of training, from `start` on and without what checking the error takes.
+    """Seconds of training, counted from `start` without the time of measuring the error.
 
     Args:
-        imported: when the driver began, before it imported its library.
-        limit: seconds it may train.
-        target: error at which it is done.
+        imported: time when the driver began, before it imported its library.
+        limit: time limit of training in seconds.
+        target: error at which training ends.
     """
 
     def __init__(self, imported: float, limit: float, target: float):
         self.imported, self.limit, self.target = imported, limit, target
         self.checking = self.setup = self.began = self.checked = 0.0
-        self.busy = 0.0  # seconds of the processor, from which a run that others disturbed can be told
+        self.busy = 0.0  # processor seconds, which reveal runs that other processes disturbed
         self.best, self.reached = np.inf, None
 
     def start(self) -> None:
-        """Everything before belongs to imports and setup."""
+        """Start counting; the time before belongs to imports and setup."""
         self.began = perf_counter()
         self.setup = self.began - self.imported
         self.busy = -process_time()
@@ -58,7 +58,7 @@ class Clock:
         return perf_counter() - self.began - self.checking
 
     def is_over(self, values: Callable[[], np.ndarray], always: bool = False) -> bool:
-        """Whether to stop, after a check of the error if 2 % of the time has gone by since the one before."""
+        """Return whether to stop; the error is measured if 2 % of the time has passed since the last measurement."""
         now = self.seconds
         if always or now >= 1.02 * self.checked + 0.05:
             self.checked = now
@@ -70,13 +70,13 @@ class Clock:
         return self.reached is not None or now >= self.limit
 
     def note(self, error: float, now: float) -> None:
-        """Takes down an error measured after ``now`` seconds."""
+        """Record an error measured after ``now`` seconds."""
         self.best = min(self.best, error) if np.isfinite(error) else self.best
         if self.reached is None and error <= self.target:
             self.reached = now
 
     def report(self, parameters: int, *packages: str) -> None:
-        """One line of JSON, the last that a driver prints."""
+        """Print one line of JSON, the last line of a driver."""
         result = {
             "seconds": self.reached,
             "best": self.best if np.isfinite(self.best) else None,

@@ -1,10 +1,10 @@
 # pyright: reportMissingImports=false
-"""Driver of `peers.py`: DeepXDE after its Poisson examples (PyTorch backend, float64).
+"""Driver of `peers.py`: DeepXDE as in its Poisson examples (PyTorch backend, float64).
 
 tanh network 4 x 50 with Glorot normal weights; 1200 points inside and 120 on the boundary; 500 Adam steps at 1e-3,
-then L-BFGS to the time limit. Different from the examples: float64 and tighter tolerances of L-BFGS, as the
-documentation advises where L-BFGS stops early; fewer steps of Adam, on which L-BFGS gains; L-BFGS hands back every 50
-iterations, for the error to be checked.
+then L-BFGS up to the time limit. Differences from the examples: float64 and tighter tolerances of L-BFGS, as the
+documentation recommends if L-BFGS stops early; fewer steps of Adam, because L-BFGS is faster; L-BFGS returns after
+every 50 iterations, so that the error can be measured.
 """
 
 import os
@@ -22,7 +22,7 @@ ADAM_STEPS = 500
 
 
 class Check(dde.callbacks.Callback):
-    """Stops the training when the clock says so."""
+    """Stops the training at the target error or the time limit."""
 
     def __init__(self, clock: Clock):
         super().__init__()
@@ -34,7 +34,7 @@ class Check(dde.callbacks.Callback):
 
 
 def equation(x, u):
-    """Δu - f."""
+    """Return Δu - f."""
     source = -2 * torch.pi**2 * torch.sin(torch.pi * x[:, 0:1]) * torch.sin(torch.pi * x[:, 1:2])
     return dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1) - source
 

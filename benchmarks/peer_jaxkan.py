@@ -1,10 +1,10 @@
 # pyright: reportMissingImports=false
-"""Driver of `peers.py`: jaxKAN after its tutorials on PIKANs and on optimizers.
+"""Driver of `peers.py`: jaxKAN as in its tutorials on PIKANs and on optimizers.
 
-Chebyshev layers [2, 6, 6, 1] of degree 5 ("exact", glorot_fine), Adam at 1e-3, then the library's L-BFGS to the time
-limit; 4096 Sobol points inside and 64 on each side, everything compiled. Different from the tutorials: float64; 300
-steps of Adam in place of 5000, because L-BFGS is faster from there on; the Laplacian by forward over forward mode,
-which costs as much a step as the library's own residual and compiles three times as fast.
+Chebyshev layers [2, 6, 6, 1] of degree 5 ("exact", glorot_fine), Adam at 1e-3, then the library's L-BFGS up to the time
+limit; 4096 Sobol points inside and 64 on each side, everything compiled. Differences from the tutorials: float64; 300
+steps of Adam instead of 5000, because L-BFGS is faster after them; the Laplacian by forward-over-forward mode, whose
+cost per step is that of the library's own residual, and which compiles three times as fast.
 """
 
 from time import perf_counter
@@ -23,7 +23,7 @@ ADAM_STEPS, RATE = 300, 1e-3
 
 
 def network(seed: int) -> KAN:
-    """The tutorial's network, its parameters in double precision."""
+    """Return the tutorial's network with double-precision parameters."""
     layer = {
         "D": 5,
         "flavor": "exact",
@@ -39,7 +39,7 @@ def network(seed: int) -> KAN:
 
 
 def loss_function(seed: int, weight: float):
-    """Mean squares of the residual and of the boundary values at the training points."""
+    """Return the loss: mean squares of the residual and of the boundary values at the training points."""
     inside = get_collocs_sobol(ranges=[(-1, 1), (-1, 1)], total_points=2**12, seed=seed)
     ranges = ([(-1, 1), (-1, -1)], [(-1, 1), (1, 1)], [(-1, -1), (-1, 1)], [(1, 1), (-1, 1)])
     sides = jnp.concatenate([get_collocs_sobol(ranges=r, total_points=2**6, seed=seed) for r in ranges])
@@ -47,7 +47,7 @@ def loss_function(seed: int, weight: float):
     source = -2 * jnp.pi**2 * jnp.prod(jnp.sin(jnp.pi * inside), axis=1)
 
     def loss(model: KAN):
-        def bend(axis: int):  # points do not mix, so one direction serves all of them
+        def bend(axis: int):  # points are independent, so one direction suffices for all of them
             ahead = jnp.zeros_like(inside).at[:, axis].set(1.0)
             return jax.jvp(lambda y: jax.jvp(model, (y,), (ahead,))[1], (inside,), (ahead,))[1][:, 0]
 

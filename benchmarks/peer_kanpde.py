@@ -1,7 +1,7 @@
 """Driver of `peers.py`: kanpde as `python -m kanpde problem=poisson` runs it, stopped at the target.
 
-The error is watched by `kanpde.solve` itself, and that counts as training. As with every peer, the target counts as
-reached when the network that is being trained reaches it, here during the first of the starts.
+`kanpde.solve` itself measures the error, and that time counts as training. As for every peer, the target is reached
+when the network in training reaches it, here during the first of the starts.
 """
 
 from time import perf_counter
@@ -16,7 +16,7 @@ from kanpde.training.phases import Progress  # noqa: E402
 
 
 class Reached(Exception):
-    """The error has passed the target."""
+    """Raised when the error reaches the target."""
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 # pyright: reportMissingImports=false
-"""Driver of `peers.py`: pykan after its examples on PDEs, with a wider network.
+"""Driver of `peers.py`: pykan as in its examples on PDEs, with a wider network.
 
 KAN [2, 10, 1] of degree 3, speed(), grids 5, 10, 20 by refine(), its own L-BFGS (strong Wolfe, memory 10, 20
-iterations a step), 25 steps a grid of which every fifth of the first twenty moves the grids to the samples; a mesh of
-51 x 51 points and 51 on each side. Different from the examples: float64, ten hidden nodes in place of two, the
-Laplacian by two passes of `torch.autograd.grad` (cheaper than their Jacobian of a Jacobian), and the last grid goes
-on to the time limit.
+iterations per step), 25 steps per grid, of which every fifth of the first twenty adapts the grids to the samples; a
+mesh of 51 x 51 points and 51 on each side. Differences from the examples: float64, ten hidden nodes instead of two, the
+Laplacian by two passes of `torch.autograd.grad` (cheaper than their Jacobian of a Jacobian), and training on the last
+grid up to the time limit.
 """
 
 from time import perf_counter
@@ -21,7 +21,7 @@ GRIDS, STEPS = (5, 10, 20), 25
 
 
 def training_points() -> tuple[torch.Tensor, torch.Tensor]:
-    """The mesh, and the points on the four sides."""
+    """Return the mesh, and the points on the four sides."""
     axis = torch.linspace(-1, 1, 51)
     one = torch.ones_like(axis)
     sides = [torch.stack(pair, dim=1) for pair in ((axis, one), (axis, -one), (one, axis), (-one, axis))]
@@ -29,7 +29,7 @@ def training_points() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def loss_of(model: torch.nn.Module, inside: torch.Tensor, sides: torch.Tensor, weight: float) -> torch.Tensor:
-    """Mean squares of the residual and of the boundary values."""
+    """Return the loss: mean squares of the residual and of the boundary values."""
     source = -2 * torch.pi**2 * torch.sin(torch.pi * inside[:, 0]) * torch.sin(torch.pi * inside[:, 1])
     return (laplacian(model, inside) - source).square().mean() + weight * model(sides).square().mean()
 
@@ -57,7 +57,7 @@ def main() -> None:
     is_over = False
     for cells in GRIDS:
         if cells != GRIDS[0]:
-            model.save_act = True  # speed() turned it off, and refine() reads what it keeps
+            model.save_act = True  # speed() switched it off, and refine() needs the stored activations
             model.get_act(inside)
             model = model.refine(cells).speed()
         optimizer = LBFGS(
@@ -78,9 +78,7 @@ def main() -> None:
             step += 1
         if is_over:
             break
-    active = sum(
-        p.numel() for p in model.act_fun.parameters() if p.requires_grad
-    )  # speed() takes the others out of use
+    active = sum(p.numel() for p in model.act_fun.parameters() if p.requires_grad)  # speed() disables the others
     clock.report(active, "pykan", "torch")
 
 

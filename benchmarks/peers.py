@@ -2,17 +2,17 @@
 
     python benchmarks/peers.py [--seeds 5] [--limit 600] [--only kanpde pykan] [--cache DIR] [--scan]
 
-Δu = f on [-1, 1]², u = sin πx sin πy, Dirichlet; the error is taken on an equidistant grid of 101 x 101 points. Every
-run is a process of its own with one thread; peers are installed from PyPI into virtual environments in the cache
+Δu = f on [-1, 1]², u = sin πx sin πy, Dirichlet; the error is measured on an equidistant grid of 101 x 101 points.
+Every run is a separate process with one thread; peers are installed from PyPI into virtual environments in the cache
 folder.
 
 - process: wall time of the whole process up to the target, with imports and compilation.
-- solve: from the first training step, in the process.
+- solve: time from the first training step, within the process.
 
-Checks of the error are in neither (kanpde's own are in both). kanpde runs with its defaults. Each peer follows its
-own tutorial (its driver, `peer_*.py`, says where not and why) with the boundary weight that did best in a scan over
-WEIGHTS with one seed; `--scan` repeats the scan. Classical solvers solve on finer and finer grids until the target,
-and all of these count.
+Measuring the error is included in neither (for kanpde in both). kanpde runs with its defaults. Each peer follows its
+own tutorial (its driver, `peer_*.py`, gives the differences and their reasons) with the best boundary weight of a scan
+over WEIGHTS with one seed; `--scan` repeats the scan. Classical solvers solve on successively finer grids up to the
+target, and all of these solves count.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from time import perf_counter
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-TORCH = "torch==2.13.0"  # first and by itself: the version whose wheel is the CPU build
+TORCH = "torch==2.13.0"  # installed first and separately: the version whose wheel is the CPU build
 WEIGHTS = (1.0, 30.0, 100.0, 900.0)
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -42,13 +42,13 @@ ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Peer:
-    """How a solver is installed and run.
+    """Installation and options of a solver.
 
     Args:
-        driver: a file beside this one.
-        installs: arguments of pip, one call each; none runs in this environment.
-        weight: of the boundary, the best of WEIGHTS in the scan; None where the solver does not take one.
-        method: handed to the driver.
+        driver: a file in this folder.
+        installs: arguments of pip, one call each; without any the solver runs in this environment.
+        weight: boundary weight, the best of WEIGHTS in the scan; None if the solver has none.
+        method: passed to the driver.
     """
 
     driver: str
@@ -58,7 +58,7 @@ class Peer:
 
 
 # the weights are those of the scan in RESULTS.md
-PYKAN_NEEDS = "numpy matplotlib scikit-learn pandas pyyaml tqdm"  # which its package does not declare
+PYKAN_NEEDS = "numpy matplotlib scikit-learn pandas pyyaml tqdm"  # dependencies that its package does not declare
 PEERS = {
     "kanpde": Peer("peer_kanpde.py"),
     "pykan": Peer("peer_pykan.py", (TORCH, f"pykan==0.2.8 {PYKAN_NEEDS}"), weight=900.0),
@@ -71,7 +71,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One process: seconds to the target or None, how long it went on, and what the driver reported."""
+    """One process: seconds to the target or None, its duration, and the report of the driver."""
 
     process: float
     result: dict
@@ -86,7 +86,7 @@ class Run:
 
 
 def python_of(name: str, peer: Peer, cache: Path) -> str:
-    """The interpreter that has the peer; its environment is made when it is not there or asks for other packages."""
+    """Return the interpreter of the peer's environment, which is created if it is missing or has other packages."""
     if not peer.installs:
         return sys.executable
     folder = cache / name
@@ -101,7 +101,7 @@ def python_of(name: str, peer: Peer, cache: Path) -> str:
 
 
 def run(name: str, python: str, seed: int, limit: float, target: float, weight: float | None) -> Run | None:
-    """One process of a peer; None if it broke, with the end of its messages printed."""
+    """Run one process of a peer; if it fails, print the end of its messages and return None."""
     peer = PEERS[name]
     command = [python, str(HERE / peer.driver), f"--seed={seed}", f"--limit={limit}", f"--target={target}"]
     command += [f"--weight={weight}"] if weight is not None else []
@@ -130,7 +130,7 @@ def run(name: str, python: str, seed: int, limit: float, target: float, weight: 
 
 # the table -----------------------------------------------------------------------------------------------------------
 def median(runs: Sequence[Run], seconds: Sequence[float]) -> tuple[float, bool]:
-    """The median, those that missed the target being slower than all others; and whether it is of one that did not."""
+    """Return the median, with runs that missed the target as slowest, and whether it belongs to a successful run."""
     order = sorted(zip(seconds, runs, strict=True), key=lambda pair: (not pair[1].reached, pair[0]))
     middle, its_run = order[len(order) // 2]
     return middle, its_run.reached
@@ -141,14 +141,14 @@ def digits(value: float) -> str:
 
 
 def cell(runs: Sequence[Run], seconds: Sequence[float]) -> str:
-    """Median and all values; "> T" for those that ended after T seconds without reaching the target."""
+    """Return the median and all values; "> T" for runs that ended after T seconds without reaching the target."""
     middle, reached = median(runs, seconds)
     each = ", ".join(("" if r.reached else "> ") + digits(s) for r, s in zip(runs, seconds, strict=True))
     return f"**{'' if reached else '> '}{digits(middle)}** ({each})"
 
 
 def ratio(runs: Sequence[Run], seconds: Sequence[float], own: tuple[float, bool] | None) -> str:
-    """By how much the median is longer than kanpde's."""
+    """Return the ratio of the median to kanpde's."""
     if own is None or not own[1]:
         return ""
     middle, reached = median(runs, seconds)
@@ -156,7 +156,7 @@ def ratio(runs: Sequence[Run], seconds: Sequence[float], own: tuple[float, bool]
 
 
 def row(name: str, runs: Sequence[Run], own: Sequence[Run]) -> str:
-    """A line of the table; ``own`` are kanpde's runs."""
+    """Return a line of the table; ``own`` are kanpde's runs."""
     process, solve = [r.process for r in runs], [r.solve for r in runs]
     own_process = median(own, [r.process for r in own]) if own else None
     own_solve = median(own, [r.solve for r in own]) if own else None
@@ -178,7 +178,7 @@ def row(name: str, runs: Sequence[Run], own: Sequence[Run]) -> str:
 
 
 def compare(names: Sequence[str], cache: Path, seeds: int, limit: float, target: float) -> None:
-    """All runs, seed by seed in turn so that a busy spell of the machine meets all alike; then the table."""
+    """Carry out all runs, seed by seed, so that other load affects all solvers alike; then print the table."""
     pythons = {name: python_of(name, PEERS[name], cache) for name in names}
     runs: dict[str, list[Run]] = {name: [] for name in names}
     for seed in range(seeds):
@@ -197,7 +197,7 @@ def compare(names: Sequence[str], cache: Path, seeds: int, limit: float, target:
 
 
 def scan(names: Sequence[str], cache: Path, limit: float, target: float) -> None:
-    """Every boundary weight once, for the peers that take one."""
+    """Try every boundary weight once, for the peers that have one."""
     print(f"Best error within {limit:g} s of training, seed 0; seconds where it is {target:g}\n")
     print(f"| solver | {' | '.join(f'weight {w:g}' for w in WEIGHTS)} |\n|{'---|' * (len(WEIGHTS) + 1)}")
     for name in names:
@@ -214,11 +214,11 @@ def scan(names: Sequence[str], cache: Path, limit: float, target: float) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds a run may train")
+    parser.add_argument("--limit", type=float, default=600.0, help="time limit of training in seconds")
     parser.add_argument("--target", type=float, default=1e-4)
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "kanpde-peers")
-    parser.add_argument("--scan", action="store_true", help="try the boundary weights in place of comparing")
+    parser.add_argument("--scan", action="store_true", help="try the boundary weights instead of comparing")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     if options.scan:

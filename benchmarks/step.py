@@ -1,10 +1,10 @@
-"""What one optimiser step costs: Laplacian of the network at 4096 points, mean square, gradient of all weights.
+"""Cost of one optimizer step: Laplacian of the network at 4096 points, mean square, gradient of all weights.
 
     python benchmarks/step.py [--grids 5 20] [--points 4096] [--repeats 40]
 
 Compares the KAN [2, 10, 10, 1] of degree 3 with tanh MLPs of the same depth and (within 3 %) the same number of
-parameters, by forward jets and by reverse-mode autograd. One core, float64, nothing kept between steps. Candidates
-take turns, so that a noisy machine disturbs all of them alike; medians and quartiles are printed.
+parameters, by forward jets and by reverse-mode autograd. One core, float64, nothing cached between steps. Candidates
+alternate, so that other load on the machine affects all of them alike; medians and quartiles are printed.
 """
 
 import argparse
@@ -24,12 +24,12 @@ SPACE = JetSpace.spanned([LAPLACIAN], (0, 1))
 
 
 def size(network: torch.nn.Module) -> int:
-    """Number of trained parameters."""
+    """Return the number of trained parameters."""
     return sum(p.numel() for p in network.parameters())
 
 
 def matched_mlp(parameters: int) -> Network:
-    """The tanh MLP with two hidden layers whose parameter count is nearest."""
+    """Return the tanh MLP with two hidden layers and the nearest number of parameters."""
 
     def count(width: int) -> int:
         return 3 * width + (width + 1) * width + width + 1
@@ -39,24 +39,24 @@ def matched_mlp(parameters: int) -> Network:
 
 
 def step_by_jets(network: Network, x: torch.Tensor) -> None:
-    """Forward jets with the collapsed Laplacian."""
+    """Take a step by forward jets with the collapsed Laplacian."""
     laplacian = network.jet(x, SPACE)[SPACE.row[LAPLACIAN]]
     torch.autograd.grad(laplacian.square().mean(), list(network.parameters()))
 
 
 def step_by_autograd(network: Network, x: torch.Tensor) -> None:
-    """Twice reverse mode, the usual PINN code: one backward pass for the gradient, one more per coordinate."""
+    """Take a step by reverse mode twice, as usual PINN code: a backward pass for the gradient, one per coordinate."""
     torch.autograd.grad(reverse.laplacian(network, x).square().mean(), list(network.parameters()), allow_unused=True)
 
 
 def compare(candidates: dict[str, Callable[[], None]], repeats: int) -> dict[str, np.ndarray]:
-    """Milliseconds of every candidate, which take turns."""
+    """Return the milliseconds of all candidates, measured alternately."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(repeats + 3):
         for name, run in candidates.items():
             began = perf_counter()
             run()
-            if turn >= 3:  # the first turns warm caches and allocators
+            if turn >= 3:  # the first rounds fill caches and allocators
                 times[name].append(1e3 * (perf_counter() - began))
     return {name: np.array(values) for name, values in times.items()}
 

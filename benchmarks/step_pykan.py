@@ -1,10 +1,10 @@
-"""What a step of pykan costs, for comparison with `step.py`; to be run by the environment that `peers.py` makes for it.
+"""Cost of a step of pykan, for comparison with `step.py`; to be run in the environment that `peers.py` creates.
 
     python benchmarks/peers.py --only pykan --cache DIR --limit 1 --seeds 1
     DIR/pykan/bin/python benchmarks/step_pykan.py [--grids 5 20] [--points 4096] [--repeats 5]
 
-The KAN [2, 10, 10, 1] of degree 3 with `speed()`, float64, one thread: Laplacian by twice reverse mode, mean square,
-gradient of all trained weights.
+The KAN [2, 10, 10, 1] of degree 3 with `speed()`, float64, one thread: Laplacian by applying reverse mode twice, mean
+square, gradient of all trained weights.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from kan import KAN  # type: ignore[import-not-found]
 
 
 def step(model, x: torch.Tensor) -> None:
-    """Twice reverse mode over the points, then the gradient of the weights."""
+    """Apply reverse mode twice with respect to the points, then once with respect to the weights."""
     trained = [p for p in model.parameters() if p.requires_grad]
     torch.autograd.grad(reverse.laplacian(model, x).square().mean(), trained, allow_unused=True)
 

@@ -1,10 +1,10 @@
-"""A sweep whose processes are killed: every run ends in one state, none is lost, none is run to its end twice.
+"""Kill processes of a sweep: check that every run ends in one state, none is lost, and none is completed twice.
 
     python benchmarks/survive.py                         200 real runs, 20 killed, 10 made to fail, two at a time
     python benchmarks/survive.py --stand-in              the same with a process that copies a stored result
 
-Processes get SIGKILL at a random moment of their life. Then the same command again; then everything is counted, by
-the files and by a list to which each process adds its run when it comes to its end.
+Processes receive SIGKILL at random times. The command is then repeated, and the runs are counted, both from the files
+and from a list to which each process appends its run when it completes.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SMALL = (
     "plots=false",
     "device=cpu",
 )
-BAD = "model.width=3"  # there is no such option
+BAD = "model.width=3"  # an unknown option
 REAL = """
 import sys
 from kanpde.command import main
@@ -67,7 +67,7 @@ open(sys.argv[1], "a").write(sys.argv[-1] + "\\n")
 
 
 class Killer(threading.Thread):
-    """Sends SIGKILL to ``wanted`` processes of a ledger, each at a random moment of the time that runs take."""
+    """Sends SIGKILL to ``wanted`` processes of a ledger, each at a random time of its run."""
 
     def __init__(self, ledger: Ledger, victims: list[Run], wanted: int, seconds: float, chance: random.Random):
         super().__init__(daemon=True)
@@ -88,7 +88,7 @@ class Killer(threading.Thread):
             for name, (pid, moment) in list(due.items()):
                 if monotonic() >= moment:
                     del due[name]
-                    with suppress(ProcessLookupError):  # it was faster, and another takes its place
+                    with suppress(ProcessLookupError):  # it has already ended; another process is killed instead
                         kill(pid, signal.SIGKILL)
                         self.killed.append(name)
 
@@ -97,20 +97,20 @@ def _events(folder: Path) -> list[dict]:
     try:
         return [loads(line) for line in (folder / JOURNAL).read_text().splitlines() if line]
     except (OSError, ValueError):
-        return []  # not begun, or just being written
+        return []  # not begun, or incompletely written
 
 
 def _pid(folder: Path) -> int | None:
-    """Of the process that does the run now."""
+    """Return the id of the process that is carrying out the run."""
     last = (_events(folder) or [{}])[-1]
     return last.get("pid")
 
 
 def survive(root: Path, runs: int, wanted: int, failing: int, workers: int, stand_in: bool, seed: int = 0) -> str:
-    """Does it all below ``root`` and returns what was found, as text.
+    """Carry out the test below ``root`` and return its result as text.
 
     Raises:
-        AssertionError: a run was lost, done twice, or is in a wrong state.
+        AssertionError: a run was lost, completed twice, or is in a wrong state.
     """
     chance = random.Random(seed)
     bad = set(chance.sample(range(runs), failing))
@@ -120,13 +120,13 @@ def survive(root: Path, runs: int, wanted: int, failing: int, workers: int, stan
     witness.touch()
     command = (sys.executable, *(["-S"] if stand_in else []), "-c", STAND_IN if stand_in else REAL, str(witness))
     probe = Ledger(root / "probe", [Run(f"one/{i}", (*SMALL, f"seed={i}")) for i in range(2)])
-    if stand_in:  # a real result to be copied
+    if stand_in:  # compute a real result to copy
         conduct(Ledger(root / "template", [Run("one", SMALL)]), say=_quiet)
         shutil.copy(root / "template/runs/one/solution.vtkhdf", root / "template.vtkhdf")
     typical = median(each.seconds for each in conduct(probe, workers, say=_quiet, command=command).values())
     good = [run for i, run in enumerate(listed) if i not in bad]
     killer = Killer(ledger, good, wanted, typical, chance)
-    # not from the first ones on: the killing is spread over the whole sweep
+    # the kills are distributed over the whole sweep, not over its first runs
     killer.victims = chance.sample(good, min(len(good), wanted * 2))
     killer.start()
     began = monotonic()
@@ -161,7 +161,7 @@ def _check(ledger: Ledger, first, second, killed, bad, witness, before) -> None:
     ends = Counter(line.rpartition("tiny/")[2] for line in witness.read_text().splitlines() if "tiny/" in line)
     assert not [name for name, times in ends.items() if times > 1], ends
     never = {name for name in names if name not in failed} - {f"tiny/{name}" for name in ends}
-    assert never <= set(killed), f"no process came to its end: {never}"  # killed between the result and its end
+    assert never <= set(killed), f"no process came to its end: {never}"  # only processes killed between result and end
     for run in ledger.runs:
         if run.name not in failed:
             assert read_record(ledger.folder(run))["reason"], run.name
@@ -179,7 +179,7 @@ def _quiet(line: str) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("runs", 200), ("kill", 20), ("fail", 10), ("workers", 2), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)

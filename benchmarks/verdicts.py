@@ -1,10 +1,10 @@
-"""How often a study of two arms names a winner: falsely where they are equal, rightly where one is three times better.
+"""Rate at which a study of two arms names a winner: false ones for equal arms, true ones if one is three times better.
 
     python benchmarks/verdicts.py
 
-Log10 errors of the seeds as in RESULTS.md, centred at their median: drawn with replacement ("again"), and from a normal
-distribution of the same standard deviation. "Most" is the rate of the t test for two independent samples, the most
-powerful unbiased test of 5 % if errors are log-normal with equal spread: no fair rule names more winners there.
+The log10 errors of the seeds in RESULTS.md, centred at their median, are drawn with replacement ("again") or from a
+normal distribution with the same standard deviation. "Most" is the rate of the two-sample t test, the most powerful
+unbiased 5 % test if errors are log-normal with equal spread, which no fair rule can exceed there.
 """
 
 from math import sqrt
@@ -49,7 +49,7 @@ THREE = float(np.log10(3))
 
 
 def named(log_a: NDArray, log_b: NDArray, resamples: int = 2000) -> NDArray:
-    """Whether each of many studies, shape (studies, seeds), names a winner: as `kanpde.study.statistics.compare`."""
+    """Return whether each of many studies, shape (studies, seeds), names a winner by `kanpde.study.statistics`."""
     is_named = exchange_p(log_a, log_b) <= 0.05
     left = np.flatnonzero(is_named)
     for part in np.array_split(left, -(-len(left) // 500) or 1):
@@ -60,13 +60,13 @@ def named(log_a: NDArray, log_b: NDArray, resamples: int = 2000) -> NDArray:
 def rates(
     errors, normal: bool, seeds: int = 10, studies: int = 1000, seed: int = 0, resamples=2000
 ) -> tuple[float, float]:
-    """Shares of studies with a false winner (equal arms) and with the true one (one arm three times better).
+    """Return the rates of studies with a false winner (equal arms) and with the true one (an arm three times better).
 
     Args:
-        errors: measured; their spread is taken.
-        normal: draw from a normal distribution with their standard deviation, not from themselves.
-        seeds: in a study.
-        studies: simulated.
+        errors: measured errors, which determine the spread.
+        normal: draw from a normal distribution with their standard deviation instead of resampling them.
+        seeds: number of seeds of a study.
+        studies: number of simulated studies.
         seed: of the simulation.
         resamples: of the bootstrap.
     """
@@ -86,7 +86,7 @@ def rates(
 
 
 def most(spread: float, seeds: int) -> float:
-    """Rate of the two-sample t test for log-normal errors, one arm three times better."""
+    """Return the rate of the two-sample t test for log-normal errors, with one arm three times better."""
     freedom = 2 * seeds - 2
     critical = student.ppf(0.975, freedom)
     return float(1 - nct.cdf(critical, freedom, THREE / (spread * sqrt(2 / seeds))))

@@ -12,17 +12,17 @@ class Code(str):
 
 
 class InputError(ValueError):
-    """The user's input cannot work.
+    """Invalid input of the user.
 
-    The error holds facts. Its text is the form for Python; `kanpde.configure.typed` gives the one for the command line.
+    The error stores facts. ``str`` gives the text for Python; `kanpde.configure.typed` gives that for the command line.
 
     Args:
-        message: what was expected, what came and the likely cause, in sentences that hold for both.
-        write: arguments with values that would work.
-        of: the object whose arguments they are, as a path from the function that the user called, such as "model" or
-            "phases.0.optimizer"; "" for arguments of the function itself.
-        instead: arguments of the function itself that would work as well.
-        advice: further sentences, which hold for both.
+        message: what was expected, what was given and the likely cause, in sentences that suit both texts.
+        write: arguments with valid values.
+        of: the object to which the arguments belong, as a path from the function that the user called, such as "model"
+            or "phases.0.optimizer"; "" for arguments of the function itself.
+        instead: arguments of the function itself that are an alternative.
+        advice: further sentences, which suit both texts.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class InputError(ValueError):
         return self.worded(_in_python)
 
     def worded(self, assigned: Callable[[str, Mapping[str, Any]], str]) -> str:
-        """The message with the fix; ``assigned`` writes the arguments of an object, given its path."""
+        """Return the message with the fix; ``assigned`` formats the arguments of an object, given its path."""
         fixes = [assigned(of, values) for of, values in ((self.of, self.write), ("", self.instead)) if values]
         fix = f"Write {', or '.join(fixes)}." if fixes else ""
         return " ".join(filter(None, (self.message, fix, self.advice)))
 
     def inside(self, where: str) -> "InputError":
-        """The same error, seen by a caller for whom the object is at ``where``."""
+        """Return the same error with ``where`` prepended to the path of the object."""
         error = copy(self)
         error.of = ".".join(filter(None, (where, self.of)))
         return error

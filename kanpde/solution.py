@@ -1,4 +1,4 @@
-"""What a run reached: a solution that can be evaluated and differentiated anywhere, and its errors."""
+"""The solution of a run, which can be evaluated and differentiated anywhere, and its errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -36,32 +36,32 @@ class Evaluable(ABC):
     @property
     @abstractmethod
     def components(self) -> Components:
-        """Values and derivatives at points, without gradients, before the ansatz."""
+        """The function for values and derivatives at points, without gradients, before the ansatz."""
 
     @property
     @abstractmethod
     def like(self) -> Tensor:
-        """A tensor in the precision and on the device in which it is evaluated."""
+        """A tensor with the precision and device of the evaluation."""
 
     @property
     def known_coefficients(self) -> Mapping[str, float]:
-        """Those that a residual takes; the problem's own unless they were found."""
+        """The coefficients for residuals: those that training determined, else the problem's own."""
         return self.problem.parameters
 
     def __call__(self, *coords):
-        """The unknown (or a tuple of all of them) at the coordinates, which are broadcast against each other."""
+        """Return the unknown (or a tuple of all unknowns) at the coordinates, which are broadcast."""
         return evaluate(self.problem, coords, self.like, self.fields, lambda u: u)
 
     def diff(self, *names: str) -> Callable[..., Any]:
-        """A function of the coordinates: the partial derivative, ``solution.diff("x", "x")(x, y)``."""
+        """Return a partial derivative as a function of the coordinates, ``solution.diff("x", "x")(x, y)``."""
         return lambda *coords: evaluate(self.problem, coords, self.like, self.fields, lambda u: diff(u, *names))
 
     def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
-        """``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
+        """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
         return asked_of(self.problem, self.components, x, ask)
 
     def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
-        """A condition's residuals at points x of its region."""
+        """Return a condition's residuals at points x of its region."""
         points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
         unknowns = from_components(self.problem, self.components)
         return residuals_of(self.problem, name, unknowns, points, self.known_coefficients)
@@ -69,18 +69,18 @@ class Evaluable(ABC):
 
 @dataclass
 class Solution(Evaluable):
-    """What was reached. Call it with coordinates, on numpy arrays, numbers or tensors: ``solution(x, y)``.
+    """The solution of a run. Call it with numpy arrays, numbers or tensors as coordinates: ``solution(x, y)``.
 
     Attributes:
-        problem, model: what was solved and the trained network.
-        history: one row per step; ``error`` is the relative L2 error of the first unknown where it was measured.
+        problem, model: the problem that was solved, and the trained network.
+        history: one row per step; ``error`` is the last measured relative L2 error of the first unknown.
         levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason.
-        ending: how the run ended; ``reason`` is the same in words.
-        errors: per unknown, relative L2, H1 and max errors on points apart from the training points; empty without
+        ending: how the run ended; ``reason`` is the same as text.
+        errors: by unknown, relative L2, H1 and max errors on points separate from the training points; empty without
             ``exact``.
-        coefficients: of an inverse problem, as found.
-        settings: what made the run: seed, device, dtype, threads, derivatives, weights and points of the last phase;
-            ``fresh`` is the loss with these weights on random points that trained and chose nothing.
+        coefficients: of an inverse problem, as determined by the run.
+        settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
+            loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
     """
 
@@ -96,7 +96,7 @@ class Solution(Evaluable):
 
     @property
     def reason(self) -> str:
-        """How the run ended, in words."""
+        """How the run ended, as text."""
         return str(self.ending)
 
     @property
@@ -113,7 +113,7 @@ class Solution(Evaluable):
 
 
 def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[..., Any], transform: Callable):
-    """The unknowns, transformed, at coordinates that are broadcast against each other; numpy unless a tensor came."""
+    """Return the transformed unknowns at broadcast coordinates, as numpy arrays unless a coordinate is a tensor."""
     names = problem.domain.names
     if len(coords) != len(names):
         raise InputError(
@@ -129,17 +129,17 @@ def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[
 
 
 def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, ask: Callable[..., Any]) -> Any:
-    """``ask(*unknowns)`` with a model's unknowns as fields at x, without gradients."""
+    """Return ``ask(*unknowns)`` with a model's unknowns as fields at x, without gradients."""
     return asked_of(problem, components_of(model, derivatives), x, ask)
 
 
 def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
-    """Per unknown its value and spatial derivatives, what errors are measured in; to be asked."""
+    """Return for each unknown its value and spatial derivatives, from which errors are computed."""
     return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
 
 
 def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Relative L2, relative H1 (value and spatial gradient) and max distance over max |wanted|, of equal points."""
+    """Return the relative L2 and H1 (value and spatial gradient) distances, and the max distance over max |wanted|."""
     gaps = [a - b for a, b in zip(got, wanted, strict=True)]
     return {
         "l2": float(gaps[0].norm() / wanted[0].norm()),
@@ -149,7 +149,7 @@ def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, floa
 
 
 class Errors:
-    """Relative errors against the exact solution on test points, which training never sees."""
+    """Relative errors against the exact solution on test points, which are not used for training."""
 
     def __init__(self, problem: Problem, device: torch.device, dtype: torch.dtype):
         self.problem = problem
@@ -157,17 +157,17 @@ class Errors:
         self.exact = exact_fields(problem, Context(problem.domain.names, problem.domain.space, self.x))
 
     def l2(self, model: nn.Module, derivatives: str) -> float:
-        """Relative L2 error of the first unknown."""
+        """Return the relative L2 error of the first unknown."""
         value = at_points(self.problem, model, derivatives, self.x, lambda *u: u[0].value)
         exact = self.exact[0].value
         return float((value - exact).norm() / exact.norm())
 
     def all(self, model: nn.Module, derivatives: str) -> dict[str, dict[str, float]]:
-        """Per unknown: relative L2, relative H1 (value and spatial gradient) and max error over max |exact|."""
+        """Return by unknown: relative L2, relative H1 (value and spatial gradient), and max error over max |exact|."""
         return self.of(components_of(model, derivatives))
 
     def of(self, components: Components) -> dict[str, dict[str, float]]:
-        """The same of anything whose components are known."""
+        """Return the errors of any function given by its components."""
         if not self.exact:
             return {}
         found = asked_of(self.problem, components, self.x, value_and_gradient)

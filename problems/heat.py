@@ -10,7 +10,7 @@ COORDINATES = ("x", "y", "z")
 
 
 def heat(dim: int = 1, diffusivity: float = 0.1, end: float = 1.0) -> Problem:
-    r"""$u_t = \kappa \Delta u$ on $[0, 1]^d \times [0, T]$ with $u = 0$ at the boundary, from a product of sines.
+    r"""$u_t = \kappa \Delta u$ on $[0, 1]^d \times [0, T]$ with $u = 0$ at the boundary; a product of sines initially.
 
     The solution is $u = e^{-d \pi^2 \kappa t} \prod_i \sin \pi x_i$.
 

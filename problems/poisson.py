@@ -1,4 +1,4 @@
-"""Poisson's equation on a box, with boundary values."""
+"""Poisson's equation on a box with Dirichlet boundary values."""
 
 from math import pi, prod
 
@@ -34,7 +34,7 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0) -> Problem:
         return laplacian(u) - source(k, *u.coords)
 
     vanishes = solution == "paper" or (solution == "sines" and k == round(k))
-    value = 0.0 if vanishes else u_exact  # a number can be built in (constraints=hard) in any number of dimensions
+    value = 0.0 if vanishes else u_exact  # constraints=hard accepts a number in any number of dimensions
 
     return Problem(
         domain,
@@ -43,7 +43,7 @@ def poisson(dim: int = 2, solution: str = "sines", k: float = 1.0) -> Problem:
     )
 
 
-# solutions, and sources worked out by hand from them
+# solutions, and source terms derived from them by hand
 def _sines(k, *x):
     return prod(torch.sin(k * pi * c) for c in x)
 

@@ -1,1 +1,1 @@
-"""What a derivative is: elementwise functions, jets, and the algebra of residuals."""
+"""Derivatives: elementwise functions, jets, and the algebra of residuals."""

@@ -1,7 +1,7 @@
-r"""Fields: lazy expressions in the unknowns at a set of points, written as on paper.
+r"""Fields: lazy expressions in the unknowns at a set of points, written like formulas.
 
-A field computes a component (its value, or a derivative named by coordinate positions) only when asked, by Leibniz'
-rule, Faà di Bruno's formula and linearity, down to the leaves: coordinates, and unknowns whose jets the network gives.
+A field computes a component (its value, or a derivative given by coordinate positions) on demand, by the Leibniz rule,
+Faà di Bruno's formula and linearity, down to the leaves: coordinates, and unknowns with the jets of the network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Field:
         self._known: dict[Key, Tensor | float] = {}
 
     def component(self, key: Key) -> Tensor | float:
-        """The derivative named by ``key`` (``()`` the value): a tensor (points,), or a number if constant."""
+        """Return the derivative ``key`` (``()`` for the value): a tensor (points,), or a number if constant."""
         if key == LAPLACIAN and len(self.context.space) == 1:
             key = self.context.space * 2
         if key not in self._known:
@@ -191,17 +191,17 @@ _BINARY = {
 
 
 def coordinate(context: Context, position: int) -> Field:
-    """Coordinate number ``position`` as a field: derivative 1 along itself, else 0."""
+    """Return coordinate number ``position`` as a field: its derivative is 1 along itself, else 0."""
     return Field(context, lambda key: context.x[:, position] if key == () else float(key == (position,)))
 
 
 def constant(context: Context, value: Tensor | float) -> Field:
-    """A field that does not depend on the coordinates; ``value`` is one number, or the same number per point."""
+    """Return a field that does not depend on the coordinates; ``value`` is a number, or that number at every point."""
     return Field(context, lambda key: value if key == () else 0.0)
 
 
 def _data(context: Context, values: Tensor, what: str) -> Field:
-    """Values given at the points, whose derivatives nobody knows."""
+    """Return a field of given values at the points, whose derivatives are unknown."""
 
     def rule(key: Key) -> Tensor:
         if key != ():
@@ -237,7 +237,7 @@ def _value(a: Field | Tensor | float) -> Tensor | float:
 
 # rules --------------------------------------------------------------------------------------------------------------
 def _linear(f: Field, g: Field, a: float, b: float) -> Field:
-    """a f + b g."""
+    """Return a f + b g."""
 
     def rule(key: Key):
         left, right = f.component(key) if a else 0.0, g.component(key) if b else 0.0
@@ -250,7 +250,7 @@ def _linear(f: Field, g: Field, a: float, b: float) -> Field:
 
 
 def _product(f: Field, g: Field) -> Field:
-    """f g by Leibniz' rule."""
+    """Return f g by the Leibniz rule."""
 
     def rule(key: Key):
         total: Tensor | float = 0.0
@@ -266,7 +266,7 @@ def _product(f: Field, g: Field) -> Field:
 
 
 def compose(table: Table, g: Field) -> Field:
-    """φ(g) for an elementwise function φ given by its table of derivatives."""
+    """Return φ(g) for an elementwise function φ given by its table of derivatives."""
     values: list[Tensor] = []
 
     def derivative(order: int) -> Tensor:

@@ -18,7 +18,7 @@ Table = Callable[[Tensor, int], list[Tensor]]
 
 
 def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
-    """The polynomial with ``coefficients`` (lowest power first) at ``x``."""
+    """Evaluate the polynomial with ``coefficients`` (lowest power first) at ``x``."""
     result = torch.full_like(x, coefficients[-1])
     for c in reversed(coefficients[:-1]):
         result = result * x + c
@@ -49,7 +49,7 @@ sigmoid = _autonomous(torch.sigmoid, (0.0, 1.0, -1.0))
 
 
 def _cycle(values: Callable[[Tensor], list[Tensor]]) -> Table:
-    """Functions whose derivatives repeat with a short period."""
+    """Return the table of a function whose derivatives repeat with a short period."""
 
     def table(x: Tensor, order: int) -> list[Tensor]:
         period = values(x)
@@ -143,7 +143,7 @@ TABLES: dict[str, Table] = {
 
 
 def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
-    """The table of any elementwise torch function, by repeated reverse-mode differentiation."""
+    """Return the table of any elementwise torch function, by repeated reverse-mode differentiation."""
 
     def table(x: Tensor, order: int) -> list[Tensor]:
         if order == 0:
@@ -164,7 +164,7 @@ def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
 
 
 def elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
-    """``function`` refused where it mixes points, whose residuals must not depend on each other."""
+    """Return ``function``, refused if it mixes points, because residuals must not depend on other points."""
 
     def checked(t: Tensor) -> Tensor:
         result = function(t, **options)

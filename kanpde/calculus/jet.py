@@ -1,6 +1,6 @@
 r"""Jets: values and chosen derivatives, carried together through a network in one forward pass.
 
-A jet is one tensor of shape (components, points, size). A `JetSpace` says what each component is: a sorted tuple of
+A jet is one tensor of shape (components, points, size). A `JetSpace` defines each component by a sorted tuple of
 coordinate positions (``()`` the value, ``(0,)`` the first derivative along coordinate 0, ``(0, 1)`` a mixed one), or
 ``LAPLACIAN``, the sum of the second derivatives over the spatial coordinates carried as a single component.
 """
@@ -17,11 +17,11 @@ from torch import Tensor
 from kanpde.calculus.functions import Table
 
 Key = tuple[int, ...]
-LAPLACIAN: Key = (-1, -1)  # like a second derivative, along all of space at once
+LAPLACIAN: Key = (-1, -1)  # of length 2, like a second derivative
 
 
 def set_partitions(items: tuple[int, ...]) -> Iterable[list[tuple[int, ...]]]:
-    """All partitions of ``items`` (positions, told apart even when equal) into non-empty blocks."""
+    """Yield all partitions of ``items`` (equal items count as distinct) into non-empty blocks."""
     if not items:
         yield []
         return
@@ -50,7 +50,7 @@ def bell_terms(key: Key, space: tuple[int, ...]) -> tuple[tuple[int, tuple[tuple
 
 @cache
 def splits(key: Key, space: tuple[int, ...]) -> tuple[tuple[Key, Key, int], ...]:
-    r"""Terms of Leibniz' rule for d^key (f g): (derivative of f, derivative of g, multiplicity).
+    r"""Terms of the Leibniz rule for d^key (f g): (derivative of f, derivative of g, multiplicity).
 
     For the Laplacian $\Delta (fg) = f \Delta g + g \Delta f + 2 \nabla f \cdot \nabla g$.
     """
@@ -66,14 +66,14 @@ def splits(key: Key, space: tuple[int, ...]) -> tuple[tuple[Key, Key, int], ...]
 
 @dataclass(frozen=True)
 class JetSpace:
-    """Which components are carried. ``space`` are the coordinates that ``LAPLACIAN`` sums over."""
+    """The components of a jet. ``space`` are the coordinates that ``LAPLACIAN`` sums over."""
 
     keys: tuple[Key, ...]
     space: tuple[int, ...]
 
     @staticmethod
     def spanned(requested: Iterable[Key], space: tuple[int, ...]) -> "JetSpace":
-        """The smallest space with the requested components that the chain rule can carry (sub-multi-indices)."""
+        """Return the smallest space that has the requested components and is closed under the chain rule."""
         keys: set[Key] = {()}
         for key in requested:
             if key == LAPLACIAN:
@@ -93,7 +93,7 @@ class JetSpace:
 
     @cached_property
     def terms(self) -> tuple[tuple[int, int, tuple[tuple[tuple[int, ...], int], ...]], ...]:
-        """(row, order k, ((rows of the blocks, multiplicity), ...)) for every row but the value's."""
+        """(row, order k, ((rows of the blocks, multiplicity), ...)) for every row except the value's."""
         result = []
         for row, key in enumerate(self.keys[1:], start=1):
             by_order: dict[int, list[tuple[tuple[int, ...], int]]] = {}
@@ -118,7 +118,7 @@ class JetSpace:
         return result
 
     def chain(self, values: Sequence[Tensor], bells: list[Tensor]) -> Tensor:
-        """The jet of φ(g), from φ's derivatives ``values`` at g and the `bell` polynomials of g."""
+        """Return the jet of φ(g), from φ's derivatives ``values`` at g and the `bell` polynomials of g."""
         out = torch.empty(len(self.keys), *values[0].shape, dtype=values[0].dtype, device=values[0].device)
         out[0] = values[0]
         begun = 0
@@ -131,7 +131,7 @@ class JetSpace:
         return out
 
     def add_bell_gradient(self, data: Tensor, gradients: list[Tensor], into: Tensor) -> None:
-        """Adds to ``into`` the pull-back of ``gradients`` (one per term) through `bell`."""
+        """Add to ``into`` the pull-back of ``gradients`` (one per term) through `bell`."""
         for (_, _, products), gradient in zip(self.terms, gradients, strict=True):
             for rows, count in products:
                 for position, r in enumerate(rows):
@@ -142,7 +142,7 @@ class JetSpace:
 
 
 def multiply(a: Tensor, b: Tensor, space: JetSpace) -> Tensor:
-    """The jet of f g by Leibniz' rule, elementwise."""
+    """Return the jet of f g by the Leibniz rule, elementwise."""
     rows = []
     for key in space.keys:
         terms = splits(key, space.space)
@@ -151,12 +151,12 @@ def multiply(a: Tensor, b: Tensor, space: JetSpace) -> Tensor:
 
 
 def compose(table: Table, data: Tensor, space: JetSpace) -> Tensor:
-    """The jet of φ(g), elementwise, from the jet ``data`` of g (components, points, size) and φ's table."""
+    """Return the jet of φ(g), elementwise, from the jet ``data`` of g (components, points, size) and φ's table."""
     return _Compose.apply(data, table, space)
 
 
 class _Compose(torch.autograd.Function):
-    """Faà di Bruno with its gradient written out, so that a step needs no graph over the components."""
+    """Faà di Bruno's formula with an explicit gradient, so that a step needs no graph over the components."""
 
     @staticmethod
     def forward(ctx, data: Tensor, table: Table, space: JetSpace) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -15,7 +15,7 @@ from kanpde.errors import InputError
 
 
 def diff(u: Field, *names: str) -> Field:
-    """The partial derivative along the named coordinates: ``diff(u, "x", "x")`` is u_xx, ``diff(u, "x", "t")`` u_xt."""
+    """Partial derivative along the named coordinates: ``diff(u, "x", "x")`` is u_xx, ``diff(u, "x", "t")`` is u_xt."""
     if not isinstance(u, Field):
         raise InputError(f"diff needs a field, got {type(u).__name__}. Differentiate expressions in the unknowns.")
     positions = tuple(u.context.position(n) for n in names)
@@ -66,7 +66,7 @@ def laplacian(u: Vector) -> Vector: ...
 
 
 def laplacian(u: Field | Vector) -> Field | Vector:
-    """The spatial Laplacian of a field (or of every entry of a vector), carried as one component where it can be."""
+    """The spatial Laplacian of a field (or of every entry of a vector), computed as one component if possible."""
     if isinstance(u, Vector):
         return Vector(laplacian(f) for f in u)
 

@@ -15,7 +15,7 @@ MAX_ORDER = 4
 
 
 def unknown(context: Context, name: str, read: Callable[[Key], Tensor]) -> Field:
-    """A leaf whose components come from ``read``; ``name`` is the unknown's."""
+    """Return the unknown ``name`` as a field whose components ``read`` returns."""
 
     def rule(key: Key) -> Tensor:
         if len(key) > MAX_ORDER:

@@ -33,13 +33,13 @@ class Vector(tuple):
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
-        """``tensor * vector``, which torch would otherwise try first."""
+        """Handle ``tensor * vector``, which torch would otherwise evaluate itself."""
         if function.__name__.strip("_") in ("mul", "multiply", "rmul") and len(args) == 2:
             a, b = args
             return b * a if isinstance(b, Vector) else a * b
         return NotImplemented
 
     def dot(self, other: Iterable) -> Any:
-        """The sum of the products of the entries."""
+        """Return the sum of the products of the entries."""
         first, *rest = (a * b for a, b in zip(self, other, strict=True))
         return sum(rest, first)

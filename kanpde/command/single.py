@@ -40,7 +40,7 @@ def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str |
     except OmegaConfBaseException as error:
         raise InputError(in_words(error)) from error
     except Exception as error:
-        if not resumed_by or not isinstance(error, InputError):  # a resumption that is refused leaves no trace
+        if not resumed_by or not isinstance(error, InputError):  # a refused resumption writes nothing
             log.write(f"{in_words(error)}\n" if isinstance(error, InputError) else format_exc())
         raise
     if solution.ending.end.is_requested:

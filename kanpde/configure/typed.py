@@ -5,7 +5,7 @@ from typing import Any
 
 from kanpde.errors import Code, InputError
 
-# arguments of `solve` and `save` that are set by an option of another name
+# arguments of `solve` and `save` whose option has a different name
 OPTIONS = {"phases": "schedule.phases", "starts": "schedule.starts"}
 FOLDERS = "hydra.run.dir={0}, or hydra.sweep.dir={0} for several runs"
 # values in Python that are choices on the command line
@@ -17,7 +17,7 @@ CHOICES = {
 
 
 def on_command_line(error: InputError) -> str:
-    """The error's text for a user of the command line, with options in place of arguments."""
+    """Return the error's text for the command line, with options instead of arguments."""
     worded = error.worded(_as_options)
     return f"{_path(error.of)}: {worded}" if error.of and not error.write else worded
 
@@ -40,7 +40,7 @@ def _path(of: str) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """Return a value as it is typed on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The protocol `Domain`, and the construction of a domain from its description."""
+"""The protocol `Domain`, through which all other modules use a domain."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One residual vector of a problem, its loss, gradient and Jacobian, and the weights of its conditions."""
+"""The residual vector of a problem with its loss, gradient and Jacobian, and the weights of the conditions."""

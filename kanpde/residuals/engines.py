@@ -1,4 +1,4 @@
-"""Two ways to values and derivatives of a network at points: jets, and reverse-mode autograd as the reference."""
+"""Two methods for values and derivatives of a network at points: jets, and reverse-mode autograd as the reference."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,13 +14,13 @@ Rows = Sequence[Tensor]  # one tensor (points, unknowns) per component
 
 
 def jets(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) -> Rows:
-    """Components by forward jets; for networks of this package."""
+    """Compute components by forward jets; for networks of this package."""
     assert isinstance(model, Network)
     return model.jet(x, space).unbind(0)
 
 
 def autograd(model: nn.Module, x: Float[Tensor, "points dim"], space: JetSpace) -> Rows:
-    """Components by repeated reverse-mode differentiation; for any module. The reference, and slower."""
+    """Compute components by repeated reverse-mode differentiation, for any module; the slower reference."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         output = model(x)

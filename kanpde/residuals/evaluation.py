@@ -1,4 +1,4 @@
-"""Functions given as networks, as formulas or by their components: their fields at points, and their residuals."""
+"""Fields and residuals of functions that are given as networks, as formulas or by their components."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,11 +17,13 @@ from kanpde.residuals.engines import ENGINES, Rows
 from kanpde.residuals.site import fields_of, pieces, recorded, residual_values, site_of
 
 Components = Callable[[Tensor, JetSpace], Rows]  # values and derivatives at points (points, dim), before the ansatz
-Unknowns = Callable[[Context, JetSpace], Sequence[Field]]  # one field per unknown; the components that will be asked
+Unknowns = Callable[[Context, JetSpace], Sequence[Field]]  # one field per unknown, for the components that are needed
 
 
 def components_of(model: nn.Module, derivatives: str) -> Components:
-    """Values and derivatives of a model's outputs, without gradients, in the precision and on the device of the points.
+    """Return the function for values and derivatives of a model's outputs, without gradients.
+
+    Precision and device are those of the points.
 
     Args:
         model: (points, dim) -> (points, unknowns).
@@ -37,7 +39,7 @@ def components_of(model: nn.Module, derivatives: str) -> Components:
 
 
 def from_components(problem: Problem, components: Components) -> Unknowns:
-    """The unknowns of a network or a classical solution; the problem's ansatz is applied."""
+    """Return the unknowns of a network or a classical solution; the problem's ansatz is applied."""
 
     def at(context: Context, space: JetSpace) -> Sequence[Field]:
         rows = components(context.x, space)
@@ -47,15 +49,15 @@ def from_components(problem: Problem, components: Components) -> Unknowns:
 
 
 def from_formula(problem: Problem, formula: Callable[..., Any]) -> Unknowns:
-    """The unknowns as a function of the coordinates, like ``Problem.exact``: a value, or a tuple of one per unknown."""
+    """Return unknowns given by a function of the coordinates, like ``Problem.exact``: one value, or a tuple."""
     return lambda context, space: formula_fields(problem, formula, context)
 
 
 def formula_fields(problem: Problem, formula: Callable[..., Any], context: Context) -> list[Field]:
-    """What a function of the coordinates gives at points, one field per unknown.
+    """Return the values of a function of the coordinates at points, one field per unknown.
 
     Raises:
-        InputError: it returns another number of values.
+        InputError: the number of values differs from the number of unknowns.
     """
     coords = [coordinate(context, i) for i in range(len(context.names))]
     values = formula(*coords)
@@ -66,7 +68,7 @@ def formula_fields(problem: Problem, formula: Callable[..., Any], context: Conte
 
 
 def _leaf(field: Field, name: str) -> Field:
-    """The field under an unknown's name."""
+    """Return the field with the name of an unknown."""
     x = field.context.x
 
     def read(key: Key) -> Tensor:
@@ -76,12 +78,15 @@ def _leaf(field: Field, name: str) -> Field:
 
 
 def exact_fields(problem: Problem, context: Context) -> list[Field]:
-    """The exact solution, one field per unknown; none where it is not known."""
+    """Return the exact solution, one field per unknown; an empty list if it is not known."""
     return [] if problem.exact is None else formula_fields(problem, problem.exact, context)
 
 
 def asked_of(problem: Problem, components: Components, x: Tensor, ask: Callable[..., Any]) -> Any:
-    """``ask(*unknowns)`` with the unknowns as fields at x, without gradients; a dry run finds the components needed."""
+    """Return ``ask(*unknowns)`` with the unknowns as fields at x, without gradients, after a dry run with stand-ins.
+
+    The dry run determines the components that are needed.
+    """
     context = Context(problem.domain.names, problem.domain.space, x)
     space, _ = recorded(problem, [context], lambda fields: ask(*fields))
     with torch.no_grad():
@@ -91,17 +96,17 @@ def asked_of(problem: Problem, components: Components, x: Tensor, ask: Callable[
 def residuals_of(
     problem: Problem, name: str, unknowns: Unknowns, points: Points, coefficients: Mapping[str, float] | None = None
 ) -> list[Tensor]:
-    """A condition's residuals on any function, each (points,), without weights and gradients.
+    """Return a condition's residuals for any function, each (points,), without weights and gradients.
 
     Args:
-        problem: whose condition, also one that the ansatz satisfies.
+        problem: the problem with the condition, which may be one that the ansatz satisfies.
         name: of the condition.
         unknowns: ``from_components(problem, components)`` or ``from_formula(problem, function)``.
         points: of the condition's region.
-        coefficients: of an inverse problem; their starting values if left out.
+        coefficients: of an inverse problem; by default their initial values.
 
     Raises:
-        InputError: there is no such condition, or it does not return one number per point.
+        InputError: the condition does not exist, or does not return one number per point.
     """
     if name not in problem.conditions:
         raise InputError(f'There is no condition "{name}". {suggest(name, problem.conditions)}')

@@ -1,4 +1,4 @@
-r"""From a problem, points and a model to one residual vector, its loss |r|², gradient and Jacobian.
+r"""The residual vector of a problem, points and a model, with its loss |r|², gradient and Jacobian.
 
 r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
 """
@@ -20,17 +20,17 @@ from kanpde.residuals.site import Site, site_residuals, sites_of
 
 
 class Objective:
-    """|r|² of a problem at frozen points.
+    """The objective |r|² of a problem at fixed points.
 
     Args:
-        problem: its trained conditions are taken.
+        problem: the problem, whose trained conditions are used.
         model: the network; a `Network` for ``derivatives="jets"``, any module (points, dim) -> (points, unknowns) for
             ``"autograd"``.
-        points: per condition.
-        weights: per condition, w_c; conditions left out have weight 1.
+        points: by condition.
+        weights: w_c by condition; conditions left out have weight 1.
         coefficients: the problem's parameters as one trained tensor, in their order.
         derivatives: the engine, "jets" or "autograd".
-        sites: those of the points, where they are known already (``sites_of(problem, points)``).
+        sites: ``sites_of(problem, points)``, if already computed.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Objective:
         self.points = points
         self.weights = all_weights([site.name for site in self.sites], weights or {})
         self._heads: dict[int, Tensor] = {}
-        self._jacobian: Tensor | None = None  # kept, because new memory of this size costs as much as filling it
+        self._jacobian: Tensor | None = None  # reused, because allocating it costs as much as filling it
 
     # parameters ------------------------------------------------------------------------------------------------------
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What is trained: the network's weights, then the problem's coefficients."""
+        """The trained parameters: the network's weights, then the problem's coefficients."""
         if isinstance(self.model, Network):
             own = [layer.weight for layer in self.model.layers]
         else:
@@ -69,12 +69,12 @@ class Objective:
         return own + ([self.coefficients] if self.coefficients is not None else [])
 
     def vector(self) -> Float[Tensor, " size"]:
-        """All trained parameters in one copy."""
+        """Return a copy of all trained parameters as one vector."""
         return torch.cat([p.detach().reshape(-1) for p in self.parameters])
 
     @torch.no_grad()
     def assign(self, vector: Float[Tensor, " size"]) -> None:
-        """Sets all trained parameters."""
+        """Set all trained parameters."""
         start = 0
         for p in self.parameters:
             p.copy_(vector[start : start + p.numel()].view_as(p))
@@ -82,7 +82,7 @@ class Objective:
 
     # residuals -------------------------------------------------------------------------------------------------------
     def _head(self, context: Context, space: JetSpace) -> Tensor | None:
-        """The first layer's features at a site, kept: its points are frozen and its grid is fixed."""
+        """Return the first layer's features at a site, cached because its points and its grid are fixed."""
         if self.engine != "jets":
             return None
         assert isinstance(self.model, Network)
@@ -94,13 +94,13 @@ class Objective:
     def residuals_from(
         self, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] | None = None
     ) -> list[Tensor]:
-        """The condition's residuals, each (points,), from the network's components at the points and their images."""
+        """Return the condition's residuals, each (points,), from the components at the points and their images."""
         if coefficients is None:
             coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
         return site_residuals(self.problem, site, components, coefficients)
 
     def rows(self, context: Context, space: JetSpace) -> Rows:
-        """The network's components at a site's points or images."""
+        """Return the network's components at a site's points or images."""
         if self.engine == "jets":
             assert isinstance(self.model, Network)
             return self.model.jet(context.x, space, self._head(context, space)).unbind(0)
@@ -110,23 +110,23 @@ class Objective:
         return (self.weights[site.name] * site.points.weight).sqrt()
 
     def residuals(self, site: Site) -> Float[Tensor, " rows"]:
-        """The part of r that belongs to a site."""
+        """Return the part of r that belongs to a site."""
         rows = [self.rows(context, site.space) for context in site.contexts]
         scale = self._scale(site)
         return torch.cat([scale * r for r in self.residuals_from(site, rows)])
 
     @property
     def size(self) -> tuple[int, int]:
-        """Entries of r, and trained parameters."""
+        """The number of entries of r, and of trained parameters."""
         return sum(site.rows for site in self.sites), sum(p.numel() for p in self.parameters)
 
     @torch.no_grad()
     def values(self) -> Float[Tensor, " rows"]:
-        """r."""
+        """Return r."""
         return torch.cat([self.residuals(site) for site in self.sites])
 
     def losses(self) -> dict[str, Tensor]:
-        """Per condition, its share of the loss."""
+        """Return the contribution of every condition to the loss."""
         found: dict[str, Tensor] = {}
         for site in self.sites:
             share = self.residuals(site).square().sum()
@@ -134,11 +134,11 @@ class Objective:
         return found
 
     def loss(self) -> Tensor:
-        """|r|²."""
+        """Return |r|²."""
         return torch.stack(list(self.losses().values())).sum()
 
     def gradient(self) -> tuple[Tensor, Float[Tensor, " size"]]:
-        """The loss and its gradient."""
+        """Return the loss and its gradient."""
         loss = self.loss()
         return loss.detach(), self._gradient_of(loss)
 
@@ -148,7 +148,7 @@ class Objective:
         return torch.cat([g.reshape(-1) for g in filled])
 
     def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
-        """Jᵀw without J, piece by piece."""
+        """Return Jᵀw without storing J, piece by piece."""
         total = torch.zeros_like(self.vector())
         for site, part in zip(self.sites, w.split([site.rows for site in self.sites]), strict=True):
             total += self._gradient_of((self.residuals(site) * part).sum())
@@ -156,7 +156,7 @@ class Objective:
 
     # linearization ---------------------------------------------------------------------------------------------------
     def linearize(self) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows size"]]:
-        """r and its Jacobian with respect to all trained parameters, valid until the next call.
+        """Return r and its Jacobian with respect to all trained parameters, valid until the next call.
 
         Points are independent, so one backward pass per residual gives every point's adjoints λ at the layers'
         outputs, and a layer's block is J[n, feature, out] = Σ_components F[n, feature] λ[n, out].
@@ -175,16 +175,16 @@ class Objective:
     def linearize_site(
         self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
     ) -> Float[Tensor, " rows"]:
-        """The part of r that belongs to a site; its rows of the Jacobian are written into ``jacobian``.
+        """Return the part of r that belongs to a site; write its rows of the Jacobian into ``jacobian``.
 
-        With ``layers`` only the columns of these, and none of the problem's coefficients.
+        With ``layers``, only the columns of these layers are written, and none for the problem's coefficients.
         """
         assert isinstance(self.model, Network)
         jacobian.zero_()
         traces = [self.model.trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
         n = len(site.points.x)
         spread = []
-        if self.coefficients is not None:  # one value a point, so that their columns come out of the same backward pass
+        if self.coefficients is not None:  # one value per point, so that the same backward pass gives their columns
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
         parts = [part for trace in traces for part in trace[layers]]
@@ -209,7 +209,7 @@ class Objective:
 
 
 def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
-    """The weight of every condition: the one given, else 1.
+    """Return the weight of every condition: the given one, else 1.
 
     Raises:
         InputError: a weight is not positive, or its condition is not trained.
@@ -232,7 +232,7 @@ def _add_outer(
     adjoint: Float[Tensor, "components points d_out"],
 ) -> None:
     """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
-    by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # long runs of memory while it is added up
+    by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # contiguous memory for the summation
     for row, of_row in zip(features, adjoint, strict=True):
         by_output.addcmul_(row, of_row.T[..., None])
     block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(by_output.permute(1, 2, 0))

@@ -1,4 +1,4 @@
-"""A condition at its points: the fields that its residual takes, and the components that it asks for."""
+"""Conditions at points: the fields that a residual takes, and the components that it needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from kanpde.residuals.engines import Rows
 
 T = TypeVar("T")
 
-PIECE = {"cpu": 1024, "cuda": 8192}  # points worked on at a time: what is in between then stays in the caches
+PIECE = {"cpu": 1024, "cuda": 8192}  # points per piece, so that intermediate results stay in the caches
 
 
 def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable[[Key], Tensor]]) -> tuple[Field, ...]:
-    """The unknowns as fields; ``read(i)`` reads components of the network's output i. The ansatz is applied."""
+    """Return the unknowns as fields, with the ansatz; ``read(i)`` reads components of the network's output i."""
     outputs = tuple(unknown(context, name, read(i)) for i, name in enumerate(problem.unknowns))
     if problem.ansatz is None:
         return outputs
@@ -37,7 +37,7 @@ def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable
 
 @dataclass(frozen=True)
 class Site:
-    """A condition at some of its points: where the network is evaluated and which components it must give there."""
+    """A condition at some of its points: where the network is evaluated, and the components that are needed."""
 
     name: str
     condition: Condition
@@ -48,12 +48,12 @@ class Site:
 
     @property
     def rows(self) -> int:
-        """Entries of r."""
+        """Number of entries of r."""
         return self.residuals * len(self.points.x)
 
 
 def site_of(problem: Problem, name: str, condition: Condition, points: Points) -> Site:
-    """A condition at points, with the components that its residual takes."""
+    """Return a condition at points, with the components that its residual needs."""
     domain = problem.domain
     contexts = [Context(domain.names, domain.space, points.x, points.normal)]
     contexts += [Context(domain.names, domain.space, image(points.x), points.normal) for image in condition.maps]
@@ -64,10 +64,10 @@ def site_of(problem: Problem, name: str, condition: Condition, points: Points) -
 
 
 def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
-    """All trained conditions, each at its points in pieces.
+    """Return all trained conditions, each at its points in pieces.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no trained condition.
     """
     if not problem.trained:
         raise InputError(
@@ -78,7 +78,7 @@ def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
 
 
 def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[Field]], T]) -> tuple[JetSpace, T]:
-    """Runs ``use`` once with stand-ins for the unknowns; the space of components that it asked for, and its result."""
+    """Call ``use`` once with stand-ins for the unknowns; return the space of requested components, and the result."""
     asked: set[Key] = {()}
 
     def record(x: Tensor) -> Callable[[int], Callable[[Key], Tensor]]:
@@ -95,7 +95,7 @@ def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[
 def site_residuals(
     problem: Problem, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()
 ) -> list[Tensor]:
-    """A site's residuals, each (points,), from the network's components at its points and at each of their images."""
+    """Return a site's residuals, each (points,), from the network's components at its points and their images."""
     fields: list[Field] = []
     for context, rows in zip(site.contexts, components, strict=True):
         columns = [r.unbind(1) for r in rows]
@@ -105,7 +105,7 @@ def site_residuals(
 
 
 def pieces(points: Points) -> Iterator[Points]:
-    """The points in order, in nearly equal pieces."""
+    """Yield the points in order, in nearly equal pieces."""
     count = -(-len(points.x) // PIECE.get(points.x.device.type, PIECE["cuda"]))
     normals = [None] * count if points.normal is None else points.normal.chunk(count)
     for x, weight, normal in zip(points.x.chunk(count), points.weight.chunk(count), normals, strict=True):
@@ -115,7 +115,7 @@ def pieces(points: Points) -> Iterator[Points]:
 def residual_values(
     problem: Problem, name: str, condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> list[Tensor]:
-    """The condition's residuals at the points, each of shape (points,), or an `InputError` that says what is wrong."""
+    """Return the condition's residuals at the points, each (points,), or raise an `InputError` with the reason."""
     context = fields[0].context
     extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
     result = condition.residual(*fields, *extra)

@@ -1,11 +1,11 @@
-r"""Weights of the conditions, chosen without tuning, from the operators alone.
+r"""Automatic weights of the conditions, computed from the operators without tuning.
 
-A second-order residual answers far more strongly to a given error of the solution than a boundary value does. The
-automatic weights make all conditions answer equally to an error of moderate wavelength: a plane wave
+A second-order residual is far more sensitive to an error of the solution than a boundary value. The automatic weights
+make all conditions equally sensitive to an error of moderate wavelength: a plane wave
 w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
 `WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
 g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]²
-that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is in what the ansatz is given.)
+that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ def automatic_weights(
     coefficients: Tensor | None = None,
     derivatives: str = "jets",
 ) -> dict[str, float]:
-    """Weights per trained condition; 1 for the one whose residual answers most to a wave.
+    """Return the weight of every trained condition; it is 1 for the condition with the largest gain.
 
     Args:
-        problem, model: the present solution.
+        problem, model: the problem and the present solution.
         sites: the conditions at their training points, ``sites_of(problem, points)``.
         coefficients: of an inverse problem, (parameters,).
         derivatives: the engine, "jets" or "autograd".
@@ -49,7 +49,7 @@ def automatic_weights(
 
 
 def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Rows:
-    """The network's components, by the same operations as in training."""
+    """Return the network's components, by the same operations as in training."""
     if derivatives == "jets":
         assert isinstance(model, Network)
         return model.jet(x, space, model.head(x, space)).unbind(0)
@@ -57,7 +57,7 @@ def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Row
 
 
 def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
-    """Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
+    """Return Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
 
     ``present`` are the components of the present solution at the points and at each of their images.
     """
@@ -67,7 +67,7 @@ def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coeffici
         only = torch.zeros_like(like[0])
         only[unknown] = 1.0
         for phase in (0.0, 0.5 * pi):
-            # the wave's amplitude, one a point: residuals are pointwise, so that one backward pass gives R' w
+            # the wave's amplitude, one per point: residuals are pointwise, so that one backward pass gives R' w
             size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
             moved = [
                 [
@@ -84,7 +84,7 @@ def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coeffici
 
 
 def _wave(problem: Problem, context: Context, key: Key, phase: float) -> Tensor:
-    """The component ``key`` of the wave at the points: each derivative brings a factor and a quarter turn."""
+    """Return the component ``key`` of the wave at the points: each derivative gives a factor and a shift by π/2."""
     x = context.x
     ranges = torch.tensor(problem.domain.ranges, dtype=x.dtype, device=x.device)
     rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])

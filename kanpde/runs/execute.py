@@ -65,7 +65,7 @@ Training = Callable[[Checkpoints, StopRequest, Display], Solution]
 
 
 def _start(job: Job) -> Training:
-    """Training from the beginning."""
+    """Return the training of a new run."""
 
     def train(checkpoints: Checkpoints, stop: StopRequest, display: Display) -> Solution:
         return solve(
@@ -85,7 +85,7 @@ def _start(job: Job) -> Training:
 
 
 def _resumption(job: Job, folder: Path) -> Training:
-    """Training from the last checkpoint, which is read now."""
+    """Return the training from the last checkpoint, which is read immediately."""
     limit = job.settings.get("time_limit")
     run = reopened(
         folder,

@@ -20,7 +20,7 @@ def read_csv(path: Path) -> list[Row]:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Writes rows with the columns of the first one; infinite numbers as inf, unknown values as empty cells."""
+    """Write rows with the columns of the first one; infinite numbers as inf, unknown values as empty cells."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         if rows:
             writer = csv.DictWriter(file, list(rows[0]))

@@ -70,7 +70,7 @@ def log_axes(axes: Axes, *names: str) -> None:
 
 
 def save(pictures: Sequence[Picture], folder: Path) -> None:
-    """Writes every figure as PNG and PDF, and removes what an earlier report left."""
+    """Write every figure as PNG and PDF, and remove the figures of an earlier report."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.p[nd][gf]"):
         old.unlink()

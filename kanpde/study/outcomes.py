@@ -195,6 +195,4 @@ def _fill(run: Outcome, folder: Path) -> None:
     length = len(history.get("loss", ()))
     run.curve = {key: history.get(key, np.full(length, nan)).astype(np.float32) for key in CURVE}
     error = run.curve["error"]
-    error[1:][error[1:] == error[:-1]] = (
-        nan  # the last value is repeated until the next measurement, even in another start
-    )
+    error[1:][error[1:] == error[:-1]] = nan  # unmeasured steps repeat the last value, even that of another start

@@ -40,7 +40,7 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
 
 
 def is_last(settings: Settings, state: State) -> bool:
-    """Whether no phase and no start follows the present one."""
+    """Return whether the current phase is the last one, with no further start."""
     return state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
 
 

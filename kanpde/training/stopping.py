@@ -39,13 +39,13 @@ class StopRequest:
         self.end = self.end or ENDS[signal.Signals(number)]
 
     def is_taken_over(self) -> bool:
-        """Call the launcher's own handlers for the signals received; to be used when the state is saved.
+        """Call the launcher's own handlers for the signals received; only after the state is saved.
 
         Such a handler may end the process (submitit's SIGUSR2 puts the job into the queue again and exits). If it
-        returns, the launcher has decided that the run goes on (submitit's SIGTERM), and the flag is cleared.
+        returns, the run continues (submitit's for SIGTERM), and the flag is cleared.
 
         Returns:
-            Whether there were any.
+            Whether there were any such handlers.
 
         Raises:
             Stopped: the handler raised an error, because the launcher cannot run the job again.
@@ -62,7 +62,7 @@ class StopRequest:
 
 
 def is_of_launcher(handler: Any) -> bool:
-    """Whether a handler was installed by a program, not by Python or the shell."""
+    """Return whether a handler was installed by a program, not by Python or the shell."""
     return callable(handler) and handler is not signal.default_int_handler
 
 
@@ -89,6 +89,6 @@ def stop_on(*numbers: signal.Signals) -> Iterator[StopRequest]:
 
 
 def signals_of_command() -> list[signal.Signals]:
-    """The signals that stop a run of the command line."""
+    """Return the signals that stop a run of the command line."""
     is_used = is_of_launcher(signal.getsignal(signal.SIGUSR2))
     return [*ALWAYS, *([signal.SIGUSR2] if is_used else [])]
