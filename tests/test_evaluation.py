@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused():
     points = BOX.interior.sample("gauss", 9)
     with pytest.raises(InputError, match='Did you mean "wall"'):
         residuals_of(PROBLEM, "wal", from_formula(PROBLEM, exact), points)
-    with pytest.raises(InputError, match="one value per unknown .*got 1"):
+    with pytest.raises(InputError, match=r"one value per unknown .*got 1"):
         residuals_of(PROBLEM, "pde", from_formula(PROBLEM, lambda x, y: x), points)
 
 

@@ -317,7 +317,7 @@ def test_what_a_module_lacks_is_said():
     assert any("has no grid" in line for line in lines)
     with pytest.raises(InputError, match='Write derivatives="autograd"'):
         solve(poisson(), Module(), short(2, Adam()), sampling=FEW)
-    with pytest.raises(InputError, match="LM .*needs a KAN or MLP of this package, got a Module"):
+    with pytest.raises(InputError, match=r"LM .*needs a KAN or MLP of this package, got a Module"):
         solve(poisson(), Module(), short(), sampling=FEW, derivatives="autograd")
 
 
