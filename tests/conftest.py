@@ -5,7 +5,7 @@ import pkgutil
 from itertools import product
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 SHAPED = ["kanpde.bases", "kanpde.models", "kanpde.domains", "kanpde.residuals"]  # where shapes are annotated
 
@@ -88,3 +88,11 @@ def skip_without(factory):
     package = getattr(factory, "needs_package", None)
     missing = package is not None and importlib.util.find_spec(package) is None
     return pytest.mark.skipif(missing, reason=f"needs {package}")
+
+
+@pytest.fixture
+def unchecked():
+    """Without checks of shapes, which take most of the time of a short training; other tests have them."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
