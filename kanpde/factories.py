@@ -46,7 +46,14 @@ def described(item: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+    """The value with lists and numbers of Python's own; anything else by the name of its type."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    is_plain = value is None or isinstance(value, (bool, int, float, str))
+    return value if is_plain else type(value).__name__
 
 
 def made_from(description: Mapping[str, Any], package: ModuleType, argument: str) -> Any:

@@ -6,6 +6,7 @@ RESULT, LOG, CONFIG, FAILED = "solution.vtkhdf", "run.log", "config.yaml", "fail
 
 
 CHECKPOINTS, LOCK = "state-*.ckpt", ".lock"  # of a run: its last states, and the lock of its process
+EXTENDED = ".extended"  # marks a folder whose result is of a run that has been given more time or steps
 JOURNAL = "attempts.jsonl"  # of a run in a sweep or study: the begin and end of its processes
 
 

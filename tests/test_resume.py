@@ -208,6 +208,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     lines = []
     assert bits(kanpde.resume(tmp_path, poisson(), log=lines.append)) == bits(plain)
     assert any(newest.name in line and "not used" in line for line in lines)
+    assert newest.with_name(f"damaged-{newest.name}").exists()  # and the good ones are kept
     for path in checkpoint_files(tmp_path):
         path.write_bytes(cut(path.read_bytes()))
     kept = before.read_bytes() if before.exists() else None

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, load_problem
 
 import kanpde
-from kanpde import KAN, LM, Phase, Sampling, solve
+from kanpde import KAN, LM, InputError, Phase, Sampling, solve
 from kanpde.command import main
 from kanpde.ends import End, Ending, Stopped
 from kanpde.runs.status import RunState, status
@@ -179,3 +179,33 @@ def test_nothing_is_taken_over_without_a_launcher():
     request = StopRequest()
     request.note(signal.SIGTERM, None, signal.SIG_DFL)
     assert not request.is_taken_over() and request.end is End.TERMINATED
+
+
+def test_a_finished_run_that_is_extended_and_stopped_is_not_finished(folder, monkeypatch):
+    assert main(RUN) == 0
+    with monkeypatch.context() as patch:
+        signalled_at(patch, 40, signal.SIGTERM)
+        assert main(["resume=run", "schedule.phases.0.steps=60"]) == 143
+    assert status(folder / "run").state is RunState.INTERRUPTED
+    assert main(["resume=run"]) == 0
+    assert status(folder / "run").state is RunState.FINISHED and len(kanpde.load(folder / "run").history) == 60
+
+
+def test_a_finished_run_without_checkpoints_is_not_begun_anew(folder, capsys):
+    assert main(RUN) == 0
+    for path in checkpoint_files(folder / "run"):
+        path.unlink()
+    before = {path.name: path.read_bytes() for path in (folder / "run").iterdir()}
+    assert main(["resume=run", "schedule.phases.0.steps=60"]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == before
+
+
+def test_a_finished_run_says_what_it_can_be_given(folder, capsys):
+    assert main(RUN) == 0
+    for wrong in ([], ["time_limit=60"], ["schedule.phases.7.steps=5"]):
+        assert main(["resume=run", *wrong]) == 2
+    assert capsys.readouterr().err.count("schedule.phases.0.steps=500") == 3
+    with pytest.raises(InputError, match="run of the command line"):
+        solve(load_problem("poisson")(), KAN([2]), [Phase(LM(), steps=1)], folder="run")
+    assert checkpoint_files(folder / "run")

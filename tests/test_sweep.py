@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 
 import kanpde
+import kanpde.runs.execute
 from kanpde.command import main
 from kanpde.ends import End, Ending
 from kanpde.paths import FAILED, JOURNAL, LOG, RESULT
@@ -194,13 +195,41 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, monkeypatch, apa
     assert [losses(folder / name) for name in "01"] == [losses(folder.parent / "whole" / name) for name in "01"]
 
 
-def test_a_checkpoint_of_another_version_is_not_gone_on_with(folder, monkeypatch):
+def test_a_checkpoint_of_another_version_is_kept_and_said(folder, monkeypatch):
     with monkeypatch.context() as patch:
         stopped_at(patch, 5)
         patch.setattr("kanpde.training.solve.__version__", "0.0")
         assert main(LONG) == 143
-    assert main(LONG) == 0
-    assert "resumed" not in (folder / "0" / LOG).read_text() and len(losses(folder / "0")) == 12
+    kept = [path.read_bytes() for path in checkpoint_files(folder / "0")]
+    assert main(LONG) == 1
+    assert "kanpde 0.0" in (folder / "0" / FAILED).read_text()
+    assert [path.read_bytes() for path in checkpoint_files(folder / "0")] == kept
+
+
+def test_a_run_killed_after_its_time_was_up_is_completed(folder, monkeypatch):
+    """The result was not saved yet; there is no time left, and none is needed."""
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    timed = [o.replace("steps:12", "steps:100000") for o in LONG[:-1]]
+    with monkeypatch.context() as patch:
+        patch.setattr("kanpde.runs.execute.save", killed)
+        assert main([*timed, "seed=0", "time_limit=0.3"]) == 130
+    assert main([*timed, "seed=0", "time_limit=0.3"]) == 0
+    assert status(folder / "0").state is RunState.FINISHED
+
+
+def test_a_signal_while_a_result_is_saved_ends_the_sweep(folder, monkeypatch):
+    original = kanpde.runs.execute.save
+
+    def save(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
+    monkeypatch.setattr("kanpde.runs.execute.save", save)
+    assert main(LONG) == 143
+    assert [status(folder / name).state for name in "01"] == [RunState.FINISHED, RunState.EMPTY]
 
 
 @pytest.mark.slow

@@ -42,7 +42,11 @@ def run_resumed(overrides: list[str]) -> None:
             )
     refuse_what_cannot_go_on(folder, changes)
     config = OmegaConf.load(folder / CONFIG)
+    phases = len(config.schedule.phases)
     for o in changes:
+        number = re.match(r"schedule\.phases\.(\d+)", o.key_or_group)
+        if number and int(number[1]) >= phases:
+            raise InputError(f"{o.input_line}: the run has the phases 0 to {phases - 1}.")
         OmegaConf.update(config, o.key_or_group, o.value())
     with open(folder / LOG, "a", encoding="utf-8") as log:
         carried_out(config, folder, log, f"python -m kanpde {' '.join(overrides)}")  # pyright: ignore[reportArgumentType]
@@ -62,9 +66,27 @@ def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:
     found = status(folder, mine=is_ours)
     if found.state is RunState.RUNNING or is_held(folder):
         raise InputError(f'The run in "{folder}" is under way in another process. Wait for its end, or stop it.')
-    longer = any(o.key_or_group == "time_limit" or o.key_or_group.endswith(".steps") for o in changes)
-    if found.state is RunState.FINISHED and not longer:
+    if found.state is RunState.FINISHED:
+        refuse_finished(folder, changes)
+
+
+def refuse_finished(folder: Path, changes: list[Override]) -> None:
+    """Refuse a finished run, unless it gets more of what it ended for lack of: time, or steps of its last phase.
+
+    Raises:
+        InputError: it does not.
+    """
+    from kanpde.ends import End
+    from kanpde.runs.status import result_ending
+
+    ending = result_ending(folder)
+    assert ending is not None  # the run is finished
+    last = f"schedule.phases.{len(OmegaConf.load(folder / CONFIG).schedule.phases) - 1}.steps"
+    wanted = {End.TIME_LIMIT: "time_limit", End.STEPS_DONE: last}.get(ending.end)
+    if wanted is None:
         raise InputError(
-            f'The run in "{folder}" is finished ({found.reason}). Give it more time or steps: time_limit=600, or '
-            "schedule.phases.0.steps=500."
+            f'The run in "{folder}" is finished ({ending}), and more steps or time would not change that. Start a new '
+            "run with other options."
         )
+    if not any(o.key_or_group == wanted for o in changes):
+        raise InputError(f'The run in "{folder}" is finished ({ending}). Give it more: {wanted}=500.')

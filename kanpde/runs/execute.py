@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from kanpde.configure.job import Job, make_job
-from kanpde.ends import End
+from kanpde.ends import End, Stopped
 from kanpde.errors import InputError
-from kanpde.paths import CONFIG, FAILED, short
+from kanpde.paths import CONFIG, EXTENDED, FAILED, RESULT, short
 from kanpde.solution import Solution
-from kanpde.storage.checkpoint import Checkpoints, checkpoint_files
+from kanpde.storage.checkpoint import Checkpoints
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
@@ -40,10 +40,12 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
         job = make_job(config)
         try:
             prepare_folder(folder, job.problem, job.output)
-            train = _resumption(job, folder) if resumed_by is not None and checkpoint_files(folder) else _start(job)
+            train = _start(job) if resumed_by is None else _resumption(job, folder)
             if resumed_by:
                 log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {resumed_by}\n")
             replace_text(folder / CONFIG, yaml)
+            if (folder / RESULT).is_file():  # of a run that is extended, and no longer its result
+                (folder / EXTENDED).touch()
             with Display(log, _title(job)) as display:
                 solution = train(checkpoints, stop, display)
             if solution.ending.end in (End.TERMINATED, End.PREEMPTED):
@@ -52,6 +54,11 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
                 _save(solution, job, folder, yaml, display)
             if solution.ending.end.is_requested:
                 display.say(f"  continue:    python -m kanpde resume={short(folder)}")
+            elif solution.ending.end is End.TIME_LIMIT:
+                more = 2 * job.settings["time_limit"]
+                display.say(f"  continue:    python -m kanpde resume={short(folder)} time_limit={more:g}")
+            elif stop.end is not None and not stop.is_taken_over():  # the signal came while the result was saved
+                raise Stopped(stop.end)
         except InputError:
             raise
         except Exception as error:
@@ -94,13 +101,15 @@ def _resumption(job: Job, folder: Path) -> Training:
         time_limit=float("inf") if limit is None else limit,
         checkpoint=job.settings.get("checkpoint"),
         device=job.settings.get("device", "auto"),
+        needs_time=(folder / RESULT).is_file(),
     )
     return lambda checkpoints, stop, display: gone_on(run, checkpoints, stop, display.observe, display.say)
 
 
 def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Display) -> None:
     save(solution, folder, job.output, yaml)
-    (folder / FAILED).unlink(missing_ok=True)  # of an earlier attempt
+    for name in (FAILED, EXTENDED):  # of earlier attempts
+        (folder / name).unlink(missing_ok=True)
     if job.plots:
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 

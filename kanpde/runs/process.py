@@ -16,8 +16,8 @@ from typing import IO
 from kanpde.ends import End
 from kanpde.paths import FAILED, RESULT
 from kanpde.runs.journal import note, note_begin, note_end
-from kanpde.storage.folders import clear, replace_text
-from kanpde.training.resuming import is_resumable
+from kanpde.storage.folders import replace_text
+from kanpde.training.resuming import begin_again
 
 COMMAND = (sys.executable, "-m", "kanpde")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -48,9 +48,7 @@ class Attempt:
         command: Sequence[str] = COMMAND,
     ):
         self.folder, self.journal, self.timeout = folder, journal, timeout
-        goes_on = is_resumable(folder)
-        if not goes_on:
-            clear(folder)
+        goes_on = begin_again(folder)
         words = (
             [*command, f"resume={quoted(folder)}"]
             if goes_on

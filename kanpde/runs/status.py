@@ -11,7 +11,7 @@ from typing import Any
 
 from kanpde.ends import Ending
 from kanpde.errors import InputError
-from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
+from kanpde.paths import CONFIG, EXTENDED, FAILED, JOURNAL, LOG, RESULT
 from kanpde.runs.journal import events, is_locked
 from kanpde.storage.checkpoint import checkpoint_files, is_held
 from kanpde.storage.folders import one_line
@@ -74,7 +74,7 @@ def status(folder: Path, mine: bool = False) -> Status:
         text = (folder / FAILED).read_text(encoding="utf-8", errors="replace")
         return Status(RunState.FAILED, one_line(text), **known)
     ending = result_ending(folder)
-    if ending is not None and not ending.end.is_requested:
+    if is_finished(folder):
         return Status(RunState.FINISHED, str(ending), **known)
     has_files = any((folder / name).is_file() for name in (RESULT, LOG, CONFIG)) or checkpoint_files(folder)
     if begun or has_files:
@@ -95,7 +95,7 @@ def result_ending(folder: Path) -> Ending | None:
 def is_finished(folder: Path) -> bool:
     """Return whether the result is intact and the run was not stopped by a signal."""
     ending = result_ending(folder)
-    return ending is not None and not ending.end.is_requested
+    return ending is not None and not ending.end.is_requested and not (folder / EXTENDED).exists()
 
 
 @lru_cache(maxsize=100_000)  # results do not change, and a ledger reads all of them after every change of any run

@@ -23,8 +23,9 @@ from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG
 from kanpde.runs.journal import hold, note_begin, note_end
 from kanpde.runs.process import COMMAND, Attempt
 from kanpde.runs.status import RunState, Status, is_finished, status
-from kanpde.storage.folders import clear, discard, replace_text, unwritable
-from kanpde.training.resuming import is_resumable
+from kanpde.storage.folders import discard, replace_text, unwritable
+from kanpde.training.resuming import begin_again
+from kanpde.training.stopping import signals_of_command, stop_on
 
 TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
 SHOWN = 3  # largest number of differences in a message
@@ -88,19 +89,21 @@ def _say(line: str) -> None:
 
 
 def _apart(task: Task, journal: IO[bytes]) -> None:
-    process = Attempt(task.folder, journal, task.overrides)
-    try:
-        while not process.ended():
-            sleep(POLL)
-    except BaseException:
-        process.stop()
-        raise
+    with stop_on(*signals_of_command()) as stop:
+        process = Attempt(task.folder, journal, task.overrides)
+        try:
+            while not process.ended():
+                is_bypassed = stop.end is End.TERMINATED and stop.is_taken_over()
+                if stop.end is not None and not is_bypassed:
+                    raise Stopped(stop.end)
+                sleep(POLL)
+        except BaseException:
+            process.stop()  # which saves its state
+            raise
 
 
 def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, bool], None]) -> None:
-    goes_on = is_resumable(task.folder)
-    if not goes_on:
-        clear(task.folder)
+    goes_on = begin_again(task.folder)
     note_begin(journal, task.overrides, (*COMMAND, *task.overrides))
     began, reason = monotonic(), ""
     if task.alone:

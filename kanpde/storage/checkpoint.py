@@ -37,6 +37,7 @@ class Checkpoints:
         self.folder = Path(folder)
         self._lock: IO[bytes] | None = None
         self._depth = 0
+        self._whole: set[Path] = set()  # files that need no further check
 
     def __enter__(self) -> "Checkpoints":
         self._depth += 1
@@ -46,6 +47,8 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.folder / LOCK, "ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for part in self.folder.glob(f".{CHECKPOINTS}.*"):  # of a process that was killed while it wrote
+                part.unlink(missing_ok=True)
         except BlockingIOError:
             self.__exit__()
             raise InputError(f"Another process is running in {self.folder}. Wait for its end, or stop it.") from None
@@ -76,12 +79,16 @@ class Checkpoints:
         Raises:
             OSError: it cannot be written; the earlier checkpoints are unchanged.
         """
+        for path in checkpoint_files(self.folder):
+            if path not in self._whole and is_damaged(path):
+                path.rename(path.with_name(f"damaged-{path.name}"))
         names = checkpoint_files(self.folder)
         number = 1 + (_number(names[0]) if names else 0)
         path = self.folder / f"state-{number:06d}.ckpt"
         replace_files({path: packed(data)})
         for old in names[KEPT - 1 :]:
             old.unlink(missing_ok=True)
+        self._whole = {path, *names}
         return path
 
 
@@ -113,6 +120,17 @@ def unpacked(content: bytes) -> dict[str, Any]:
 def checkpoint_files(folder: str | Path) -> list[Path]:
     """Return the checkpoints in a folder, newest first."""
     return sorted(Path(folder).glob(CHECKPOINTS), key=_number, reverse=True)
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a file that can be read is not a whole checkpoint of this format."""
+    try:
+        unpacked(path.read_bytes())
+    except OSError:
+        return False
+    except (ValueError, RuntimeError, EOFError, UnpicklingError):
+        return True
+    return False
 
 
 def read_newest(folder: str | Path) -> tuple[dict[str, Any], list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from kanpde.errors import InputError
-from kanpde.paths import CHECKPOINTS, CONFIG, FAILED, LOCK, LOG, RESULT
+from kanpde.paths import CHECKPOINTS, CONFIG, EXTENDED, FAILED, LOCK, LOG, RESULT
 
 
 def new_folder(folder: Path) -> Path:
@@ -58,7 +58,7 @@ def discard(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove the files of an earlier run from the folder, and no others."""
-    for name in (LOG, CONFIG, FAILED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
+    for name in (LOG, CONFIG, FAILED, EXTENDED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
 

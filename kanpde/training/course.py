@@ -53,7 +53,6 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
     except InputError as error:
         raise error.inside(f"phases.{state.phase}.optimizer") from error
     if leg.optimizer is not None:
-        refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
         optimizer.restore(leg.optimizer)
     return Work(objective, optimizer, around.clock.seconds())
 

@@ -9,9 +9,15 @@ from typing import Any
 from kanpde.device import choose_device
 from kanpde.ends import End
 from kanpde.errors import InputError
+from kanpde.paths import FAILED
 from kanpde.problem import Problem
+from kanpde.residuals.objective import Objective
 from kanpde.solution import Solution
-from kanpde.storage.checkpoint import Checkpoints, read_newest
+from kanpde.storage.checkpoint import Checkpoints, checkpoint_files, is_damaged, read_newest
+from kanpde.storage.folders import clear
+from kanpde.training.checks import check_phases, check_sizes
+from kanpde.training.course import refuse_another_problem
+from kanpde.training.fresh import losses
 from kanpde.training.leaving import is_last
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings, phase_data, settings_from
@@ -25,12 +31,23 @@ from kanpde.version import __version__
 FREE = ("steps", "window", "least")  # arguments of the current phase that may be changed on resuming
 
 
-def is_resumable(folder: str | Path) -> bool:
-    """Return whether the folder has a checkpoint from which this version can resume."""
+def begin_again(folder: Path) -> bool:
+    """Prepare a run's folder for another attempt: keep it if it has a checkpoint, otherwise clear it.
+
+    A checkpoint that cannot be read now, or that another version wrote, is kept; the attempt will say why it fails.
+
+    Returns:
+        Whether there is a checkpoint to resume from.
+    """
     try:
-        return read_newest(folder)[0]["version"] == __version__
+        is_whole = bool(checkpoint_files(folder)) and bool(read_newest(folder))
     except InputError:
-        return False
+        is_whole = any(not is_damaged(path) for path in checkpoint_files(folder))
+    if is_whole:
+        (folder / FAILED).unlink(missing_ok=True)  # of the attempt before
+    else:
+        clear(folder)
+    return is_whole
 
 
 @dataclass(frozen=True)
@@ -57,10 +74,12 @@ def reopened(
     time_limit: float | None = None,
     checkpoint: float | None = None,
     device: str = "auto",
+    needs_time: bool = True,
 ) -> Reopened:
     """Read the last checkpoint in a folder and check that the run can go on; nothing is written.
 
-    The arguments and errors are those of `resume`.
+    The arguments and errors are those of `resume`; with ``needs_time`` the time limit must not be used up, otherwise
+    such a run ends at once, with the result that it had not yet saved.
     """
     data, notes = read_newest(folder)
     if data["version"] != __version__:
@@ -71,7 +90,9 @@ def reopened(
     given = {"model": model, "phases": phases, "time_limit": time_limit, "checkpoint": checkpoint}
     settings = settings_from(data["settings"], problem, choose_device(device), **given)
     state = extended(settings, from_data(data["state"], settings), data["settings"]["phases"])
-    refuse_spent_time(settings, state)
+    check_rest(settings, state)
+    if needs_time:
+        refuse_spent_time(settings, state)
     return Reopened(settings, state, notes)
 
 
@@ -160,6 +181,21 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
     if leg.ending is not None and leg.ending.end is End.STEPS_DONE:
         return replace(state, leg=replace(leg, ending=None))
     return state
+
+
+def check_rest(settings: Settings, state: State) -> None:
+    """Check that the problem is the one that was saved, and that the rest of the schedule can be carried out.
+
+    Raises:
+        InputError: the loss at the saved points is another one, or a phase is impossible.
+    """
+    leg, derivatives = state.leg, settings.derivatives
+    assert leg is not None  # only legs are saved
+    problem, rest = settings.problem, settings.phases[state.phase + 1 :]
+    objective = Objective(problem, state.network, leg.points, leg.weights, state.coefficients, derivatives)
+    refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
+    check_phases(rest, state.network, derivatives)
+    check_sizes(rest, state.network, objective)
 
 
 def refuse_spent_time(settings: Settings, state: State) -> None:

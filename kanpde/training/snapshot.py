@@ -12,6 +12,7 @@ from kanpde.domains import Points
 from kanpde.ends import End, Ending
 from kanpde.models.architecture import network_from
 from kanpde.models.network import Network
+from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 
@@ -128,7 +129,7 @@ def _network(data: Data, settings: Settings) -> nn.Module:
     if data["architecture"] is not None:
         network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
     else:
-        network = deepcopy(settings.model).to(settings.device, settings.dtype)
+        network = deepcopy(new_network(settings, torch.Generator(settings.device))[0])
     network.load_state_dict(data["tensors"])
     return network
 

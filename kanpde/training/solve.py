@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from kanpde.device import choose_device, choose_dtype
+from kanpde.errors import InputError
 from kanpde.factories import described
 from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KAN
+from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.solution import Errors, Solution
 from kanpde.storage.checkpoint import Checkpoints
@@ -104,6 +106,11 @@ def solve(
         checkpoint=checkpoint,
     )
     with ExitStack() as held:
+        if isinstance(folder, (str, Path)) and (Path(folder) / CONFIG).is_file():
+            raise InputError(
+                f'"{folder}" holds a run of the command line, whose checkpoints would be removed.',
+                write={"folder": "outputs/mine"},
+            )
         checkpoints = Checkpoints(folder) if isinstance(folder, (str, Path)) else folder
         if checkpoints is not None:
             held.enter_context(checkpoints)
