@@ -158,7 +158,7 @@ def test_descriptions_survive_json_and_tell_domains_apart(domain):
     assert description["kind"] == type(domain).__name__
     back = json.loads(json.dumps(description, allow_nan=False))
     assert back == description and sum(other.describe() == description for other in DOMAINS) == 1
-    if isinstance(domain, Box):
+    if type(domain).__name__ in kinds():
         again = domain_from(back)
         assert again.describe() == description and repr(again) == repr(domain)
         assert (again.names, again.ranges, again.periodic) == (domain.names, domain.ranges, domain.periodic)
