@@ -119,6 +119,7 @@ CASES = [
     (KAN, {"grid": 0}, ["model.grid=0"], "model.grid=5"),
     (KAN, {"degree": 60}, ["model.degree=60"], "model.degree=9"),
     (KAN, {"gain": 0.0}, ["model.gain=0"], "model.gain=1.0"),
+    (KAN, {"hidden": [0]}, ["model.hidden=[0]"], "model.hidden=[8]"),
     (KAN, {"hidden": [[1, 2, 3]]}, ["model.hidden=[[1,2,3]]"], "model.hidden=[8]"),
     (MLP, {"fourier": -1}, ["model=mlp", "model.fourier=-1"], "model.fourier=32"),
     (SplineMLP, {"hidden": [2, 2]}, ["model=splinemlp", "model.hidden=[2,2]"], "model.hidden=[16]"),

@@ -342,7 +342,7 @@ def trained(folder, phases, moment=None):
 
 @pytest.mark.parametrize("name", KILLED)
 @pytest.mark.parametrize(
-    "when", [0.1, "replace", *(pytest.param(w, marks=pytest.mark.slow) for w in (0.0, 0.3, "fsync"))]
+    "when", [0.1, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.0, 0.3, "fsync", "replace"))]
 )
 def test_kill_9_at_any_instant_changes_nothing(tmp_path, name, when):
     """The process is killed after some seconds, or inside the writing of a checkpoint."""

@@ -68,7 +68,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_from_there(folder, monkeypat
     assert weights(folder / "run") == weights(folder / "whole")
 
 
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in list(CODES)[1:])])
 def test_a_process_in_the_background_of_a_shell_is_stopped_too(folder, number):
     """Shells set SIGINT to "ignored" for what they start in the background."""
     long = [o.replace("{steps:30}", "{steps:1000000,optimizer:{name:adam}}") for o in RUN]

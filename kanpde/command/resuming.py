@@ -60,7 +60,8 @@ def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:
 
     if not (folder / CONFIG).is_file():
         raise InputError(
-            f'There is no run in "{folder}": it has no {CONFIG}. Give the folder of a run: resume=outputs/DATE/TIME.'
+            f'There is no run in "{folder}": it has no {CONFIG}. Give the folder of a run: resume=outputs/DATE/TIME. '
+            "A folder that was given to `solve` is resumed in Python: kanpde.resume(folder, problem)."
         )
     is_ours = os.environ.get(HOLDER) == str(folder)  # the process of an isolated run
     found = status(folder, mine=is_ours)
