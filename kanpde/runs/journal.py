@@ -69,17 +69,5 @@ def events(path: Path) -> list[dict[str, Any]]:
     return [e for e in found if isinstance(e, dict)]
 
 
-def is_locked(path: Path) -> bool:
-    """Return whether a running process holds the lock of the journal."""
-    try:
-        with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")

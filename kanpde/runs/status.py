@@ -12,9 +12,9 @@ from typing import Any
 from kanpde.ends import Ending
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, EXTENDED, FAILED, JOURNAL, LOG, RESULT
-from kanpde.runs.journal import events, is_locked
+from kanpde.runs.journal import events
 from kanpde.storage.checkpoint import checkpoint_files, is_held
-from kanpde.storage.folders import one_line
+from kanpde.storage.folders import is_locked, one_line
 from kanpde.storage.record import read_ending
 
 

@@ -17,7 +17,7 @@ import torch
 
 from kanpde.errors import InputError
 from kanpde.paths import CHECKPOINTS, LOCK
-from kanpde.storage.folders import replace_files, unwritable
+from kanpde.storage.folders import is_locked, replace_files, unwritable
 
 MAGIC, FORMAT = b"kanpde checkpoint ", 1
 KEPT = 2
@@ -152,14 +152,7 @@ def read_newest(folder: str | Path) -> tuple[dict[str, Any], list[str]]:
 
 def is_held(folder: str | Path) -> bool:
     """Return whether a running process holds the lock of the folder."""
-    try:
-        with open(Path(folder) / LOCK, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_locked(Path(folder) / LOCK)
 
 
 def _number(path: Path) -> int:

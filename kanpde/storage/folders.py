@@ -1,5 +1,6 @@
 """Folders of runs: create, claim and clear them, and write files in them atomically."""
 
+import fcntl
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,6 +62,18 @@ def clear(folder: Path) -> None:
     for name in (LOG, CONFIG, FAILED, EXTENDED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a running process holds the lock of the journal."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def replace_files(contents: Mapping[Path, bytes | memoryview]) -> None:
