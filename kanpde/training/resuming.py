@@ -39,10 +39,7 @@ def begin_again(folder: Path) -> bool:
     Returns:
         Whether there is a checkpoint to resume from.
     """
-    try:
-        is_whole = bool(checkpoint_files(folder)) and bool(read_newest(folder))
-    except InputError:
-        is_whole = any(not is_damaged(path) for path in checkpoint_files(folder))
+    is_whole = any(not is_damaged(path) for path in checkpoint_files(folder))
     if is_whole:
         (folder / FAILED).unlink(missing_ok=True)  # of the attempt before
     else:
