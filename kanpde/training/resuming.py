@@ -9,6 +9,7 @@ from typing import Any
 from kanpde.device import choose_device
 from kanpde.ends import End
 from kanpde.errors import InputError
+from kanpde.factories import agree
 from kanpde.paths import FAILED
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
@@ -161,7 +162,7 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
     for number, before in enumerate(stored[: state.phase + 1]):
         after = phase_data(settings.phases[number]) if number < len(settings.phases) else {}
         free = FREE if number == state.phase else ()
-        if changed := [name for name in before if name not in free and before[name] != after.get(name)]:
+        if changed := [name for name in before if name not in free and not agree(before[name], after.get(name))]:
             raise InputError(
                 f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the "
                 "steps of this phase and later phases can change."

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
-from kanpde.models.architecture import network_from
+from kanpde.errors import InputError
+from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
 from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings
@@ -125,12 +126,15 @@ def _network_data(network: nn.Module) -> Data:
 
 
 def _network(data: Data, settings: Settings) -> nn.Module:
-    """Return the network at its stored size, or a copy of the user's own module, with the stored tensors."""
-    if data["architecture"] is not None:
+    """Return the network at its stored size, or a copy of the user's own one, with the stored tensors."""
+    if is_of_package(data["architecture"]):
         network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
     else:
         network = deepcopy(new_network(settings, torch.Generator(settings.device))[0])
-    network.load_state_dict(data["tensors"])
+    try:
+        network.load_state_dict(data["tensors"])
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"The stored weights do not fit the model: {error}. Give the one that was trained.") from None
     return network
 
 
