@@ -76,8 +76,19 @@ def reopened(
 ) -> Reopened:
     """Read the last checkpoint in a folder and check that the run can go on; nothing is written.
 
-    The arguments and errors are those of `resume`; with ``needs_time`` the time limit must not be used up, otherwise
-    such a run ends at once, with the result that it had not yet saved.
+    Args:
+        folder: of the run.
+        problem: the problem that was being solved.
+        model: the module or the factory of your own, if `solve` was given one.
+        phases: the schedule with more steps or further phases; the stored one by default.
+        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
+        checkpoint: minutes between checkpoints; the stored value by default.
+        device: "auto", "cpu" or "cuda".
+        needs_time: the time limit must not be used up; otherwise such a run ends at once, with the result that it had
+            not yet saved.
+
+    Raises:
+        InputError: there is no checkpoint, or the problem, version or phases do not match the stored run.
     """
     data, notes = read_newest(folder)
     if data["version"] != __version__:
@@ -92,52 +103,6 @@ def reopened(
     if needs_time:
         refuse_spent_time(settings, state)
     return Reopened(settings, state, notes)
-
-
-def resume(
-    folder: str | Path,
-    problem: Problem,
-    *,
-    model: Any = None,
-    phases: Sequence[Phase] | None = None,
-    time_limit: float | None = None,
-    checkpoint: float | None = None,
-    device: str = "auto",
-    stop: StopRequest | None = None,
-    observe: Observe = lambda progress: None,
-    log: Log = lambda line: None,
-) -> Solution:
-    """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
-
-    On the same machine, with the same versions and one thread, the result is bitwise identical to that of an
-    uninterrupted run.
-
-    Args:
-        folder: the folder that was given to `solve`, or the folder of a run of the command line.
-        problem: the problem that was being solved.
-        model: the module or the factory of your own, if `solve` was given one.
-        phases: the schedule with more steps or further phases; the stored one by default.
-        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
-        checkpoint: minutes between checkpoints; the stored value by default.
-        device: "auto", "cpu" or "cuda".
-        stop, observe, log: as in `solve`.
-
-    Raises:
-        InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
-            not match the stored run.
-    """
-    read_newest(folder)  # before a folder is made or locked
-    with Checkpoints(folder) as checkpoints:
-        run = reopened(
-            folder,
-            problem,
-            model=model,
-            phases=phases,
-            time_limit=time_limit,
-            checkpoint=checkpoint,
-            device=device,
-        )
-        return gone_on(run, checkpoints, stop, observe, log)
 
 
 def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, observe: Observe, log: Log) -> Solution:
