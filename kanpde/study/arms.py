@@ -172,7 +172,7 @@ def step_flops(job: Job) -> float:
     counted. Evaluations of univariate functions (splines, tanh) are not counted.
     """
     network, grid = finest(job)
-    parameters = _parameters(job)
+    parameters = network.size_at(grid)
     problem = hardened(job.problem) if job.settings.get("constraints") == "hard" else job.problem
     phase = job.schedule.phases[-1]
     sampling = phase.sampling or job.sampling
