@@ -112,7 +112,7 @@ def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, o
         for line in run.notes:
             around.log(line)
         taken = run.state.leg.step if run.state.leg else 0
-        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.settings.phases)}, after step {taken}")
+        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.state.plan)}, after step {taken}")
         return run.state
 
     return carried_out(run.settings, begin, checkpoints, stop, observe, log)
