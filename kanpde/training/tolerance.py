@@ -30,11 +30,12 @@ from kanpde.errors import InputError
 from kanpde.models.network import Network, grid_of
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
-from kanpde.training.fresh import fresh_points, loss_at
+from kanpde.training.fresh import draw, fresh_points, loss_at
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings
+from kanpde.training.trials import best_trial, enlarged
 
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
 UNSEEN = 3.0  # fresh loss over training loss from which points are missing
@@ -52,7 +53,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         state = replace(state, cells=first_cells(settings, state))
     level, before = state.levels[-1], state.before
     seen, shares = fresh_loss(settings, state)
-    now = assessed(settings, state, around, seen)
+    now = assessed(settings, state, around, seen, level["loss"])
     state = replace(state, before=now, levels=(*state.levels[:-1], {**level, "fresh": seen, "estimate": now.estimate}))
     best = state.best
     if best is None or seen < best.fresh:
@@ -66,38 +67,45 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         line += f", not confirmed ({confirmed:.1e})"
     if now.idle >= MOST_IDLE:
         return ended(state, best, Ending(End.NOT_REACHED, f"{MOST_IDLE} levels in a row lowered the fresh loss by little"))
-    phase, what = next_phase(state, level, seen, now.idle)
-    if phase is None:
-        return ended(state, best, Ending(End.NOT_REACHED, what))
-    around.log(f"{line}; next: {what}")
-    state = replace(state, best=best, plan=(*state.plan, phase), done=False)
-    return replace(state, cells=more_points(settings, state, phase, shares, seen > UNSEEN * level["loss"]))
+    around.log(line)
+    state = replace(state, best=best, done=False)
+    is_unseen = seen > UNSEEN * level["loss"]
+    phase = Phase(LM(), steps=120, window=20, least=0.5)
+    if is_unseen:
+        state, what = replace(state, cells=more_points(settings, state, shares, 0, True)), "more points"
+    elif state.phase == 1:  # the starts have just ended
+        phase, what = replace(phase, move_knots=grid_of(state.network) is not None), "more steps"
+    elif level["end"] == End.STEPS_DONE.name:
+        what = "more steps"
+    else:
+        state, what = larger(settings, state, around, shares, seen)
+        if what is None:
+            return ended(state, best, Ending(End.NOT_REACHED, f"it needs more than {MOST_PARAMETERS} parameters"))
+    if sum(count(cells) for cells in state.cells.values()) > MOST_POINTS:
+        return ended(state, best, Ending(End.NOT_REACHED, f"it needs more than {MOST_POINTS} points"))
+    around.log(f"next: {what}")
+    return replace(state, plan=(*state.plan, phase))
+
+
+def larger(settings: Settings, state: State, around: Surroundings, shares: Mapping, seen: float) -> tuple[State, str | None]:
+    """Return the state with the enlarged network and more points, and what was changed."""
+    if not isinstance(state.network, Network):
+        return state, None
+    networks = enlarged(state.network, around.errors.x, MOST_PARAMETERS, state.generator)
+    if not networks:
+        return state, None
+    size = max(sum(p.numel() for p in network.parameters()) for network in networks.values())
+    state = replace(state, cells=more_points(settings, state, shares, size, False))
+    points = draw(settings, state.network, settings.sampling, state.generator)
+    points |= {name: cells.points() for name, cells in state.cells.items()}
+    best = best_trial(settings, state, around, networks, points, lambda s: fresh_loss(settings, s)[0], seen)
+    if best is None:
+        return state, "more steps"
+    return replace(state, network=best.network, coefficients=best.coefficients), best.what
 
 
 def ended(state: State, best: Candidate, ending: Ending) -> State:
     return replace(state, network=best.network, coefficients=best.coefficients, best=None, ending=ending, done=True)
-
-
-def next_phase(state: State, level: Mapping, seen: float, idle: int) -> tuple[Phase | None, str]:
-    """Return the next phase and what it changes, or None and the limit that was met."""
-    common = {"optimizer": LM(), "steps": 120, "window": 20, "least": 0.5}
-    points = sum(len(cells.lower) * cells.along ** cells.lower.shape[1] for cells in state.cells.values())
-    if seen > UNSEEN * level["loss"]:
-        if points > MOST_POINTS:
-            return None, f"it needs more than {MOST_POINTS} points"
-        return Phase(**common), "more points"
-    if level["end"] == End.STEPS_DONE.name and state.phase > 1:
-        return Phase(**common), "more steps"
-    network, grid = state.network, grid_of(state.network)
-    if state.phase == 1:  # the starts have just ended
-        return Phase(**common, move_knots=True), "more steps"
-    if grid is not None and idle == 0 and isinstance(network, Network):
-        if sum(layer.size_at(2 * grid) for layer in network.layers) <= MOST_PARAMETERS:
-            return Phase(**common, refine=2, move_knots=True), f"grid {2 * grid}"
-    if isinstance(network, Network) and network.nodes and level["parameters"] <= MOST_PARAMETERS / 1.5:
-        count = max(1, min(nodes.sums for nodes in network.nodes) // 2)
-        return Phase(**common, widen=count, move_knots=grid is not None), f"{count} more nodes in each hidden layer"
-    return None, f"it needs more than {MOST_PARAMETERS} parameters"
 
 
 # assessment ----------------------------------------------------------------------------------------------------------
@@ -146,7 +154,7 @@ def rest(settings: Settings, state: State, points: Mapping) -> float:
     return loss_at(replace(settings, problem=replace(settings.problem, conditions=conditions)), state, points, weights)
 
 
-def assessed(settings: Settings, state: State, around: Surroundings, seen: float) -> Assessed:
+def assessed(settings: Settings, state: State, around: Surroundings, seen: float, trained: float) -> Assessed:
     """Return the assessment of the level that has just ended."""
     x, components = around.errors.x, components_of(state.network, settings.derivatives)
     values = torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
@@ -155,9 +163,10 @@ def assessed(settings: Settings, state: State, around: Surroundings, seen: float
         return Assessed(values, seen)
     q = sqrt(seen / before.fresh) if before.fresh > 0 else inf
     d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
-    return Assessed(
-        values, min(seen, before.fresh), d * q / (1 - q) if q <= CONVERGES else nan, 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
-    )
+    estimate = d * q / (1 - q) if q <= CONVERGES else nan
+    if seen > UNSEEN * trained:  # points are missing; the network's size is not to blame
+        return Assessed(values, seen, estimate, before.idle)
+    return Assessed(values, seen, estimate, 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1)
 
 
 def confirmation(settings: Settings, state: State) -> float | None:
@@ -173,17 +182,19 @@ def confirmation(settings: Settings, state: State) -> float | None:
 
 
 # points --------------------------------------------------------------------------------------------------------------
-def more_points(settings: Settings, state: State, phase: Phase, shares: Mapping, is_unseen: bool) -> dict[str, Cells]:
-    """Return cells with enough points for the next phase's network, and where points were missing more of them."""
+def count(cells: Cells) -> int:
+    """Return the number of Gauss points."""
+    return len(cells.lower) * cells.along ** cells.lower.shape[1]
+
+
+def more_points(settings: Settings, state: State, shares: Mapping, size: int, is_unseen: bool) -> dict[str, Cells]:
+    """Return cells with enough points for a network of ``size`` parameters, and where points were missing more."""
     cells = dict(state.cells)
-    if not isinstance(state.network, Network):
-        return cells
-    size = sum(layer.size_at(phase.next_grid(grid_of(state.network) or 1)) for layer in state.network.layers)
     for name, (fresh, trained) in shares.items():
         found = cells[name]
         if is_unseen:
             found = halved(settings, state, name, found, (fresh - trained).abs())
-        while len(found.lower) * found.along ** found.lower.shape[1] < POINTS_PER_PARAMETER * size:
+        while count(found) < POINTS_PER_PARAMETER * size:
             now = replace(state, cells={**cells, name: found})
             found = halved(settings, now, name, found, mean_squares(settings, now, name, found.along + 2))
         cells[name] = found
