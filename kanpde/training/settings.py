@@ -138,6 +138,8 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
     values = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
     values |= {name: make() for name, make in made.items() if name not in given}
+    if values["tolerance"] is not None:  # the schedule gives only the first phase
+        values["phases"] = values["phases"][:1]
     return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
 
 
