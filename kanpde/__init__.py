@@ -2,7 +2,9 @@
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
+from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.vector import Vector
+from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
@@ -48,12 +50,14 @@ __all__ = [
     "diff",
     "dirichlet",
     "divergence",
+    "etdrk4",
     "gradient",
     "initial",
     "laplacian",
     "load",
     "neumann",
     "periodic",
+    "pointwise",
     "resume",
     "robin",
     "save",

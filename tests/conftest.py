@@ -2,6 +2,7 @@
 
 import importlib.util
 import pkgutil
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -28,8 +29,9 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def load_problem(name):
-    """The function of a problem's file, without the package knowing about it."""
+    """The function of a problem's file, without the package knowing about it; loaded once, with its references."""
     spec = importlib.util.spec_from_file_location(f"problem_{name}", ROOT / "problems" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -45,9 +47,15 @@ VARIANTS = {
         {"solution": "paper"},
         {"solution": "cosines", "dim": 5},
         {"solution": "mixed"},
+        {"dim": 5},
     ],
     "heat": [{}, {"dim": 2}, {"dim": 3, "diffusivity": 0.02}],
     "helmholtz": [{}, {"a1": 2.0, "a2": 3.0, "k": 5.0}],
+    "burgers": [{}, {"nu": 0.05}, {"nu": 1e-3}],
+    "kdv": [{}, {"case": "two"}, {"case": "cosine"}],
+    "wave": [{}, {"c": 2.5}],
+    "advection": [{}, {"c": 80.0}],
+    "peak": [{}, {"sharpness": 50.0}],
 }
 
 

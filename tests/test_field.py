@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kanpde import InputError, Vector, diff, divergence, gradient, laplacian
+from kanpde import InputError, Vector, diff, divergence, gradient, laplacian, pointwise
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import coordinate
 from kanpde.calculus.jet import LAPLACIAN
@@ -133,3 +133,45 @@ def test_normal_exists_only_on_boundaries():
     c = Context(("x",), (0,), torch.ones(3, 1))
     with pytest.raises(InputError, match="on a boundary only"):
         coordinate(c, 0).normal  # noqa: B018
+
+
+# functions given as programs ----------------------------------------------------------------------------------------
+def averaged(x, y):
+    """A function of two arguments with a sum over its own nodes."""
+    nodes = torch.linspace(0.0, 1.0, 7, dtype=x.dtype)
+    return torch.exp(-x[:, None] * nodes * y[:, None] ** 2).mean(dim=1)
+
+
+PROGRAMS = {
+    "coordinates": lambda x, y: pointwise(averaged, x, y),
+    "expressions": lambda x, y: y * pointwise(averaged, x * y, torch.sin(x) + y),
+    "a number": lambda x, y: y**5 * pointwise(averaged, x, 0.7),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("along", [(), ("x",), ("y",), ("x", "y"), ("x", "x", "y"), ("y",) * 4, ("x", "x", "y", "y")])
+def test_programs(name, along):
+    c = context()
+    field = diff(PROGRAMS[name](coordinate(c, 0), coordinate(c, 1)), *along)
+    wanted = by_autograd(PROGRAMS[name], c.x, *map(c.position, along))
+    assert torch.allclose(field.value, wanted, rtol=1e-10, atol=1e-10)
+    assert not field.value.requires_grad
+
+
+def test_programs_have_the_collapsed_laplacian_and_gradients_of_parameters():
+    c = context()
+    scale = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
+    field = pointwise(averaged, scale * coordinate(c, 0), coordinate(c, 1))
+    wanted = sum(by_autograd(lambda x, y: averaged(1.3 * x, y), c.x, i, i) for i in (0, 1))
+    assert torch.allclose(laplacian(field).value, wanted, rtol=1e-10, atol=1e-10)
+    (got,) = torch.autograd.grad(laplacian(field).value.sum(), scale)
+    step, (x, y) = 1e-5, (coordinate(c, 0), coordinate(c, 1))
+    below, above = (laplacian(pointwise(averaged, s * x, y)).value.sum() for s in (1.3 - step, 1.3 + step))
+    assert float(got) == pytest.approx(float(above - below) / (2 * step), rel=1e-7)
+
+
+def test_a_program_that_mixes_points_is_refused():
+    c = context()
+    with pytest.raises(InputError, match=r"shape \(25,\), one number per point"):
+        pointwise(lambda x: x.sum(), coordinate(c, 0)).value  # noqa: B018

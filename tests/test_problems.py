@@ -13,6 +13,8 @@ from kanpde.calculus.unknowns import unknown
 from kanpde.residuals.evaluation import formula_fields, residuals_of
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]
+# bounds for the residuals of exact solutions that are known as numbers only; their errors: tests/test_references.py
+NUMERICAL = {"allen_cahn": 1e-7, "kuramoto_sivashinsky": 1e-6}
 
 
 def relative_residual(problem, name, solution):
@@ -40,7 +42,7 @@ def relative_residual(problem, name, solution):
 def test_exact_solution_satisfies_every_condition(name, arguments):
     problem = load_problem(name)(**arguments)
     for label in problem.conditions:
-        assert relative_residual(problem, label, problem.exact) <= 1e-10, label
+        assert relative_residual(problem, label, problem.exact) <= NUMERICAL.get(name, 1e-10), label
 
 
 @pytest.mark.parametrize(("name", "arguments"), CASES)
@@ -80,7 +82,7 @@ def test_planted_mistake_in_an_operator_is_caught(name):
             result = condition.residual(*fields, *([dict(problem.parameters)] if problem.parameters else []))
             return max(float(r.value.abs().max()) for r in (result if isinstance(result, tuple) else (result,)))
 
-        assert run() < 1e-10
+        assert run() < NUMERICAL.get(name, 1e-10)
         assert asked
         for one in sorted(asked):
             assert run(flipped=one) > 1e-3, one

@@ -185,7 +185,7 @@ def test_problems_use_public_names_only():
         f"{path.name} imports {name} of {module}"
         for path in sorted((ROOT / "problems").glob("*.py"))
         for module, name in imports(path)
-        if module.split(".")[0] not in ("math", "torch", "numpy", "scipy")
+        if module.split(".")[0] not in ("functools", "math", "torch", "numpy", "scipy")
         and not (module == "kanpde" and name in ("", *kanpde.__all__))
     ]
     assert not offenders, show(offenders)
