@@ -60,6 +60,7 @@ def reference(points: int = 2048, steps: int = 250):
 
 
 def _exact(x, t):
+    x, t = x.double(), t.double()
     return reference()(x, t) - _square(x, t)
 
 

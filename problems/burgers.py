@@ -47,6 +47,7 @@ def cole_hopf(nu: float, x, t):
     accurate to rounding. E varies by $1 / (\pi \nu)$ besides $z^2$, which gives the range of z. All weights are
     positive and are divided by the largest before they are summed, so nothing overflows or cancels.
     """
+    x, t = x.double(), t.double()
     count = ceil(sqrt(1 / (pi * nu) + 40) / SPACING)
     z = SPACING * torch.arange(-count, count + 1, device=x.device, dtype=x.dtype)
     y = x[:, None] - torch.sqrt(4 * nu * t)[:, None] * z

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import PROBLEMS, ROOT
 from rich.console import Console
 
 import kanpde.configure.job
@@ -104,7 +104,7 @@ def test_the_users_own_problem_needs_no_edit_here(own, capsys):
     assert "No exact solution" in output
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "problem: heat, helmholtz, own, poisson" in capsys.readouterr().out
+    assert f"problem: {', '.join(sorted([*PROBLEMS, 'own']))}" in capsys.readouterr().out
 
 
 def test_runs_in_the_same_second_get_folders_of_their_own(folder):

@@ -108,6 +108,16 @@ def test_order_four_and_agreement_with_cole_hopf():
     assert errors[-1] < 1e-9
 
 
+@pytest.mark.parametrize("name", [*RESOLUTIONS, "burgers"])
+def test_single_precision_loses_nothing_but_digits(name):
+    problem = load_problem(name)(**RESOLUTIONS.get(name, ({},))[0])
+    x = points_of(problem, 21).float()
+    for names in ((), ("x",)):
+        got, wanted = (diff(exact_at(problem, at), *names).value for at in (x, x.double()))
+        assert got.dtype == torch.float32
+        assert float((got - wanted).norm() / wanted.norm()) < 1e-6
+
+
 # Burgers -------------------------------------------------------------------------------------------------------------
 NU = 0.01 / pi
 DIGITS = 60
