@@ -71,12 +71,14 @@ class Assessed:
         values: the unknowns at the test points, (unknowns, points).
         fresh: loss on fresh points, with the weights of the whole run.
         estimate: the estimated relative L2 error; NaN if there is none.
+        change: the relative L2 change of the values by the level.
         idle: number of levels in a row that lowered the fresh loss by little.
     """
 
     values: Tensor
     fresh: float
     estimate: float = nan
+    change: float = nan
     idle: int = 0
 
 

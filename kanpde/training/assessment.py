@@ -1,0 +1,129 @@
+r"""What is known of a level when it has ended: the loss on fresh points, where points are missing, the error.
+
+The error is estimated from successive levels. With $d = |u_k - u_{k-1}| / |u_k|$ and $q$ the ratio of the roots of
+their fresh losses, the error before the level is about $d / (1 - q)$ and after it $d q / (1 - q)$, as for a geometric
+sequence. The residual can fall much faster than the error, where it was large in short waves only, so that the estimate
+is at least $d / 10$. There is no estimate if q is not clearly below 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, nan, sqrt
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from kanpde.classical.estimate import estimate_error
+from kanpde.domains.box import Box
+from kanpde.domains.cells import Cells, equal_cells
+from kanpde.errors import InputError
+from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
+from kanpde.training.fresh import fresh_points, loss_at
+from kanpde.training.settings import Settings
+from kanpde.training.state import Assessed, State
+from kanpde.training.surroundings import Surroundings
+
+ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
+UNSEEN = 3.0  # fresh loss over training loss above which points are missing
+LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
+CONVERGES = 0.5  # largest q for an estimate
+LEAST_RATIO = 0.1  # of the estimate to the last change
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The loss on fresh points.
+
+    Attributes:
+        loss: of all conditions, with the weights of the run.
+        trained: the loss on the training points.
+        shares: by condition with cells, the shares of the cells in the loss, on fresh points and on training points.
+    """
+
+    loss: float
+    trained: float
+    shares: Mapping[str, tuple[Tensor, Tensor]]
+
+    @property
+    def lacks_points(self) -> bool:
+        """Whether the residual between the training points is clearly larger than at them."""
+        return self.loss > UNSEEN * self.trained
+
+
+def first_cells(settings: Settings, state: State) -> dict[str, Cells]:
+    """Return equal cells for the conditions on the whole domain; none if it is not a box of one to three coordinates."""
+    problem = settings.problem
+    if not isinstance(problem.domain, Box) or len(problem.domain.names) not in ALONG:
+        return {}
+    ranges = torch.tensor(problem.domain.ranges, device=settings.device, dtype=settings.dtype)
+    numbers = {name: n for name, n in state.used["points"].items() if problem.trained[name].region.is_interior}
+    return {name: equal_cells(ranges, n, ALONG[len(ranges)]) for name, n in numbers.items()}
+
+
+def squares(settings: Settings, state: State, name: str, along: int) -> tuple[Tensor, Tensor]:
+    """Return a condition's squared residuals at the cells' points, ``along`` of them along each coordinate, and weights.
+
+    The residuals are multiplied by the weight of the condition, so that the sum of the products is its loss.
+    """
+    problem, points = settings.problem, state.cells[name].points(along)
+    values = [] if state.coefficients is None else state.coefficients.detach()
+    known = dict(zip(problem.parameters, values, strict=True))
+    unknowns = from_components(problem, components_of(state.network, settings.derivatives))
+    residuals = residuals_of(problem, name, unknowns, points, known)
+    square = torch.stack([r.detach().square() for r in residuals]).sum(dim=0)
+    return state.used["weights"][name] * square, points.weight
+
+
+def shares(settings: Settings, state: State, name: str, along: int) -> Tensor:
+    """Return the shares of the cells in the loss of a condition."""
+    square, weight = squares(settings, state, name, along)
+    return state.cells[name].sums(weight * square)
+
+
+def seen(settings: Settings, state: State) -> Seen:
+    """Return the loss of the last level on fresh points: finer Gauss points in the cells, random points elsewhere."""
+    by_cell = {
+        name: (shares(settings, state, name, cells.along + 2), shares(settings, state, name, cells.along))
+        for name, cells in state.cells.items()
+    }
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
+    others = {name: each for name, each in points.items() if name not in by_cell}
+    loss = sum(float(fresh.sum()) for fresh, _ in by_cell.values())
+    if others:
+        problem = settings.problem
+        kept = {name: c for name, c in problem.conditions.items() if name in others or name not in problem.trained}
+        weights = {name: state.used["weights"][name] for name in others}
+        loss += loss_at(replace(settings, problem=replace(problem, conditions=kept)), state, others, weights)
+    return Seen(loss, state.levels[-1]["loss"], by_cell)
+
+
+def assessed(settings: Settings, state: State, around: Surroundings, found: Seen) -> Assessed:
+    """Return the assessment of the level that has just ended."""
+    x, components = around.errors.x, components_of(state.network, settings.derivatives)
+    values = torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
+    before = state.before
+    if before is None:
+        return Assessed(values, found.loss)
+    q = sqrt(found.loss / before.fresh) if before.fresh > 0 else inf
+    d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
+    estimate = d * max(q / (1 - q), LEAST_RATIO) if q <= CONVERGES else nan
+    idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
+    # if points are missing, the size of the network is not the reason
+    return Assessed(values, found.loss, estimate, d, before.idle if found.lacks_points else idle)
+
+
+def confirmed(settings: Settings, state: State) -> float | None:
+    """Return the estimate from the linearized conditions (`kanpde.classical.estimate`), or None where there is none.
+
+    It exists on boxes of one and two coordinates, if the problem has no unknown coefficients and polynomials resolve
+    the error.
+    """
+    if not isinstance(settings.problem.domain, Box) or len(settings.problem.domain.names) > 2:
+        return None
+    solution = SimpleNamespace(problem=settings.problem, components=components_of(state.network, settings.derivatives))
+    try:
+        found = estimate_error(solution)
+    except InputError:
+        return None
+    return max(errors["l2"] for errors in found.errors.values()) if found.settled else None
