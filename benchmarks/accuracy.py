@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from kanpde import KAN, LM, MLP, Phase, Problem, solve
-from kanpde.optimizers.varpro import VariableProjection
+from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.training.phases import DEFAULT_STARTS, default_phases
 
 WIDTHS = {

@@ -11,11 +11,12 @@ from kanpde.domains.box import Box
 from kanpde.errors import InputError
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
-from kanpde.optimizers.first_order import LBFGS, Adam
+from kanpde.optimizers.adam import Adam
+from kanpde.optimizers.lbfgs import LBFGS
 from kanpde.optimizers.lm import LM
 from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
-from kanpde.optimizers.varpro import VariableProjection
+from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save

@@ -33,7 +33,7 @@ class End(Enum):
     @property
     def is_requested(self) -> bool:
         """Whether a signal stopped the run, so that it can be resumed."""
-        return self.exit_code != 0
+        return self in (End.INTERRUPTED, End.TERMINATED, End.PREEMPTED)
 
     @property
     def may_go_on(self) -> bool:

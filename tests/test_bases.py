@@ -276,12 +276,15 @@ def test_unknown_bases_are_refused():
         KAN(basis="chebychev")
 
 
-def test_only_functions_with_too_few_derivatives_are_refused():
+def test_only_functions_with_too_few_derivatives_are_refused(monkeypatch):
     problem, few = load_problem("poisson")(dim=1), Sampling("gauss", 30, 10)
     for name in ("bspline", "relupower"):
-        with pytest.raises(InputError, match=r"order 2, but .* of degree 1 .* Write degree=4 in `model`"):
+        with pytest.raises(InputError, match=r"order 2, but .* only up to order 1\. Write degree=4 in `model`"):
             solve(problem, KAN([], name, degree=1), device="cpu")
     solve(problem, KAN([], "chebyshev", degree=1), [Phase(steps=1)], device="cpu", sampling=few)
+    monkeypatch.setattr(BASES["chebyshev"], "smoothness", 1)  # at every degree
+    with pytest.raises(InputError, match=r"only up to order 1\.$"):
+        solve(problem, KAN([], "chebyshev", degree=1), device="cpu")
 
 
 def test_a_new_file_is_a_new_basis(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 import yaml
 from conftest import ROOT, load_problem
 
+import kanpde.models
 from kanpde import KAN, LM, InputError, Phase, load, solve
 from kanpde.command import main
 from kanpde.command.composing import config_from
@@ -96,6 +97,29 @@ def test_equal_times_go_on_with_the_last_phase():
 def test_comparisons_that_cannot_be_are_refused(chosen, typed, match, message):
     with pytest.raises(InputError, match=message):
         arms_of(chosen, *typed, match=match)
+
+
+LINEAR = """
+from dataclasses import dataclass
+from kanpde.models.mlp import MLP
+@dataclass(frozen=True)
+class Linear:
+    def __call__(self, ranges, outputs=1, **others):
+        return MLP([])(ranges, outputs, **others)
+"""
+
+
+@pytest.mark.parametrize("arms", [{"a": "model=mlp", "b": ""}, {"b": "", "a": "model=mlp"}])
+def test_arms_without_widths_are_refused(arms, tmp_path, monkeypatch):
+    (tmp_path / "linear.py").write_text(LINEAR)
+    monkeypatch.setattr(kanpde.models, "__path__", [*kanpde.models.__path__, str(tmp_path)])
+
+    def configured(options):
+        config = config_from(options)
+        return {**config, "model": {"name": "linear"}} if "model=mlp" in options else config
+
+    with pytest.raises(InputError, match=r"a has a Linear, .* needs `hidden`, the widths"):
+        make_arms(arms, ["problem=poisson"], "params", configured)
 
 
 @pytest.mark.parametrize(

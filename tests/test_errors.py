@@ -4,6 +4,7 @@ import ast
 import pickle
 import re
 from dataclasses import replace
+from math import inf
 
 import pytest
 import torch
@@ -145,6 +146,7 @@ CASES = [
     (begin, {"starts": 0}, ["schedule.starts=0"], "schedule.starts=1"),
     (begin, {"time_limit": -1.0}, ["time_limit=-1"], "time_limit=60"),
     (begin, {"constraints": "firm"}, ["constraints=firm"], "constraints=soft"),
+    (begin, {"weights": {"boundary": inf}}, ["weights.boundary=inf"], "weights.boundary=1.0"),
     (begin, {"derivatives": "autograd"}, ["derivatives=autograd"], "derivatives=jets"),
     (begin, {"model": KAN([2], degree=1)}, ["model.degree=1"], "model.degree=4"),
     (

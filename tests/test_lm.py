@@ -7,7 +7,7 @@ import torch
 
 from kanpde import KAN, LM, Box, Condition, InputError, Problem, dirichlet, laplacian
 from kanpde.ends import End
-from kanpde.optimizers.varpro import VariableProjection, departure_from_linearity, solve_last_layer
+from kanpde.optimizers.variableprojection import VariableProjection, departure_from_linearity, solve_last_layer
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import PIECE
 

@@ -1,6 +1,6 @@
 """The residual vector, its gradient and its Jacobian against brute force, for every model and condition kind."""
 
-from math import pi
+from math import inf, nan, pi
 
 import pytest
 import torch
@@ -23,9 +23,9 @@ from kanpde import (
     robin,
 )
 from kanpde.models.splinemlp import SplineMLP
+from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
-from kanpde.residuals.weights import automatic_weights
 
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 1.0))
 TIME = Box(x=(0.0, 1.0), t=(0.0, 0.5))
@@ -197,12 +197,33 @@ def test_wrong_residuals_are_named(residual, message):
         Objective(p, MLP([3])(BOX.ranges), {"pde": BOX.interior.sample("gauss", 16)})
 
 
+@pytest.mark.parametrize("model", ["kan", "mlp"])
+def test_with_jets_second_derivatives_are_refused(model):
+    """Their backward passes would leave parts of the Hessian out; autograd's Hessian is that of differences."""
+    o, reference = objective("dirichlet", model), objective("dirichlet", model, "autograd")
+    for value in (o.loss, lambda: o.losses()["pde"], lambda: o.residuals(o.sites[0]).sum()):
+        torch.autograd.grad(value(), o.parameters)
+        with pytest.raises(InputError, match=r'once only.* Write derivatives="autograd"'):
+            torch.autograd.grad(value(), o.parameters, create_graph=True)
+    way = torch.linspace(-1, 1, len(o.vector()), dtype=torch.float64)
+    slopes = torch.autograd.grad(reference.loss(), reference.parameters, create_graph=True)
+    products = torch.autograd.grad(torch.cat([s.flatten() for s in slopes]) @ way, reference.parameters)
+    start, found = o.vector(), []
+    for sign in (1, -1):
+        o.assign(start + sign * 1e-5 * way)
+        found.append(o.gradient()[1])
+    torch.testing.assert_close(
+        torch.cat([p.flatten() for p in products]), (found[0] - found[1]) / 2e-5, rtol=1e-5, atol=1e-4
+    )
+
+
 def test_unknown_weights_and_engines_are_refused():
     o = objective("dirichlet", "mlp")
     with pytest.raises(InputError, match='Did you mean "pde"'):
         Objective(o.problem, o.model, o.points, {"pd": 2.0})
-    with pytest.raises(InputError, match="positive"):
-        Objective(o.problem, o.model, o.points, {"b": 0.0})
+    for weight in (0.0, -1.0, inf, nan):
+        with pytest.raises(InputError, match=rf'positive and finite, got {weight} for "b"\. Write b=1\.0 in `weights`'):
+            Objective(o.problem, o.model, o.points, {"b": weight})
     with pytest.raises(InputError, match="derivatives"):
         Objective(PROBLEMS["neumann"], o.model, o.points, derivatives="jet")
     with pytest.raises(InputError, match='Write derivatives="autograd"'):

@@ -35,7 +35,7 @@ from kanpde import (
 from kanpde.ends import End, Ending
 from kanpde.models.kan import KANLayer
 from kanpde.storage.checkpoint import Checkpoints, checkpoint_files, packed, read_newest
-from kanpde.training.stopping import StopRequest
+from kanpde.training.signals import StopRequest
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 FEW = Sampling("sobol", 64, 32)

@@ -392,7 +392,10 @@ def test_interrupt_keeps_what_was_reached():
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda: solve(poisson(), KAN(degree=1)), "order 2, but functions of degree 1"),
+        (
+            lambda: solve(poisson(), KAN(degree=1)),
+            "order 2, but the functions on the edges have bounded derivatives only up to order 1",
+        ),
         (lambda: solve(poisson(), device="gpu"), "Unknown device"),
         (lambda: solve(poisson(), dtype="float16"), "Unknown dtype"),
         (lambda: solve(poisson(), starts=0), "starts"),
@@ -427,7 +430,10 @@ def test_bad_input_is_explained(run, message):
 def test_degree_equal_to_the_order_warns():
     lines = []
     solve(poisson(), KAN([2], degree=2), short(1), sampling=FEW, log=lines.append)
-    assert any(line.startswith("warning: at degree 2") for line in lines)
+    assert any(
+        line.startswith("warning: the derivatives of order 2") and line.endswith("degree 4 is smoother")
+        for line in lines
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

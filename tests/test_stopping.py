@@ -16,7 +16,7 @@ from kanpde.command import main
 from kanpde.ends import End, Ending, Stopped
 from kanpde.runs.status import RunState, status
 from kanpde.storage.checkpoint import checkpoint_files
-from kanpde.training.stopping import StopRequest, signals_of_command, stop_on
+from kanpde.training.signals import StopRequest, signals_of_command, stop_on
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 138}
 RUN = [

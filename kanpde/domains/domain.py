@@ -19,7 +19,8 @@ class Domain(Protocol):
     Lengths, times and the measure are in the units of the coordinates. The coordinate named ``t`` is time; the domain
     is then a spatial domain times an interval. A new kind is one file in ``kanpde.domains`` whose class also has the
     class method ``from_description(description)``, the inverse of `describe`. A class outside the package can be
-    trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``.
+    trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``. ``repr`` shows
+    all arguments, because a checkpoint is continued only if it is the same.
     """
 
     @property
@@ -63,8 +64,8 @@ class Domain(Protocol):
 
     @property
     def parts(self) -> Mapping[str, Region]:
-        """The named regions: "interior", "boundary" if there is one, flat faces of the boundary such as "x=0", and
-        with time the initial slice, such as "t=0". The name of a region is its ``label``.
+        """The named regions: "interior", "boundary" if there is one, named pieces of the boundary, such as "x=0" or
+        "inner", and with time the initial slice, such as "t=0". The key of a region is its ``label``.
         """
         ...
 

@@ -12,8 +12,8 @@ from torch import Tensor
 class Points:
     """Sampled points of a region.
 
-    ``weight`` are quadrature weights that sum to 1, so that Σ weight f(x) is the mean of f over the region;
-    ``normal`` is the outward unit normal on boundaries.
+    ``weight`` are quadrature weights that sum to 1, positive for every rule; Σ weight f(x) is the mean of f over the
+    region. ``normal`` is the outward unit normal on boundaries.
     """
 
     x: Float[Tensor, "points dim"]
@@ -25,9 +25,9 @@ class Points:
 class Region:
     """A part of a domain that consists of pieces (faces).
 
-    ``label`` is its name in `Domain.parts`; ``fixed`` contains for every piece the coordinates that are constant on it
-    with their values (empty for a curved piece); ``draw(rule, n, generator, device, dtype)`` returns about ``n`` points
-    of all pieces together.
+    ``label`` is its key in `Domain.parts`; ``fixed`` has one entry per piece, the coordinates that are constant on it
+    with their values, {} where no coordinate is constant (curved or slanted); ``draw(rule, n, generator, device,
+    dtype)`` returns about ``n`` points of all pieces together.
     """
 
     label: str

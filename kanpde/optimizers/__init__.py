@@ -16,7 +16,8 @@ class Step:
     """The result of a step.
 
     Attributes:
-        loss: the loss after the step.
+        loss: the loss after the step; with one gradient a step, as in Adam, the loss before it, which costs no
+            evaluation.
         end: why no further step can lower the loss; None if a further step may.
         method: the linear solver of the step, if the optimizer has several.
     """

@@ -4,6 +4,7 @@ r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and poi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 import torch
 from jaxtyping import Float
@@ -110,10 +111,13 @@ class Objective:
         return (self.weights[site.name] * site.points.weight).sqrt()
 
     def residuals(self, site: Site) -> Float[Tensor, " rows"]:
-        """Return the part of r that belongs to a site."""
+        """Return the part of r that belongs to a site; with jets it can be differentiated once only."""
         rows = [self.rows(context, site.space) for context in site.contexts]
         scale = self._scale(site)
-        return torch.cat([scale * r for r in self.residuals_from(site, rows)])
+        part = torch.cat([scale * r for r in self.residuals_from(site, rows)])
+        if self.engine == "jets" and part.requires_grad:
+            part.register_hook(_refuse_second)
+        return part
 
     @property
     def size(self) -> tuple[int, int]:
@@ -134,7 +138,11 @@ class Objective:
         return found
 
     def loss(self) -> Tensor:
-        """Return |r|²."""
+        """Return |r|².
+
+        Raises:
+            InputError: with jets, in the backward pass: it was called with ``create_graph=True``.
+        """
         return torch.stack(list(self.losses().values())).sum()
 
     def gradient(self) -> tuple[Tensor, Float[Tensor, " size"]]:
@@ -212,18 +220,32 @@ def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, f
     """Return the weight of every condition: the given one, else 1.
 
     Raises:
-        InputError: a weight is not positive, or its condition is not trained.
+        InputError: a weight is not positive and finite, or its condition is not trained.
     """
     weights = dict.fromkeys(names, 1.0)
     for name, weight in given.items():
         if name not in weights:
             raise InputError(f'weights has "{name}", which is not a trained condition. {suggest(name, weights)}')
-        if not weight > 0:
+        if not 0 < weight < inf:
             raise InputError(
-                f"Weights must be positive, got {name}={weight}. Leave the condition out if it should have no weight."
+                f'Weights must be positive and finite, got {weight} for "{name}".',
+                write={name: 1.0},
+                of="weights",
+                advice="A condition without weight is left out of the problem.",
             )
         weights[name] = float(weight)
     return weights
+
+
+def _refuse_second(adjoint: Tensor) -> None:
+    """Refuse a gradient that is to be differentiated: the jets' own backward passes would drop parts of its graph."""
+    if torch.is_grad_enabled():  # in a backward pass: create_graph=True
+        raise InputError(
+            "With jets the loss can be differentiated once only, but create_graph=True asks for second derivatives. "
+            "For products with the Gauss-Newton matrix, use Jᵀ(Jv) with the J of `linearize`; for the Hessian's, "
+            "differences of `gradient`. Automatic differentiation has derivatives of every order, more slowly.",
+            write={"derivatives": "autograd"},
+        )
 
 
 def _add_outer(

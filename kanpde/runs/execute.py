@@ -15,8 +15,8 @@ from kanpde.storage.folders import replace_text
 from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
 from kanpde.training.resuming import gone_on, reopened
+from kanpde.training.signals import StopRequest, signals_of_command, stop_on
 from kanpde.training.solve import solve
-from kanpde.training.stopping import StopRequest, signals_of_command, stop_on
 
 
 def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:

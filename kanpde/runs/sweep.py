@@ -25,7 +25,7 @@ from kanpde.runs.process import COMMAND, Attempt
 from kanpde.runs.status import RunState, Status, is_finished, status
 from kanpde.storage.folders import discard, replace_text, unwritable
 from kanpde.training.resuming import begin_again
-from kanpde.training.stopping import signals_of_command, stop_on
+from kanpde.training.signals import signals_of_command, stop_on
 
 TUNED = "optimization_results.yaml"  # written by Optuna's sweeper
 SHOWN = 3  # largest number of differences in a message

@@ -86,7 +86,7 @@ def make_arms(
             job = replace(job, model=replace(job.model, hidden=hidden))
         if match == "time":
             overrides += _until_the_limit(name, job)
-        arms.append(Arm(name, tuple(overrides), tuple(job.model.hidden), _parameters(job), step_flops(job)))
+        arms.append(Arm(name, tuple(overrides), tuple(_hidden(name, job)), _parameters(job), step_flops(job)))
         jobs.append(job)
     return arms, jobs
 
@@ -117,9 +117,19 @@ def _until_the_limit(name: str, job: Job) -> list[str]:
     return [f"{last}.steps=1000000", f"++{last}.window=0"]
 
 
+def _hidden(name: str, job: Job) -> Sequence[Any]:
+    """Return the widths of an arm's hidden layers."""
+    if (hidden := getattr(job.model, "hidden", None)) is None:
+        raise InputError(
+            f"{name} has a {type(job.model).__name__}, which has no argument `hidden`. The sizes of arms are matched "
+            "by it: a model in a comparison needs `hidden`, the widths of its hidden layers. Choose another model."
+        )
+    return hidden
+
+
 def _matched(name: str, job: Job, wanted: float, measure: Callable[[Job], float]) -> tuple[int, ...]:
     """Return equal widths, for the model's default number of layers, whose measure is nearest to ``wanted``."""
-    hidden = getattr(job.model, "hidden", None)
+    hidden = _hidden(name, job)
     if not hidden or not all(isinstance(width, int) for width in hidden):
         raise InputError(
             f"{name}: {job.model} has no widths that can be matched. Give them: "

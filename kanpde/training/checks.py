@@ -6,7 +6,9 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
+from kanpde.bases import Basis
 from kanpde.errors import Code, InputError
+from kanpde.models.kan import KANLayer
 from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
@@ -25,16 +27,32 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
     order = max(site.space.order for site in objective.sites)
     if not isinstance(model, Network):
         return
+    if model.smoothness > order:
+        return
+    degree = _smoother_degree(model, order)
     if model.smoothness < order:
         raise InputError(
-            f"The residuals take derivatives of order {order}, but functions of degree {model.smoothness} on the edges "
-            f"have no continuous derivatives of that order. The degree must be at least {order + 1}; above that the "
-            "residual is smoother.",
-            write={"degree": order + 2},
+            f"The residuals take derivatives of order {order}, but the functions on the edges have bounded derivatives "
+            f"only up to order {model.smoothness}.",
+            write=None if degree is None else {"degree": degree},
             of="model",
         )
-    if model.smoothness == order:
-        log(f"warning: at degree {order} the residual jumps between cells; degree {order + 2} is smoother")
+    hint = "" if degree is None else f"; degree {degree} is smoother"
+    log(f"warning: the derivatives of order {order} of the functions on the edges jump between cells{hint}")
+
+
+def _smoother_degree(model: Network, order: int) -> int | None:
+    """Return a degree at which edges have bounded derivatives beyond ``order``; None if a higher degree has none."""
+    rough = [layer for layer in model.layers if layer.smoothness <= order]
+    bases = [layer.basis for layer in rough if isinstance(layer, KANLayer)]
+
+    def is_enough(basis: Basis, degree: int) -> bool:
+        ends = basis.breakpoints[:, 0], basis.breakpoints[:, -1]
+        return degree <= basis.most_degree and type(basis).over(*ends, basis.cells, degree).smoothness > order
+
+    degrees = range(order + 2, 2 * order + 8)  # B-splines of degree order + 1 would do, but the residual has kinks
+    enough = (d for d in degrees if all(is_enough(basis, d) for basis in bases))
+    return next(enough, None) if len(bases) == len(rough) else None
 
 
 def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:

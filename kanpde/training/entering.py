@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.models.network import grid_of
+from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
-from kanpde.residuals.weights import automatic_weights
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings

@@ -22,10 +22,10 @@ from kanpde.training.fresh import losses
 from kanpde.training.leaving import is_last
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings, phase_data, settings_from
+from kanpde.training.signals import StopRequest
 from kanpde.training.snapshot import from_data
 from kanpde.training.solve import Log, Observe, carried_out
 from kanpde.training.state import State
-from kanpde.training.stopping import StopRequest
 from kanpde.training.surroundings import Surroundings
 from kanpde.version import __version__
 

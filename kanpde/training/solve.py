@@ -25,9 +25,9 @@ from kanpde.training.entering import first_state
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
+from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
 from kanpde.training.state import State
-from kanpde.training.stopping import StopRequest, stop_on
 from kanpde.training.surroundings import Clock, Surroundings
 from kanpde.version import __version__
 

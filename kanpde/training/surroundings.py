@@ -14,8 +14,8 @@ from kanpde.solution import Errors
 from kanpde.training.fresh import losses
 from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
+from kanpde.training.signals import StopRequest
 from kanpde.training.state import State
-from kanpde.training.stopping import StopRequest
 
 
 class Clock:
