@@ -10,8 +10,8 @@ from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints, read_newest
 from kanpde.training.resuming import gone_on, reopened
+from kanpde.training.signals import StopRequest
 from kanpde.training.solve import Log, Observe
-from kanpde.training.stopping import StopRequest
 
 
 def resume(
