@@ -66,7 +66,7 @@ def test_contradictory_conditions_never_reach_a_tolerance():
 def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
     problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
     whole = kanpde.solve(problem, **SMALL, tolerance=1e-5)
-    from kanpde.training.stopping import StopRequest
+    from kanpde.training.signals import StopRequest
 
     stop, taken = StopRequest(), []
 

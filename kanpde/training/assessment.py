@@ -12,17 +12,21 @@ from math import inf, nan, sqrt
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kanpde.classical.estimate import estimate_error
+from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
 from kanpde.errors import InputError
+from kanpde.models.network import Network
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
+from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings
+from kanpde.training.tangent import tangent_change
 
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
 UNSEEN = 3.0  # fresh loss over training loss above which points are missing
@@ -111,6 +115,26 @@ def assessed(settings: Settings, state: State, around: Surroundings, found: Seen
     idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
     # if points are missing, the size of the network is not the reason
     return Assessed(values, found.loss, estimate, d, before.idle if found.lacks_points else idle)
+
+
+def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
+    """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none."""
+    if not isinstance(state.network, Network) or settings.derivatives != "jets":
+        return nan
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
+    points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
+    problem, weights, x = settings.problem, state.used["weights"], around.errors.x
+
+    def values(network: nn.Module) -> Tensor:
+        components = components_of(network, settings.derivatives)
+        return torch.stack(asked_of(problem, components, x, lambda *u: [each.value for each in u]))
+
+    def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
+        return Objective(problem, network, at, weights, coefficients)
+
+    generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    change = tangent_change(state.network, state.coefficients, make, points, values, generator)
+    return nan if change is None else float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

@@ -52,8 +52,6 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     elif state.start:
         network, coefficients = new_network(settings, state.generator)
         state = replace(state, network=network, coefficients=coefficients)
-    if phase.widen:
-        state.network.widen(phase.widen, state.generator)
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
     points = draw(settings, state.network, sampling, state.generator)

@@ -17,7 +17,6 @@ class Phase:
         steps: maximal number of optimizer steps.
         grid: cells per input from this phase on; the network is refined first. Models without grids keep their size.
         refine: instead of ``grid``, the number of cells into which every present cell is split.
-        widen: number of nodes added to every hidden layer first; the network remains the same function.
         move_knots: fit the knots of the hidden layers to the range of their present input values first.
         window: number of steps over which stagnation is tested; 0 switches the test off.
         least: the phase ends as stagnated if the loss fell by less than this fraction over the window.
@@ -28,7 +27,6 @@ class Phase:
     steps: int = 100
     grid: int | None = None
     refine: int | None = None
-    widen: int = 0
     move_knots: bool = False
     window: int = 0
     least: float = 0.1

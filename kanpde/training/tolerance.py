@@ -53,6 +53,14 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         better = confirmed(settings, state)
         estimate = estimate if better is None else better
         is_below = now.change <= SETTLED * tolerance if better is None else better <= tolerance
+    import time
+    t0 = time.process_time()
+    from kanpde.training.assessment import tangent_estimate
+    tang = tangent_estimate(settings, state, around)
+    t1 = time.process_time()
+    conf = confirmed(settings, state)
+    true = around.errors.all(__import__("kanpde.residuals.evaluation").residuals.evaluation.components_of(state.network, settings.derivatives))
+    print("EST", "hier %.2e tangent %.2e (%.1fs) coll %s (%.1fs) true %.2e" % (now.estimate, tang, t1-t0, conf, time.process_time()-t1, true["u"]["l2"] if true else -1), flush=True)
     said = f", estimated relative L2 error {estimate:.1e}" if isfinite(estimate) else ""
     around.log(f"loss on fresh points {found.loss:.2e}{said}")
     if is_below:
