@@ -325,5 +325,7 @@ def test_found_coefficients_are_reported():
         model=model,
         problem=problem,
         settings={"seconds": 3.0},
+        levels=[],
+        warnings=[],
     )
     assert "Found k = 2.5 (started at 1)." in report(solution, Path("there"))
