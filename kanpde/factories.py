@@ -37,12 +37,27 @@ def _classes(package: ModuleType) -> Iterator[type]:
                 yield item
 
 
+def place_of(item: type) -> str:
+    """Return where a class is defined, such as "kanpde.models.kan.KAN"."""
+    return f"{item.__module__}.{item.__qualname__}"
+
+
+def kind_of(item: type) -> str:
+    """Return the name by which `families` has a class; for a class from outside the package, its place."""
+    return item.__name__.lower() if _is_own(place_of(item)) else place_of(item)
+
+
+def _is_own(place: str) -> bool:
+    return place.partition(".")[0] == __name__.partition(".")[0]
+
+
 def described(item: Any) -> dict[str, Any]:
-    """Describe a dataclass by its name and arguments, and any other object by its name only."""
+    """Describe a dataclass by its name, place and arguments, and any other object by its name and place only."""
+    about = {"name": type(item).__name__, "class": place_of(type(item))}  # no argument can have the name "class"
     if not is_dataclass(item) or isinstance(item, type):
-        return {"name": type(item).__name__}
+        return about
     arguments = {field.name: getattr(item, field.name) for field in fields(item)}
-    return {"name": type(item).__name__, **{k: _plain(v) for k, v in arguments.items()}}
+    return {**about, **{k: _plain(v) for k, v in arguments.items()}}
 
 
 def _plain(value: Any) -> Any:
@@ -56,22 +71,43 @@ def _plain(value: Any) -> Any:
     return value if is_plain else type(value).__name__
 
 
+def agree(one: Any, other: Any) -> bool:
+    """Return whether two descriptions are of equal objects.
+
+    Places are compared only if one of them is in this package, because a user's own file may have been renamed. Older
+    descriptions have no place.
+    """
+    if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+        return one == other
+    owners = {_is_own(each["class"]) for each in (one, other) if "class" in each}
+    keys = (one.keys() | other.keys()) - {"class"}
+    return len(owners) < 2 and all(key in one and key in other and agree(one[key], other[key]) for key in keys)
+
+
+def class_from(description: Mapping[str, Any], package: ModuleType) -> type | None:
+    """Return the class that was described, if it is in the package; a user's class may have the name of one there."""
+    found = factories(package).get(description["name"].lower())
+    return found if found and description.get("class", place_of(found)) == place_of(found) else None
+
+
+def arguments_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments in a description."""
+    return {key: value for key, value in description.items() if key not in ("name", "class")}
+
+
 def made_from(description: Mapping[str, Any], package: ModuleType, argument: str) -> Any:
     """Return an object from the description that `described` gave, if its class is in the package.
 
     Args:
-        description: a name and arguments.
-        package: the package to search for the name.
+        description: a name, a place and arguments.
+        package: the package to search for the class.
         argument: name of the argument by which the caller can pass the object, for the message.
 
     Raises:
         InputError: the class is not in the package.
     """
-    arguments = {key: value for key, value in description.items() if key != "name"}
-    known = factories(package)
-    if description["name"].lower() not in known:
-        raise InputError(
-            f"{description['name']} is not of this package, and a file holds only its name. Give it as well: "
-            f"{argument}=..."
-        )
-    return known[description["name"].lower()](**arguments)
+    found = class_from(description, package)
+    if found is None:
+        place = description.get("class", description["name"])
+        raise InputError(f"A file holds only the name of {place}. Give the object as well: {argument}=...")
+    return found(**arguments_of(description))

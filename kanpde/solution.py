@@ -145,11 +145,6 @@ def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, t
     return torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1), shape
 
 
-def at_points(problem: Problem, model: nn.Module, derivatives: str, x: Tensor, ask: Callable[..., Any]) -> Any:
-    """Return ``ask(*unknowns)`` with a model's unknowns as fields at x, without gradients."""
-    return asked_of(problem, components_of(model, derivatives), x, ask)
-
-
 def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
     """Return for each unknown its value and spatial derivatives, from which errors are computed."""
     return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
@@ -173,18 +168,14 @@ class Errors:
         self.x = problem.domain.test_points(device, dtype)
         self.exact = exact_fields(problem, Context(problem.domain.names, problem.domain.space, self.x))
 
-    def l2(self, model: nn.Module, derivatives: str) -> float:
+    def l2(self, components: Components) -> float:
         """Return the relative L2 error of the first unknown."""
-        value = at_points(self.problem, model, derivatives, self.x, lambda *u: u[0].value)
+        value = asked_of(self.problem, components, self.x, lambda *u: u[0].value)
         exact = self.exact[0].value
         return float((value - exact).norm() / exact.norm())
 
-    def all(self, model: nn.Module, derivatives: str) -> dict[str, dict[str, float]]:
+    def all(self, components: Components) -> dict[str, dict[str, float]]:
         """Return by unknown: relative L2, relative H1 (value and spatial gradient), and max error over max |exact|."""
-        return self.of(components_of(model, derivatives))
-
-    def of(self, components: Components) -> dict[str, dict[str, float]]:
-        """Return the errors of any function given by its components."""
         if not self.exact:
             return {}
         found = asked_of(self.problem, components, self.x, value_and_gradient)

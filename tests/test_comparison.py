@@ -217,7 +217,7 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
     rows = read_measured_errors(tmp_path)
     assert [row["run"] for row in rows] == [f"kan/{seed}" for seed in range(4)] and len(lines) == 1
     for row, path in zip(rows, sorted((tmp_path / "runs" / "kan").iterdir()), strict=True):
-        exact = Errors(known, torch.device("cpu"), torch.float64).all(load(path, known).model, "jets")["u"]
+        exact = Errors(known, torch.device("cpu"), torch.float64).all(load(path, known).components)["u"]
         assert row["reliable"] == "True"
         for kind in ("l2", "h1", "max"):
             assert float(row[kind]) == pytest.approx(exact[kind], rel=0.05)

@@ -10,13 +10,18 @@ from kanpde.residuals.evaluation import (
     asked_of,
     components_of,
     exact_fields,
+    formula_fields,
     from_components,
-    from_formula,
     residuals_of,
 )
 from kanpde.residuals.objective import Objective
 
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 1.0))
+
+
+def from_formula(problem, formula):
+    """The unknowns of a function."""
+    return lambda context, space: formula_fields(problem, formula, context)
 
 
 def exact(x, y):

@@ -162,7 +162,7 @@ def test_automatic_weights_follow_the_operator():
         p = problem(scale)
         network = MLP([4])(box.ranges)
         points = {name: c.region.sample("gauss", 400) for name, c in p.conditions.items()}
-        found.append(automatic_weights(p, network, sites_of(p, points)))
+        found.append(automatic_weights(network, sites_of(p, points)))
     assert found[0]["pde"] == 1.0
     assert found[0]["b"] == pytest.approx((2 * 4.0**2) ** 2, rel=1e-6)
     assert found[0]["n"] == pytest.approx((2 * 4.0**2) ** 2 / 4.0**2, rel=1e-6)
@@ -178,7 +178,7 @@ def test_automatic_weights_see_every_unknown_by_itself():
     }
     p = Problem(box, conditions, unknowns=("u", "v"))
     points = {name: c.region.sample("gauss", 100) for name, c in p.conditions.items()}
-    found = automatic_weights(p, MLP([4])(box.ranges, 2), sites_of(p, points))
+    found = automatic_weights(MLP([4])(box.ranges, 2), sites_of(p, points))
     assert found["tie"] == pytest.approx((2 * 4.0**2) ** 2 / 2, rel=1e-6)
 
 

@@ -10,7 +10,7 @@ from kanpde import Condition
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import coordinate
 from kanpde.calculus.unknowns import unknown
-from kanpde.residuals.evaluation import from_formula, residuals_of
+from kanpde.residuals.evaluation import formula_fields, residuals_of
 
 CASES = [(name, arguments) for name, arguments in problem_cases() if load_problem(name)(**arguments).exact is not None]
 
@@ -21,7 +21,6 @@ def relative_residual(problem, name, solution):
     inside = problem.domain.interior.sample("sobol", 64).x
     scale = problem.exact(*inside.unbind(1))
     largest = [float(torch.stack(scale if isinstance(scale, tuple) else (scale,)).abs().max())]
-    exact = from_formula(problem, solution)
 
     def noting(context, space):
         def read(field, key):
@@ -29,7 +28,9 @@ def relative_residual(problem, name, solution):
             largest.append(float(component.abs().max()))
             return component
 
-        return [unknown(context, f.name, lambda key, f=f: read(f, key)) for f in exact(context, space)]
+        return [
+            unknown(context, f.name, lambda key, f=f: read(f, key)) for f in formula_fields(problem, solution, context)
+        ]
 
     residuals = residuals_of(problem, name, noting, points)
     return max(float(r.abs().max()) for r in residuals) / max(largest)

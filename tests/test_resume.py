@@ -33,6 +33,7 @@ from kanpde import (
     solve,
 )
 from kanpde.ends import End, Ending
+from kanpde.models.kan import KANLayer
 from kanpde.storage.checkpoint import Checkpoints, checkpoint_files, packed, read_newest
 from kanpde.training.stopping import StopRequest
 
@@ -237,14 +238,18 @@ def test_a_full_disk_costs_checkpoints_only(tmp_path, monkeypatch):
 @pytest.fixture
 def stopped(tmp_path):
     """A folder of a run that was stopped."""
+    return stopped_in(tmp_path / "stopped", KAN([3], degree=4, grid=2), LEVELS[:1])
+
+
+def stopped_in(folder, model, phases):
+    """The folder, with a run that was stopped in its last phase."""
     stop = StopRequest()
 
     def ask(progress):
-        stop.end = End.INTERRUPTED
+        if progress.phase + 1 == len(phases):
+            stop.end = End.INTERRUPTED
 
-    folder = tmp_path / "stopped"
-    model = KAN([3], degree=4, grid=2)
-    solve(poisson(), model, LEVELS[:1], sampling=FEW, folder=folder, stop=stop, observe=ask)
+    solve(poisson(), model, phases, sampling=FEW, folder=folder, stop=stop, observe=ask)
     return folder
 
 
@@ -267,6 +272,62 @@ def test_another_version_is_refused(stopped, monkeypatch):
     monkeypatch.setattr("kanpde.training.resuming.__version__", "9.9")
     with pytest.raises(InputError, match=r"this is 9\.9"):
         kanpde.resume(stopped, poisson())
+
+
+class OwnAdam(Adam):
+    """Takes longer steps than that of the package."""
+
+    def __call__(self, objective):
+        return Adam(lr=10 * self.lr)(objective)
+
+
+class OwnLayer(KANLayer):
+    """Known in this file only."""
+
+
+class OwnKAN(KAN):
+    """Networks of own layers."""
+
+    def layer(self, half, outputs, generator):
+        layer = super().layer(half, outputs, generator)
+        return OwnLayer(layer.basis, layer.weight.detach())
+
+
+for own, name in ((OwnAdam, "Adam"), (OwnLayer, "KANLayer"), (OwnKAN, "KAN")):
+    own.__name__ = own.__qualname__ = name  # as in the package
+
+
+@pytest.mark.parametrize("argument", ["model", "phases"])
+def test_an_own_class_must_be_given_even_if_it_has_a_name_of_the_package(argument, tmp_path):
+    phases = [Phase(LM(), steps=2), Phase(OwnAdam() if argument == "phases" else Adam(), steps=3, grid=4)]
+    model = (OwnKAN if argument == "model" else KAN)([2], degree=4, grid=2)
+    folder = stopped_in(tmp_path, model, phases)
+    with pytest.raises(InputError, match=rf"test_resume\.(KAN|Adam)\. .* {argument}=\.\.\.$"):
+        kanpde.resume(folder, poisson())
+    with pytest.raises(InputError, match=r"began with|do not fit"):
+        others = {"model": KAN([3]), "phases": [phases[0], replace(phases[1], optimizer=Adam())]}
+        kanpde.resume(folder, poisson(), **{argument: others[argument]})
+    resumed = kanpde.resume(folder, poisson(), **{argument: {"model": model, "phases": phases}[argument]})
+    assert bits(resumed) == bits(solve(poisson(), model, phases, sampling=FEW))
+    assert isinstance(resumed.model.layers[0], OwnLayer) == (argument == "model")
+    if argument == "model":  # neither does a file of the result build the layers of the package in their place
+        kanpde.save(resumed, tmp_path)
+        with pytest.raises(InputError, match=r"load\(folder, model=module\)"):
+            kanpde.load(tmp_path, poisson())
+
+
+def test_a_checkpoint_that_does_not_say_where_classes_come_from_can_be_read(stopped):
+    def without(value):
+        if isinstance(value, dict):
+            return {key: without(each) for key, each in value.items() if key != "class"}
+        return [without(each) for each in value] if isinstance(value, list) else value
+
+    path = checkpoint_files(stopped)[0]
+    data = read_newest(stopped)[0]
+    assert without(data["settings"]) != data["settings"]
+    path.write_bytes(packed({**data, "settings": without(data["settings"])}))
+    resumed = kanpde.resume(stopped, poisson(), phases=LEVELS[:1])
+    assert resumed.ending.end is End.STEPS_DONE
 
 
 def test_a_folder_without_a_run_is_refused_and_not_made(tmp_path):

@@ -18,7 +18,7 @@ import kanpde.bases
 from kanpde.bases.table_jets import LocalFeatures, Place, consecutive
 from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
-from kanpde.factories import families
+from kanpde.factories import families, kind_of
 
 
 def uniform_knots(lower: Tensor, upper: Tensor, grid: int, outside: int = 0) -> Float[Tensor, "d_in knots"]:
@@ -85,8 +85,7 @@ class Basis(nn.Module, ABC):
 
     def architecture(self) -> dict[str, Any]:
         """Return the family and its sizes; the knots are stored with the weights."""
-        kind = type(self).__name__.lower()
-        return {"kind": kind, "degree": self.degree, "cells": self.cells, "d_in": len(self.knots)}
+        return {"kind": kind_of(type(self)), "degree": self.degree, "cells": self.cells, "d_in": len(self.knots)}
 
     @property
     def breakpoints(self) -> Float[Tensor, "d_in points"]:

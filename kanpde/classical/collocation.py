@@ -86,7 +86,7 @@ class LeastSquares:
             region = condition.region
             free = len(region.names) - len(region.fixed[0])
             points = region.sample("gauss", region.pieces * count**free)
-            self.sites.append(site_of(self.problem, name, condition, points))
+            self.sites.append(site_of(self.problem, name, points))
         self._known: dict[tuple[int, int, tuple[int, ...]], NDArray] = {}
 
     def _table(self, site: int, image: int, key: tuple[int, ...]) -> NDArray:
@@ -100,7 +100,7 @@ class LeastSquares:
         result = []
         for site in self.sites:
             rows = [components(c.x, site.space) for c in site.contexts]
-            result.append((site, *linearised(self.problem, site, rows)))
+            result.append((site, *linearised(site, rows)))
         return result
 
     def series(self, coefficients: NDArray) -> Components:

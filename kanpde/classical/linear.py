@@ -20,13 +20,11 @@ Slot = tuple[int, int, tuple[int, ...]]  # image of the points (0: themselves), 
 Slopes = Mapping[Slot, Tensor]  # per slot, one value per point
 
 
-def linearised(
-    problem: Problem, site: Site, rows: Sequence[Rows], differentiable: bool = False
-) -> tuple[list[Tensor], list[Slopes]]:
+def linearised(site: Site, rows: Sequence[Rows], differentiable: bool = False) -> tuple[list[Tensor], list[Slopes]]:
     """Return the residuals of a site and their slopes.
 
     Args:
-        problem, site: the problem, and one of its conditions with points.
+        site: a condition with points.
         rows: for every image of the points, the components of the network's outputs in the order of ``site.space``.
         differentiable: keep the graph, so that slopes can be differentiated with respect to the points.
     """
@@ -40,8 +38,8 @@ def linearised(
 
     fields = []
     for image, context in enumerate(site.contexts):
-        fields += fields_of(problem, context, lambda i, image=image: lambda key: read(image, i, key))
-    values = residual_values(problem, site.name, site.condition, fields, {})
+        fields += fields_of(site.problem, context, lambda i, image=image: lambda key: read(image, i, key))
+    values = residual_values(site.name, site.condition, fields, {})
     slopes = []
     for value in values:
         found = [None] * len(leaves)
@@ -53,24 +51,21 @@ def linearised(
     return [v if differentiable else v.detach() for v in values], slopes
 
 
-def zeros(problem: Problem, site: Site) -> list[Rows]:
+def zeros(site: Site) -> list[Rows]:
     """Return the components of the zero function."""
     x = site.points.x
-    return [[x.new_zeros(len(x), len(problem.unknowns)) for _ in site.space.keys] for _ in site.contexts]
+    return [[x.new_zeros(len(x), len(site.problem.unknowns)) for _ in site.space.keys] for _ in site.contexts]
 
 
 def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bool:
     """Return whether the slopes of all residuals agree at two random functions, so that the problem is linear."""
     generator = torch.Generator().manual_seed(0)
     for name, condition in problem.trained.items():
-        site = site_of(problem, name, condition, condition.region.sample("uniform", points, generator))
+        site = site_of(problem, name, condition.region.sample("uniform", points, generator))
         seen: list[list[Slopes]] = []
         for _ in range(2):
-            rows = [
-                [torch.randn(z.shape, generator=generator, dtype=z.dtype) for z in image]
-                for image in zeros(problem, site)
-            ]
-            seen.append(linearised(problem, site, rows)[1])
+            rows = [[torch.randn(z.shape, generator=generator, dtype=z.dtype) for z in image] for image in zeros(site)]
+            seen.append(linearised(site, rows)[1])
         for first, second in zip(*seen, strict=True):
             largest = max((float(s.abs().max()) for s in first.values()), default=1.0)
             for slot, slope in first.items():

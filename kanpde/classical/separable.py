@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from kanpde.calculus.jet import LAPLACIAN
-from kanpde.classical.linear import linearised, zeros
+from kanpde.classical.linear import Slopes, linearised, zeros
 from kanpde.domains import Points
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.site import site_of
 
 MOST_CONDITION = 1e6  # largest condition number of the eigenvectors, which limits the loss of digits
@@ -62,7 +62,7 @@ def solve_separable(problem: Problem, n: int) -> tuple[NDArray, int] | None:
     for name in dict.fromkeys(faces.values()):
         own = [face for face, condition in faces.items() if condition == name]
         places = [tuple(end if i == axis else slice(None) for i in range(dim)) for axis, end in own]
-        given = _values(problem, name, np.concatenate([grid[at].reshape(-1, dim) for at in places]))
+        given = _values(_at(problem, name, np.concatenate([grid[at].reshape(-1, dim) for at in places])))
         if given is None:
             return None
         for (axis, end), at, values in zip(own, places, np.split(given, len(own)), strict=True):
@@ -97,19 +97,17 @@ def _ends(problem: Problem) -> tuple[str, dict[tuple[int, int], str]] | None:
     return (inside[0], faces) if len(inside) == 1 else None
 
 
-def _at(problem: Problem, name: str, x: NDArray):
+def _at(problem: Problem, name: str, x: NDArray) -> tuple[NDArray, Slopes] | None:
     """Return the residuals of the zero function and the slopes at points; None for several residuals."""
-    condition: Condition = problem.trained[name]
     points = torch.as_tensor(np.ascontiguousarray(x))
     normal = torch.zeros_like(points)  # conditions with a normal have slopes of derivatives, which are refused below
-    site = site_of(problem, name, condition, Points(points, points.new_full((len(points),), 1 / len(points)), normal))
-    values, slopes = linearised(problem, site, zeros(problem, site))
+    site = site_of(problem, name, Points(points, points.new_full((len(points),), 1 / len(points)), normal))
+    values, slopes = linearised(site, zeros(site))
     return (values[0].numpy(), slopes[0]) if len(values) == 1 else None
 
 
-def _values(problem: Problem, name: str, x: NDArray) -> NDArray | None:
-    """Return the values that a condition prescribes at points of a face; None for other kinds of conditions."""
-    found = _at(problem, name, x)
+def _values(found: tuple[NDArray, Slopes] | None) -> NDArray | None:
+    """Return the values that a condition with these residuals and slopes prescribes; None for other conditions."""
     if found is None or set(found[1]) != {(0, 0, ())}:
         return None
     slope = found[1][0, 0, ()].numpy()

@@ -42,4 +42,4 @@ class ClassicalSolution(Evaluable):
 
     def errors(self) -> dict[str, dict[str, float]]:
         """By unknown, relative L2, H1 and max errors on the test points; empty without ``exact``."""
-        return Errors(self.problem, torch.device("cpu"), torch.float64).of(self.components)
+        return Errors(self.problem, torch.device("cpu"), torch.float64).all(self.components)

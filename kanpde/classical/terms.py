@@ -46,8 +46,8 @@ def terms_of(
         normal = torch.zeros_like(points)
         normal[:, face[0]] = 2.0 * face[1] - 1.0
     weight = points.detach().new_full((len(points),), 1 / len(points))
-    site = site_of(problem, name, problem.trained[name], Points(points, weight, normal))
-    values, slopes = linearised(problem, site, zeros(problem, site), differentiable=by_parts)
+    site = site_of(problem, name, Points(points, weight, normal))
+    values, slopes = linearised(site, zeros(site), differentiable=by_parts)
     if len(values) != 1:
         raise InputError(f'Finite elements take one residual per condition, and "{name}" returned {len(values)}.')
     a, b, c = _sorted(slopes[0], name, dim, problem.domain.space, torch.zeros_like(weight))

@@ -75,7 +75,8 @@ def _command(arguments: list[str]) -> int:
                     raise InputError(f"{name} is for several runs. Write -m before it, or leave it out.")
             folder, log = claim(Path(HydraConfig.get().runtime.output_dir))
             try:
-                attempt(config, folder, log)
+                with log:
+                    attempt(config, folder, log)
             except (InputError, KeyboardInterrupt):
                 discard(folder)
                 raise

@@ -31,11 +31,13 @@ def run_comparison(overrides: list[str]) -> int:
     for option in overrides:
         _refuse_own_arrangements(option)
     config = config_from(overrides)
-    from kanpde.study.comparison import compare
+    from kanpde.configure.signatures import build, split_name
+    from kanpde.study.comparison import Plan, compare
 
+    name, options = split_name(config["study"], "study", "kan_vs_mlp")
     own = [o for o in overrides if not re.match(r"[+~]*study\b", o)]
     command = f"python -m kanpde {shlex.join(overrides)}"
-    return compare(config["study"], own, config_from, partial(print, flush=True), command)
+    return compare(name, build(Plan, options, "study"), own, config_from, partial(print, flush=True), command)
 
 
 def _refuse_own_arrangements(option: str) -> None:

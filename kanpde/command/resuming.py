@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from kanpde.command.single import carried_out
+from kanpde.command.single import attempt
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, LOG
 
@@ -49,7 +49,7 @@ def run_resumed(overrides: list[str]) -> None:
             raise InputError(f"{o.input_line}: the run has the phases 0 to {phases - 1}.")
         OmegaConf.update(config, o.key_or_group, o.value())
     with open(folder / LOG, "a", encoding="utf-8") as log:
-        carried_out(config, folder, log, f"python -m kanpde {' '.join(overrides)}")  # pyright: ignore[reportArgumentType]
+        attempt(config, folder, log, f"python -m kanpde {' '.join(overrides)}")  # pyright: ignore[reportArgumentType]
 
 
 def refuse_what_cannot_go_on(folder: Path, changes: list[Override]) -> None:

@@ -17,21 +17,23 @@ from kanpde.errors import InputError
 SPACE = "+study/space@hydra.sweeper.params="  # added by a tuning sweep, to select the search space
 
 
-def attempt(config: DictConfig, folder: Path, log: TextIO, goes_on: bool = False) -> None:
-    """Carry out the run of the config, or resume it.
+def attempt(config: DictConfig, folder: Path, log: TextIO, resumed_by: str | None = None) -> None:
+    """Carry out the run of the config with an open log, to which an error is written as well.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        log: of the run.
+        resumed_by: the command that resumes the run, which is written to the log when it is certain that the run can
+            be resumed; "" resumes it under the command of this process, and None begins a new run.
 
     Raises:
         Stopped: a signal stopped the run.
     """
-    with log:
-        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
-        carried_out(config, folder, log, "" if goes_on else None)
-
-
-def carried_out(config: DictConfig, folder: Path, log: TextIO, resumed_by: str | None) -> None:
-    """Carry out or resume the run with an open log; an error is written to the log as well."""
     from kanpde.runs.execute import execute  # here, because it imports torch, which --help does not need
 
+    if not resumed_by:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} python -m kanpde {' '.join(options_typed())}\n")
     try:
         if REFUSED in config:
             raise InputError(config[REFUSED])

@@ -176,37 +176,30 @@ def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
 
 def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
     """Carry out one run of a sweep, in the process of the command or of a launcher."""
-    from kanpde.runs.sweep import carry_out, fresh_loss
+    from kanpde.runs.sweep import Task, carry_out, fresh_loss
 
     job = HydraConfig.get()
     is_tuned = "optuna" in str(job.sweeper.get("_target_"))
     total = job.sweeper.n_trials if is_tuned else sweep.total
     swept = {*sweep.swept, *(job.sweeper.params or ())} if is_tuned else sweep.swept
     choice = [o for o in options_typed() if o.partition("=")[0].lstrip("+") in swept]
-    title = f"Run {job.job.num + 1} of {total}: {' '.join(choice)}"
-    try:
-        carry_out(_task(config, sweep, title), partial(attempt, config))
-    except InputError as error:
-        raise _Refused(error) from error
-    return fresh_loss(Path(job.runtime.output_dir)) if is_tuned else None
-
-
-def _task(config: DictConfig, sweep: _Sweep, title: str):
-    from kanpde.runs.sweep import Task
-
-    job = HydraConfig.get()
-    isolate, retry_failed = take_out(config)
     of_hydra = [str(o) for o in job.overrides.hydra if str(o).startswith("hydra.searchpath")]
     typed = [o for o in options_typed() if o.partition("=")[0] not in SWEEP_OPTIONS]
-    return Task(
-        folder=Path(job.runtime.output_dir),
-        title=title,
-        config=as_text(config),
-        overrides=(*sweep.flags, *typed, *of_hydra),
-        isolate=isolate,
-        retry_failed=retry_failed,
-        alone="BasicLauncher" in str(job.launcher.get("_target_")),
-    )
+    try:
+        isolate, retry_failed = take_out(config)
+        task = Task(
+            folder=Path(job.runtime.output_dir),
+            title=f"Run {job.job.num + 1} of {total}: {' '.join(choice)}",
+            config=as_text(config),
+            overrides=(*sweep.flags, *typed, *of_hydra),
+            isolate=isolate,
+            retry_failed=retry_failed,
+            alone="BasicLauncher" in str(job.launcher.get("_target_")),
+        )
+        carry_out(task, partial(attempt, config))
+    except InputError as error:
+        raise _Refused(error) from error
+    return fresh_loss(task.folder) if is_tuned else None
 
 
 class _Refused(BaseException):

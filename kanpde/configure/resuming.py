@@ -1,4 +1,4 @@
-"""`kanpde.resume`: as in `kanpde.training.resuming`, but the problem can be read from the run's configuration."""
+"""`kanpde.resume`: go on with a run; its problem can be read from its configuration."""
 
 from pathlib import Path
 from typing import Any
@@ -8,23 +8,41 @@ from kanpde.errors import InputError
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.solution import Solution
-from kanpde.training import resuming
+from kanpde.storage.checkpoint import Checkpoints, read_newest
+from kanpde.training.resuming import gone_on, reopened
+from kanpde.training.solve import Log, Observe
+from kanpde.training.stopping import StopRequest
 
 
-def resume(folder: str | Path, problem: Problem | None = None, **options: Any) -> Solution:
+def resume(
+    folder: str | Path,
+    problem: Problem | None = None,
+    *,
+    stop: StopRequest | None = None,
+    observe: Observe = lambda progress: None,
+    log: Log = lambda line: None,
+    **options: Any,
+) -> Solution:
     """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
+
+    On the same machine, with the same versions and one thread, the result is bitwise identical to that of an
+    uninterrupted run.
 
     Args:
         folder: of a run of the command line, or one that was given to `solve`.
         problem: the problem that was being solved; for a run of the command line ``config.yaml`` names it.
-        options: ``model``, ``phases``, ``time_limit``, ``checkpoint``, ``device``, ``stop``, ``observe``, ``log``, as
-            in `kanpde.training.resuming.resume`.
+        stop, observe, log: as in `kanpde.solve`.
+        options: ``model``, ``phases``, ``time_limit``, ``checkpoint`` and ``device``, as in
+            `kanpde.training.resuming.reopened`.
 
     Raises:
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
             not match the stored run.
     """
-    return resuming.resume(folder, problem_of(Path(folder)) if problem is None else problem, **options)
+    problem = problem_of(Path(folder)) if problem is None else problem
+    read_newest(folder)  # before a folder is made or locked
+    with Checkpoints(folder) as checkpoints:
+        return gone_on(reopened(folder, problem, **options), checkpoints, stop, observe, log)
 
 
 def problem_of(folder: Path) -> Problem:

@@ -1,6 +1,6 @@
 """Networks from the description of their architecture, which can be stored as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -32,6 +32,19 @@ def network_from(
     inputs = Inputs(ranges, architecture["inputs"]["periodic"], device, dtype)
     layers = [_kind(Layer, of_layer).from_architecture(of_layer, device, dtype) for of_layer in architecture["layers"]]
     return _kind(Network, architecture)(inputs, layers, [Nodes(**between) for between in architecture["nodes"]])
+
+
+def is_of_package(architecture: Mapping[str, Any] | None) -> bool:
+    """Return whether `network_from` can build the network: no part of it is of a user's own class."""
+    return architecture is not None and not any("." in kind for kind in _kinds(architecture))
+
+
+def _kinds(part: Any) -> Iterator[str]:
+    """Yield the kinds in an architecture; that of a user's own class is its place, with dots."""
+    if isinstance(part, Mapping) and isinstance(part.get("kind"), str):
+        yield part["kind"]
+    for each in part.values() if isinstance(part, Mapping) else part if isinstance(part, (list, tuple)) else ():
+        yield from _kinds(each)
 
 
 def _kind(parent: Any, architecture: Mapping[str, Any]) -> Any:

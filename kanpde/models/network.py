@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kanpde.calculus.jet import JetSpace, multiply
 from kanpde.errors import InputError
+from kanpde.factories import kind_of
 from kanpde.models.inputs import Inputs
 
 
@@ -28,7 +29,7 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
-        """Return sizes and options as numbers, strings, lists and dicts, without ``kind`` (class name, lower case)."""
+        """Return sizes and options as numbers, strings, lists and dicts, without ``kind`` (of its class)."""
 
     @classmethod
     @abstractmethod
@@ -141,9 +142,9 @@ class Network(nn.Module):
     def architecture(self) -> dict[str, Any]:
         """Return all that `kanpde.models.architecture.network_from` needs besides the weights, in a form for JSON."""
         return {
-            "kind": type(self).__name__.lower(),
+            "kind": kind_of(type(self)),
             "inputs": self.inputs.architecture(),
-            "layers": [{"kind": type(layer).__name__.lower(), **layer.architecture()} for layer in self.layers],
+            "layers": [{"kind": kind_of(type(layer)), **layer.architecture()} for layer in self.layers],
             "nodes": [asdict(nodes) for nodes in self.nodes],
         }
 

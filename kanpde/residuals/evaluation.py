@@ -48,13 +48,8 @@ def from_components(problem: Problem, components: Components) -> Unknowns:
     return at
 
 
-def from_formula(problem: Problem, formula: Callable[..., Any]) -> Unknowns:
-    """Return unknowns given by a function of the coordinates, like ``Problem.exact``: one value, or a tuple."""
-    return lambda context, space: formula_fields(problem, formula, context)
-
-
 def formula_fields(problem: Problem, formula: Callable[..., Any], context: Context) -> list[Field]:
-    """Return the values of a function of the coordinates at points, one field per unknown.
+    """Return the values of a function of the coordinates, like ``Problem.exact``, at points: one field per unknown.
 
     Raises:
         InputError: the number of values differs from the number of unknowns.
@@ -101,7 +96,7 @@ def residuals_of(
     Args:
         problem: the problem with the condition, which may be one that the ansatz satisfies.
         name: of the condition.
-        unknowns: ``from_components(problem, components)`` or ``from_formula(problem, function)``.
+        unknowns: from `from_components`, or `formula_fields` of a function.
         points: of the condition's region.
         coefficients: of an inverse problem; by default their initial values.
 
@@ -110,11 +105,11 @@ def residuals_of(
     """
     if name not in problem.conditions:
         raise InputError(f'There is no condition "{name}". {suggest(name, problem.conditions)}')
-    condition, parts = problem.conditions[name], []
+    parts = []
     named = problem.parameters if coefficients is None else coefficients
     for piece in pieces(points):
-        site = site_of(problem, name, condition, piece)
+        site = site_of(problem, name, piece)
         with torch.no_grad():
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
-            parts.append(residual_values(problem, name, condition, fields, named))
+            parts.append(residual_values(name, site.condition, fields, named))
     return [torch.cat(part) for part in zip(*parts, strict=True)]

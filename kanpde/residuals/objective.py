@@ -97,7 +97,7 @@ class Objective:
         """Return the condition's residuals, each (points,), from the components at the points and their images."""
         if coefficients is None:
             coefficients = [] if self.coefficients is None else list(self.coefficients.unbind(0))
-        return site_residuals(self.problem, site, components, coefficients)
+        return site_residuals(site, components, coefficients)
 
     def rows(self, context: Context, space: JetSpace) -> Rows:
         """Return the network's components at a site's points or images."""

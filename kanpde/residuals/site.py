@@ -39,6 +39,7 @@ def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable
 class Site:
     """A condition at some of its points: where the network is evaluated, and the components that are needed."""
 
+    problem: Problem
     name: str
     condition: Condition
     points: Points
@@ -52,15 +53,15 @@ class Site:
         return self.residuals * len(self.points.x)
 
 
-def site_of(problem: Problem, name: str, condition: Condition, points: Points) -> Site:
+def site_of(problem: Problem, name: str, points: Points) -> Site:
     """Return a condition at points, with the components that its residual needs."""
-    domain = problem.domain
+    domain, condition = problem.domain, problem.conditions[name]
     contexts = [Context(domain.names, domain.space, points.x, points.normal)]
     contexts += [Context(domain.names, domain.space, image(points.x), points.normal) for image in condition.maps]
     space, values = recorded(
-        problem, contexts, lambda fields: residual_values(problem, name, condition, fields, problem.parameters)
+        problem, contexts, lambda fields: residual_values(name, condition, fields, problem.parameters)
     )
-    return Site(name, condition, points, tuple(contexts), space, len(values))
+    return Site(problem, name, condition, points, tuple(contexts), space, len(values))
 
 
 def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
@@ -74,7 +75,7 @@ def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
             "The problem has no condition to train on. Give it one: "
             '`Problem(domain, {"pde": Condition(domain.interior, residual)})`.'
         )
-    return [site_of(problem, name, c, piece) for name, c in problem.trained.items() for piece in pieces(points[name])]
+    return [site_of(problem, name, piece) for name in problem.trained for piece in pieces(points[name])]
 
 
 def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[Field]], T]) -> tuple[JetSpace, T]:
@@ -92,16 +93,14 @@ def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[
     return JetSpace.spanned(asked, problem.domain.space), result
 
 
-def site_residuals(
-    problem: Problem, site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()
-) -> list[Tensor]:
+def site_residuals(site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()) -> list[Tensor]:
     """Return a site's residuals, each (points,), from the network's components at its points and their images."""
-    fields: list[Field] = []
+    problem, fields = site.problem, []
     for context, rows in zip(site.contexts, components, strict=True):
         columns = [r.unbind(1) for r in rows]
         fields += fields_of(problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i])
     named = dict(zip(problem.parameters, coefficients, strict=True)) if coefficients else {}
-    return residual_values(problem, site.name, site.condition, fields, named)
+    return residual_values(site.name, site.condition, fields, named)
 
 
 def pieces(points: Points) -> Iterator[Points]:
@@ -113,7 +112,7 @@ def pieces(points: Points) -> Iterator[Points]:
 
 
 def residual_values(
-    problem: Problem, name: str, condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
+    name: str, condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> list[Tensor]:
     """Return the condition's residuals at the points, each (points,), or raise an `InputError` with the reason."""
     context, values = fields[0].context, []

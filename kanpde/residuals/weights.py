@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.models.network import Network
-from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows, autograd
 from kanpde.residuals.site import Site, site_residuals
 
@@ -25,7 +24,6 @@ WAVE_NUMBER = 4.0
 
 
 def automatic_weights(
-    problem: Problem,
     model: nn.Module,
     sites: Sequence[Site],
     coefficients: Tensor | None = None,
@@ -34,7 +32,7 @@ def automatic_weights(
     """Return the weight of every trained condition; it is 1 for the condition with the largest gain.
 
     Args:
-        problem, model: the problem and the present solution.
+        model: the present solution.
         sites: the conditions at their training points, ``sites_of(problem, points)``.
         coefficients: of an inverse problem, (parameters,).
         derivatives: the engine, "jets" or "autograd".
@@ -43,7 +41,7 @@ def automatic_weights(
     named = [] if coefficients is None else list(coefficients.unbind(0))
     for site in sites:
         present = [[r.detach() for r in _rows(model, context.x, site.space, derivatives)] for context in site.contexts]
-        gains[site.name] += squared_gain(problem, site, present, named)
+        gains[site.name] += squared_gain(site, present, named)
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
@@ -56,12 +54,14 @@ def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Row
     return autograd(model, x, space)
 
 
-def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
+def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
     """Return Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
 
     ``present`` are the components of the present solution at the points and at each of their images.
     """
     weight, like = site.points.weight, present[0][0]
+    x = site.points.x
+    ranges = torch.tensor(site.problem.domain.ranges, dtype=x.dtype, device=x.device)
     total = 0.0
     for unknown in range(like.shape[1]):
         only = torch.zeros_like(like[0])
@@ -71,22 +71,21 @@ def squared_gain(problem: Problem, site: Site, present: Sequence[Rows], coeffici
             size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
             moved = [
                 [
-                    row + size * _wave(problem, context, key, phase)[:, None] * only
+                    row + size * _wave(ranges, context, key, phase)[:, None] * only
                     for row, key in zip(rows, site.space.keys, strict=True)
                 ]
                 for rows, context in zip(present, site.contexts, strict=True)
             ]
-            for residual in site_residuals(problem, site, moved, coefficients):
+            for residual in site_residuals(site, moved, coefficients):
                 if residual.requires_grad:
                     answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
                     total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
     return total
 
 
-def _wave(problem: Problem, context: Context, key: Key, phase: float) -> Tensor:
+def _wave(ranges: Tensor, context: Context, key: Key, phase: float) -> Tensor:
     """Return the component ``key`` of the wave at the points: each derivative gives a factor and a shift by π/2."""
     x = context.x
-    ranges = torch.tensor(problem.domain.ranges, dtype=x.dtype, device=x.device)
     rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
     angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
     factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()

@@ -55,12 +55,13 @@ class Task:
     alone: bool
 
 
-def carry_out(task: Task, attempt: Callable[[Path, TextIO, bool], None]) -> None:
+def carry_out(task: Task, attempt: Callable[[Path, TextIO, str | None], None]) -> None:
     """Carry out the run unless it is done or another process is doing it; a failure is recorded, not raised.
 
     Args:
         task: the run.
-        attempt: carries it out in this process; called with the folder, an open log, and whether to resume.
+        attempt: carries it out in this process; called with the folder, an open log, and "" to resume the run or
+            None to begin it.
 
     Raises:
         InputError: the folder holds a run with another config, or cannot be written.
@@ -71,7 +72,8 @@ def carry_out(task: Task, attempt: Callable[[Path, TextIO, bool], None]) -> None
         _say(f"{task.title}: another process is doing it")
         return
     with journal:
-        if before := done_before(task.folder, task.config, task.retry_failed):
+        refuse_another(task.folder, task.config)
+        if before := done_before(task.folder, task.retry_failed):
             _say(f"{task.title}: {before.state} before ({before.reason})")
             return
         if task.isolate:
@@ -102,15 +104,16 @@ def _apart(task: Task, journal: IO[bytes]) -> None:
             raise
 
 
-def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, bool], None]) -> None:
+def _here(task: Task, journal: IO[bytes], attempt: Callable[[Path, TextIO, str | None], None]) -> None:
     goes_on = begin_again(task.folder)
     note_begin(journal, task.overrides, (*COMMAND, *task.overrides))
     began, reason = monotonic(), ""
     if task.alone:
         _say(f"\n{task.title}")
     try:
-        with nullcontext() if task.alone else redirect_stdout(StringIO()):  # run.log has the output
-            attempt(task.folder, _log_in(task.folder), goes_on)
+        quiet = nullcontext() if task.alone else redirect_stdout(StringIO())  # run.log has the output
+        with quiet, _log_in(task.folder) as log:
+            attempt(task.folder, log, "" if goes_on else None)
     except KeyboardInterrupt as stopped:
         reason = stopped.end.message if isinstance(stopped, Stopped) else End.INTERRUPTED.message
         discard(task.folder)
@@ -176,18 +179,13 @@ def report_tuning(folder: Path) -> str:
     )
 
 
-def done_before(folder: Path, config: str, retry_failed: bool = False) -> Status | None:
+def done_before(folder: Path, retry_failed: bool = False) -> Status | None:
     """Return the status of the run if nothing is left to do, or None if it must be carried out.
 
     Args:
         folder: of the run.
-        config: of the requested run, as YAML.
         retry_failed: repeat failed runs.
-
-    Raises:
-        InputError: the folder holds a run with another config.
     """
-    refuse_another(folder, config)
     found = status(folder, mine=True)
     # a run whose config could not be composed left no config; to refuse it once more costs nothing
     failed = found.state is RunState.FAILED and not retry_failed and (folder / CONFIG).is_file()

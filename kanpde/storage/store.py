@@ -15,9 +15,9 @@ from kanpde.device import choose_dtype
 from kanpde.domains.kinds import domain_from, kinds
 from kanpde.ends import End
 from kanpde.errors import InputError
-from kanpde.factories import factories
+from kanpde.factories import arguments_of, class_from
 from kanpde.hard_constraints import hardened
-from kanpde.models.architecture import network_from
+from kanpde.models.architecture import is_of_package, network_from
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
@@ -161,19 +161,18 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
 def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) -> nn.Module:
     """Return the given module, or a network built from the stored architecture, with the stored weights and grids."""
     dtype = choose_dtype(record["settings"]["dtype"])
-    if model is None and record["architecture"] is not None:
+    if model is None and is_of_package(record["architecture"]):
         model = network_from(record["architecture"], "cpu", dtype)
     elif model is None:  # a file of format 1, or a module of the user's own
-        arguments = dict(record["settings"]["model"])
-        name = arguments.pop("name")
-        known = factories(kanpde.models)
-        if name.lower() not in known:
+        stored = record["settings"]["model"]
+        factory = class_from(stored, kanpde.models) if record["architecture"] is None else None
+        if factory is None:
             raise InputError(
-                f"The network is a {name}, which is not of this package; the file holds only its weights. Give a "
-                "module of the same class and sizes as well: load(folder, model=module)."
+                f"The network is a {stored['name']} that is not of this package; the file holds only its weights. Give "
+                "a module of the same class and sizes as well: load(folder, model=module)."
             )
         domain = problem.domain
-        model = known[name.lower()](**arguments)(
+        model = factory(**arguments_of(stored))(
             domain.ranges, len(problem.unknowns), periodic=domain.periodic, generator=torch.Generator(), dtype=dtype
         )
     if not isinstance(model, nn.Module):
@@ -181,7 +180,7 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
     try:
         model = model.to(dtype)
         model.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise InputError(
             f"The stored weights do not fit the {type(model).__name__}: {error}. Give a module of "
             "the same class and sizes as the one that was trained."

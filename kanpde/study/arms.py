@@ -172,7 +172,7 @@ def step_flops(job: Job) -> float:
     counted. Evaluations of univariate functions (splines, tanh) are not counted.
     """
     network, grid = finest(job)
-    parameters = _parameters(job)
+    parameters = network.size_at(grid)
     problem = hardened(job.problem) if job.settings.get("constraints") == "hard" else job.problem
     phase = job.schedule.phases[-1]
     sampling = phase.sampling or job.sampling
@@ -180,7 +180,7 @@ def step_flops(job: Job) -> float:
     for name, condition in problem.trained.items():
         points = sampling.size(condition.region, parameters, grid)
         sample = condition.region.sample("sobol", 2)
-        components = len(site_of(problem, name, condition, sample).space.keys)
+        components = len(site_of(problem, name, sample).space.keys)
         total += points * (6 * components * _active(network) + _of_system(phase, parameters))
     return total + (parameters**3 / 3 if _of_system(phase, parameters) else 0.0)
 

@@ -18,7 +18,6 @@ import yaml
 from kanpde.classical.reference import Reference, reference
 from kanpde.classical.rows import classical_rows, write_rows
 from kanpde.configure.job import Job
-from kanpde.configure.signatures import build, split_name
 from kanpde.errors import InputError
 from kanpde.paths import PACKAGE, RESULT, packaged, short
 from kanpde.problem import Problem
@@ -76,7 +75,8 @@ class Plan:
 
 
 def compare(
-    config: Mapping[str, Any],
+    name: str,
+    plan: Plan,
     typed: Sequence[str],
     config_from: ConfigFrom,
     say: Callable[[str], None],
@@ -88,7 +88,8 @@ def compare(
     the new ones are run.
 
     Args:
-        config: the group ``study``.
+        name: of the study, such as kan_vs_mlp.
+        plan: the arms, seeds and solvers.
         typed: all other options, for every arm.
         config_from: composes a config from options.
         say: called with lines on the progress.
@@ -100,8 +101,6 @@ def compare(
     Raises:
         InputError: the description of the comparison is invalid.
     """
-    name, options = split_name(config, "study", "kan_vs_mlp")
-    plan: Plan = build(Plan, options, "study")
     common = [*(o for o in SPARING if o.partition("=")[0] not in {t.partition("=")[0] for t in typed}), *typed]
     tuning = tuned_options(plan.tuned, plan.arms, plan.match)
     found = {arm: about["options"] for arm, about in tuning.items()}

@@ -14,6 +14,7 @@ from kanpde.errors import InputError
 from kanpde.models.network import grid_of
 from kanpde.optimizers import Step
 from kanpde.optimizers.lm import ROUNDING
+from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
@@ -137,7 +138,7 @@ def measured(state: State, around: Surroundings, derivatives: str, is_last: bool
     began = around.clock.seconds()
     if not around.errors.exact or (not is_last and state.watching > ERROR_SHARE * began):
         return state
-    error = around.errors.l2(state.network, derivatives)
+    error = around.errors.l2(components_of(state.network, derivatives))
     return replace(state, error=error, watching=state.watching + around.clock.seconds() - began)
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.models.network import grid_of
+from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
 from kanpde.residuals.weights import automatic_weights
-from kanpde.solution import at_points
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
@@ -64,8 +64,8 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
     """Return the user's weights, and automatic ones for the other conditions."""
-    problem, sites = settings.problem, sites_of(settings.problem, points)
-    automatic = automatic_weights(problem, state.network, sites, state.coefficients, settings.derivatives)
+    sites = sites_of(settings.problem, points)
+    automatic = automatic_weights(state.network, sites, state.coefficients, settings.derivatives)
     return {**automatic, **settings.weights}
 
 
@@ -80,7 +80,8 @@ def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings)
     x = around.errors.x
 
     def values() -> Tensor:
-        return at_points(settings.problem, network, settings.derivatives, x, lambda *u: u[0].value)
+        components = components_of(network, settings.derivatives)
+        return asked_of(settings.problem, components, x, lambda *u: u[0].value)
 
     before = values()
     if phase.move_knots:

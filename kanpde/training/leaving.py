@@ -10,6 +10,7 @@ import torch
 from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
+from kanpde.residuals.evaluation import components_of
 from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
@@ -120,7 +121,8 @@ def level_row(
         "reason": str(ending),
         "end": ending.end.name,
     }
-    for unknown, errors in around.errors.all(state.network, settings.derivatives).items():
+    components = components_of(state.network, settings.derivatives)
+    for unknown, errors in around.errors.all(components).items():
         suffix = "" if unknown == settings.problem.unknowns[0] else f"_{unknown}"
         level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
     return level

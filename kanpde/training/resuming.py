@@ -9,6 +9,7 @@ from typing import Any
 from kanpde.device import choose_device
 from kanpde.ends import End
 from kanpde.errors import InputError
+from kanpde.factories import agree
 from kanpde.paths import FAILED
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
@@ -75,8 +76,19 @@ def reopened(
 ) -> Reopened:
     """Read the last checkpoint in a folder and check that the run can go on; nothing is written.
 
-    The arguments and errors are those of `resume`; with ``needs_time`` the time limit must not be used up, otherwise
-    such a run ends at once, with the result that it had not yet saved.
+    Args:
+        folder: of the run.
+        problem: the problem that was being solved.
+        model: the module or the factory of your own, if `solve` was given one.
+        phases: the schedule with more steps or further phases; the stored one by default.
+        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
+        checkpoint: minutes between checkpoints; the stored value by default.
+        device: "auto", "cpu" or "cuda".
+        needs_time: the time limit must not be used up; otherwise such a run ends at once, with the result that it had
+            not yet saved.
+
+    Raises:
+        InputError: there is no checkpoint, or the problem, version or phases do not match the stored run.
     """
     data, notes = read_newest(folder)
     if data["version"] != __version__:
@@ -91,52 +103,6 @@ def reopened(
     if needs_time:
         refuse_spent_time(settings, state)
     return Reopened(settings, state, notes)
-
-
-def resume(
-    folder: str | Path,
-    problem: Problem,
-    *,
-    model: Any = None,
-    phases: Sequence[Phase] | None = None,
-    time_limit: float | None = None,
-    checkpoint: float | None = None,
-    device: str = "auto",
-    stop: StopRequest | None = None,
-    observe: Observe = lambda progress: None,
-    log: Log = lambda line: None,
-) -> Solution:
-    """Resume a run from its last checkpoint after it was stopped, killed or ended by its time limit.
-
-    On the same machine, with the same versions and one thread, the result is bitwise identical to that of an
-    uninterrupted run.
-
-    Args:
-        folder: the folder that was given to `solve`, or the folder of a run of the command line.
-        problem: the problem that was being solved.
-        model: the module or the factory of your own, if `solve` was given one.
-        phases: the schedule with more steps or further phases; the stored one by default.
-        time_limit: total seconds of all sessions of the run together; inf for no limit; the stored limit by default.
-        checkpoint: minutes between checkpoints; the stored value by default.
-        device: "auto", "cpu" or "cuda".
-        stop, observe, log: as in `solve`.
-
-    Raises:
-        InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
-            not match the stored run.
-    """
-    read_newest(folder)  # before a folder is made or locked
-    with Checkpoints(folder) as checkpoints:
-        run = reopened(
-            folder,
-            problem,
-            model=model,
-            phases=phases,
-            time_limit=time_limit,
-            checkpoint=checkpoint,
-            device=device,
-        )
-        return gone_on(run, checkpoints, stop, observe, log)
 
 
 def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, observe: Observe, log: Log) -> Solution:
@@ -161,7 +127,7 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
     for number, before in enumerate(stored[: state.phase + 1]):
         after = phase_data(settings.phases[number]) if number < len(settings.phases) else {}
         free = FREE if number == state.phase else ()
-        if changed := [name for name in before if name not in free and before[name] != after.get(name)]:
+        if changed := [name for name in before if name not in free and not agree(before[name], after.get(name))]:
             raise InputError(
                 f"Phase {number} began with {changed[0]}={before[changed[0]]}, got {after.get(changed[0])}. Only the "
                 "steps of this phase and later phases can change."

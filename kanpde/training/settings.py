@@ -12,7 +12,7 @@ import kanpde.models
 import kanpde.optimizers
 from kanpde.device import choose_dtype
 from kanpde.errors import Code, InputError
-from kanpde.factories import described, made_from
+from kanpde.factories import arguments_of, described, made_from
 from kanpde.hard_constraints import hardened
 from kanpde.problem import Problem
 from kanpde.training.phases import Phase
@@ -136,11 +136,11 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
 
 def phase_from(data: Mapping[str, Any]) -> Phase:
     """Return the phase that `phase_data` described."""
-    others = {name: value for name, value in data.items() if name not in ("name", "optimizer", "sampling")}
     sampling = None if data["sampling"] is None else sampling_from(data["sampling"])
-    return Phase(optimizer=made_from(data["optimizer"], kanpde.optimizers, "phases"), sampling=sampling, **others)
+    made = {"optimizer": made_from(data["optimizer"], kanpde.optimizers, "phases"), "sampling": sampling}
+    return Phase(**{**arguments_of(data), **made})
 
 
 def sampling_from(data: Mapping[str, Any]) -> Sampling:
     """Return the sampling from its stored arguments."""
-    return Sampling(**{name: value for name, value in data.items() if name != "name"})
+    return Sampling(**arguments_of(data))

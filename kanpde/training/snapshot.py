@@ -1,8 +1,9 @@
 """Conversion of a state to the tensors and plain values of a checkpoint, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
-from kanpde.models.architecture import network_from
+from kanpde.errors import InputError
+from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
 from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings
@@ -44,19 +46,20 @@ def from_data(data: Data, settings: Settings) -> State:
 
     The generator's state is restored if the device is of the same kind; otherwise the generator is new.
     """
+    data, network_of = _moved(data, settings.device), partial(_network, settings)
     generator = torch.Generator(device=settings.device)
     if data["generator_device"] == settings.device.type:
-        generator.set_state(data["generator"])
+        generator.set_state(data["generator"].cpu())
     else:
         generator.manual_seed(settings.seed + 1)
     return State(
-        network=_network(data["network"], settings),
-        coefficients=_parameter(data["coefficients"], settings),
+        network=network_of(data["network"]),
+        coefficients=_parameter(data["coefficients"]),
         generator=generator,
         phase=data["phase"],
         start=data["start"],
-        leg=None if data["leg"] is None else _leg(data["leg"], settings),
-        best=None if data["best"] is None else _candidate(data["best"], settings),
+        leg=None if data["leg"] is None else _leg(data["leg"], network_of),
+        best=None if data["best"] is None else _candidate(data["best"], network_of),
         used=data["used"],
         history=_table(data["history"]),
         levels=tuple(data["levels"]),
@@ -82,18 +85,12 @@ def _leg_data(leg: Leg) -> Data:
     }
 
 
-def _leg(data: Data, settings: Settings) -> Leg:
-    points = {
-        name: Points(**{key: _moved(tensor, settings) for key, tensor in each.items()})
-        for name, each in data["points"].items()
-    }
-    others = {key: data[key] for key in ("weights", "began", "step", "loss")}
+def _leg(data: Data, network_of: Callable[[Data], nn.Module]) -> Leg:
+    others = {key: data[key] for key in ("weights", "began", "good", "step", "optimizer", "loss")}
     return Leg(
-        points=points,
-        before=None if data["before"] is None else _candidate(data["before"], settings),
-        good=_moved(data["good"], settings),
+        points={name: Points(**each) for name, each in data["points"].items()},
+        before=None if data["before"] is None else _candidate(data["before"], network_of),
         methods=tuple(data["methods"]),
-        optimizer=_moved_all(data["optimizer"], settings),
         ending=_ending(data["ending"]),
         **others,
     )
@@ -109,10 +106,10 @@ def _candidate_data(candidate: Candidate) -> Data:
     }
 
 
-def _candidate(data: Data, settings: Settings) -> Candidate:
+def _candidate(data: Data, network_of: Callable[[Data], nn.Module]) -> Candidate:
     return Candidate(
-        network=_network(data["network"], settings),
-        coefficients=_parameter(data["coefficients"], settings),
+        network=network_of(data["network"]),
+        coefficients=_parameter(data["coefficients"]),
         level=data["level"],
         ending=_ending(data["ending"]),
         fresh=data["fresh"],
@@ -124,13 +121,16 @@ def _network_data(network: nn.Module) -> Data:
     return {"architecture": architecture, "tensors": {k: _copy(v) for k, v in network.state_dict().items()}}
 
 
-def _network(data: Data, settings: Settings) -> nn.Module:
-    """Return the network at its stored size, or a copy of the user's own module, with the stored tensors."""
-    if data["architecture"] is not None:
+def _network(settings: Settings, data: Data) -> nn.Module:
+    """Return the network at its stored size, or a copy of the user's own one, with the stored tensors."""
+    if is_of_package(data["architecture"]):
         network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
     else:
         network = deepcopy(new_network(settings, torch.Generator(settings.device))[0])
-    network.load_state_dict(data["tensors"])
+    try:
+        network.load_state_dict(data["tensors"])
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"The stored weights do not fit the model: {error}. Give the one that was trained.") from None
     return network
 
 
@@ -158,20 +158,16 @@ def _copy(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().clone()
 
 
-def _moved(tensor: Tensor | None, settings: Settings) -> Any:
-    return None if tensor is None else tensor.to(settings.device)
-
-
-def _moved_all(value: Any, settings: Settings) -> Any:
+def _moved(value: Any, device: torch.device) -> Any:
     """Move all tensors in a nested value to the device."""
     if isinstance(value, Tensor):
-        return value.to(settings.device)
+        return value.to(device)
     if isinstance(value, dict):
-        return {key: _moved_all(v, settings) for key, v in value.items()}
+        return {key: _moved(v, device) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_moved_all(v, settings) for v in value)
+        return type(value)(_moved(v, device) for v in value)
     return value
 
 
-def _parameter(tensor: Tensor | None, settings: Settings) -> nn.Parameter | None:
-    return None if tensor is None else nn.Parameter(tensor.to(settings.device, settings.dtype))
+def _parameter(tensor: Tensor | None) -> nn.Parameter | None:
+    return None if tensor is None else nn.Parameter(tensor)

@@ -16,6 +16,7 @@ from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KAN
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
+from kanpde.residuals.evaluation import components_of
 from kanpde.solution import Errors, Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.checks import check_all
@@ -141,7 +142,7 @@ def carried_out(
         with ExitStack() as held:
             stop = stop or held.enter_context(stop_on(SIGINT))
             errors = Errors(settings.problem, settings.device, settings.dtype)
-            around = Surroundings(errors, observe, log, saver(settings, checkpoints, log), stop)
+            around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
             solution = solution_of(settings, train(settings, state, around), errors)
@@ -152,12 +153,10 @@ def carried_out(
     return solution
 
 
-def saver(settings: Settings, checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
+def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
     """Return the function that writes checkpoints; if writing fails, it logs a warning and the run continues."""
     if checkpoints is None:
         return None
-
-    asked = settings_data(settings)
 
     def save(state: State) -> None:
         try:
@@ -188,7 +187,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         history=state.history,
         levels=[dict(level) for level in state.levels],
         ending=state.ending,
-        errors=errors.all(state.network, settings.derivatives),
+        errors=errors.all(components_of(state.network, settings.derivatives)),
         coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
         settings=facts,
         derivatives=settings.derivatives,
