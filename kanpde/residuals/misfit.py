@@ -68,7 +68,7 @@ def misfit_of(
     condition, unknowns = problem.conditions[name], from_components(problem, components)
     square, squares = 0.0, {}
     for piece in pieces(points):
-        site = site_of(problem, name, condition, piece)
+        site = site_of(problem, name, piece)
         with torch.no_grad():
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
             for k, result in enumerate(results_of(condition, fields, coefficients)):
@@ -98,8 +98,8 @@ def _largest_by_derivative(
     weight = points.weight[::step] / points.weight[::step].sum()
     few = Points(points.x[::step], weight, None if points.normal is None else points.normal[::step])
     condition = problem.conditions[name]
-    site = site_of(problem, name, condition, few)
-    leaves, slopes = _slopes(problem, site, components, coefficients)
+    site = site_of(problem, name, few)
+    leaves, slopes = _slopes(site, components, coefficients)
     if condition.region.is_interior:
         products = [[slope * leaves[at] for at, slope in each.items()] for each in slopes]
         terms = [sqrt(float(weight @ term.square())) for each in products for term in each]
@@ -109,18 +109,16 @@ def _largest_by_derivative(
     return max((term for term in terms if isfinite(term)), default=0.0)
 
 
-def _slopes(
-    problem: Problem, site: Site, components: Components, coefficients: Mapping[str, float]
-) -> tuple[Leaves, list[Leaves]]:
+def _slopes(site: Site, components: Components, coefficients: Mapping[str, float]) -> tuple[Leaves, list[Leaves]]:
     """Return the D_k u that a condition reads, and of each of its residuals the derivatives with respect to them."""
-    leaves: Leaves = {}
+    problem, leaves = site.problem, {}
 
     def read_by(fields: Sequence[Field]) -> list[Field]:
         leaves.clear()
         return [unknown(f.context, f.name or "", _reader(leaves, i, f)) for i, f in enumerate(fields)]
 
     def values(fields: Sequence[Field]) -> list[Tensor]:
-        return residual_values(problem, site.name, site.condition, read_by(fields), coefficients)
+        return residual_values(site.name, site.condition, read_by(fields), coefficients)
 
     space, _ = recorded(problem, site.contexts, values)
     unknowns = from_components(problem, components)
