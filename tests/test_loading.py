@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT
 
 from kanpde import KAN, LM, Phase, Sampling, save, solve
+from kanpde.command import main
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
 from kanpde.configure.loading import loading_code
@@ -65,6 +66,16 @@ def test_packaged_problems(options, tmp_path, monkeypatch):
     at = [0.3] * len(solution.problem.domain.names)
     assert copy(*at) == solution(*at)
     assert ("from problems." in code) == ("constraints=hard" in options)
+
+
+def test_the_command_prints_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    small = ["constraints=hard", "model.hidden=[2]", "model.degree=4", "sampling=gauss", "sampling.interior=40"]
+    short = ["schedule.starts=1", "schedule.phases=[{optimizer:{name:lm},steps:1}]", "output.cells=4", "plots=false"]
+    assert main([*small, *short, "device=cpu", f"hydra.run.dir={tmp_path}/run"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "load:" in line)
+    copy = run_as_printed(line.replace("load:", "").strip(), monkeypatch, ROOT)
+    assert copy.problem.ansatz is not None and abs(copy(1.0, 0.3)) < 1e-14
 
 
 @pytest.mark.parametrize("place", [".", "problems"])
