@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,8 +12,9 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Points
+from kanpde.domains.outside import inside_only
 from kanpde.ends import Ending
-from kanpde.errors import InputError
+from kanpde.errors import InputError, ResultWarning
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import (
     Components,
@@ -26,9 +27,11 @@ from kanpde.residuals.evaluation import (
 
 
 class Evaluable(ABC):
-    """A solution that can be evaluated and differentiated anywhere: ``solution(x, y)``.
+    """A solution that can be evaluated and differentiated at all points of its domain: ``solution(x, y)``.
 
-    Coordinates are numpy arrays, numbers or tensors.
+    Coordinates are numpy arrays, numbers or tensors. Outside the domain the values are NaN, with a Python warning; with
+    ``extrapolate=True`` they are those of the network or the polynomials there, of which the problem says nothing.
+    Points within rounding errors of the boundary are inside, and periodic coordinates have no outside.
     """
 
     problem: Problem
@@ -48,13 +51,27 @@ class Evaluable(ABC):
         """The coefficients for residuals: those that training determined, else the problem's own."""
         return self.problem.parameters
 
-    def __call__(self, *coords):
+    def __call__(self, *coords, extrapolate: bool = False):
         """Return the unknown (or a tuple of all unknowns) at the coordinates, which are broadcast."""
-        return evaluate(self.problem, coords, self.like, self.fields, lambda u: u)
+        return self._evaluated(lambda u: u, coords, extrapolate)
 
     def diff(self, *names: str) -> Callable[..., Any]:
         """Return a partial derivative as a function of the coordinates, ``solution.diff("x", "x")(x, y)``."""
-        return lambda *coords: evaluate(self.problem, coords, self.like, self.fields, lambda u: diff(u, *names))
+
+        def derivative(*coords, extrapolate: bool = False):
+            return self._evaluated(lambda u: diff(u, *names), coords, extrapolate)
+
+        return derivative
+
+    def _evaluated(self, transform: Callable[[Field], Field], coords: Sequence, extrapolate: bool) -> Any:
+        """Return the transformed unknowns, as numpy arrays unless a coordinate is a tensor."""
+        x, shape = stacked(self.problem, coords, self.like)
+        values = self.fields(x, lambda *unknowns: [transform(u).value for u in unknowns])
+        if not extrapolate:
+            values = inside_only(self.problem.domain, x, values)
+        is_torch = any(isinstance(c, Tensor) for c in coords)
+        results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
+        return results[0] if len(results) == 1 else tuple(results)
 
     def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
         """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
@@ -74,7 +91,9 @@ class Solution(Evaluable):
     Attributes:
         problem, model: the problem that was solved, and the trained network.
         history: one row per step; ``error`` is the last measured relative L2 error of the first unknown.
-        levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason.
+        levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
+            points, and ``relative_NAME``, the residual of each condition there relative to its largest term
+            (`kanpde.training.watch`).
         ending: how the run ended; ``reason`` is the same as text.
         errors: by unknown, relative L2, H1 and max errors on points separate from the training points; empty without
             ``exact``.
@@ -82,6 +101,7 @@ class Solution(Evaluable):
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
+        warnings: why the solution may be wrong although its training loss is small; empty if nothing was found.
     """
 
     problem: Problem
@@ -93,6 +113,7 @@ class Solution(Evaluable):
     coefficients: dict[str, float]
     settings: dict[str, Any]
     derivatives: str = "jets"
+    warnings: list[ResultWarning] = field(default_factory=list)
 
     @property
     def reason(self) -> str:
@@ -112,8 +133,8 @@ class Solution(Evaluable):
         return self.coefficients
 
 
-def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[..., Any], transform: Callable):
-    """Return the transformed unknowns at broadcast coordinates, as numpy arrays unless a coordinate is a tensor."""
+def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, torch.Size]:
+    """Return broadcast coordinates as points (points, dim), and their common shape."""
     names = problem.domain.names
     if len(coords) != len(names):
         raise InputError(
@@ -121,11 +142,7 @@ def evaluate(problem: Problem, coords: Sequence, like: Tensor, fields: Callable[
         )
     tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
     shape = torch.broadcast_shapes(*[t.shape for t in tensors])
-    x = torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1)
-    values = fields(x, lambda *unknowns: [transform(u).value for u in unknowns])
-    is_torch = any(isinstance(c, Tensor) for c in coords)
-    results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
-    return results[0] if len(results) == 1 else tuple(results)
+    return torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1), shape
 
 
 def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:

@@ -1,11 +1,11 @@
 """Output during and after a run, on the terminal and in the log file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from time import monotonic
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,8 +14,10 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from kanpde.configure.typed import on_command_line
 from kanpde.solution import Solution
 from kanpde.training.phases import Progress
+from kanpde.training.watch import kept
 
 SECONDS_BETWEEN_LINES = 2.0
 WORDS = ("run", "what", "ended", "arm")  # columns whose text may be wrapped
@@ -88,8 +90,14 @@ class Display:
         return "  ".join([*grid, f"loss {progress.loss:.1e}", *error, f"{speed:.3g} steps/s"])
 
 
-def report(solution: Solution, folder: Path) -> list[str]:
-    """Return lines with the results of a run and the location of its files."""
+def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
+    """Return lines with the results of a run and the location of its files.
+
+    Args:
+        solution: of the run.
+        folder: with its files.
+        loading: Python code that loads it.
+    """
     lines = [f"Ended: {solution.reason}."]
     for name, value in solution.coefficients.items():
         lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
@@ -102,10 +110,23 @@ def report(solution: Solution, folder: Path) -> list[str]:
     parameters = sum(p.numel() for p in solution.model.parameters())
     steps, seconds = len(solution.history), solution.settings["seconds"]
     lines.append(f"{parameters} parameters, {steps} steps, {seconds:.1f} s.")
+    lines += fresh_lines(kept(solution.levels))
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
-    lines.append(f'  load:        kanpde.load("{folder}")')
-    return lines
+    lines += [f"  load:        {loading}"] if loading else []
+    return [*lines, *(f"Warning: {on_command_line(warning)}" for warning in solution.warnings)]
+
+
+def fresh_lines(level: Mapping[str, Any]) -> list[str]:
+    """Return a line with the losses of a phase and its relative residuals on fresh points; none if not measured."""
+    if "fresh" not in level:
+        return []
+    before = "relative_"
+    residuals = [f"{key.removeprefix(before)} {v:.1e}" for key, v in level.items() if key.startswith(before)]
+    return [
+        f"Loss {level['loss']:.2e}, on fresh points {level['fresh']:.2e}; residuals there relative to their largest "
+        f"terms: {', '.join(residuals)}."
+    ]
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -84,7 +84,7 @@ def test_a_run_leaves_its_results(folder, capsys):
     assert "python -m kanpde problem=helmholtz model=kan weights.boundary=100" in log
     where = run.relative_to(folder)
     said = ["LM by cholesky, grid 4", "Ended: steps done.", "Relative error of u: L2", " parameters, 2 steps"]
-    for line in (*said, f"paraview {where}/solution.xdmf", f'kanpde.load("{where}")'):
+    for line in (*said, f"paraview {where}/solution.xdmf", f'  load:        import kanpde; s = kanpde.load("{where}")'):
         assert line in output and line in log
 
 
@@ -325,5 +325,7 @@ def test_found_coefficients_are_reported():
         model=model,
         problem=problem,
         settings={"seconds": 3.0},
+        levels=[],
+        warnings=[],
     )
     assert "Found k = 2.5 (started at 1)." in report(solution, Path("there"))

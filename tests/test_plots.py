@@ -81,7 +81,7 @@ CASES = {
 }
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::kanpde.errors.ResultWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
@@ -198,7 +198,9 @@ def test_history_has_phases_apart_and_only_measured_errors():
     for row, error in zip(solution.history, errors, strict=True):
         row["error"] = error
     loss, error = history_figure(solution).axes
-    phases = [line for line in loss.get_lines() if len(line.get_xdata()) != 2 or line.get_linestyle() != "--"]
+    *phases, fresh = [line for line in loss.get_lines() if len(line.get_xdata()) != 2 or line.get_linestyle() != "--"]
+    assert list(fresh.get_xdata()) == [3, 5]
+    assert list(fresh.get_ydata()) == [level["fresh"] for level in solution.levels]
     assert [list(line.get_xdata()) for line in phases] == [[1, 2, 3], [4, 5]]
     np.testing.assert_array_equal(
         np.concatenate([line.get_ydata() for line in phases]), [row["loss"] for row in solution.history]

@@ -187,7 +187,7 @@ def test_more_starts_keep_the_best():
 
 def test_solution_is_callable_and_differentiable():
     solution = solve(poisson(), KAN([3], degree=5), short(25), sampling=FEW)
-    x, y = np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 4))
+    x, y = np.meshgrid(np.linspace(-0.99, 0.99, 5), np.linspace(-0.99, 0.99, 4))
     u = solution(x, y)
     assert isinstance(u, np.ndarray) and u.shape == (4, 5)
     assert isinstance(solution(torch.tensor(x), 0.5), torch.Tensor)

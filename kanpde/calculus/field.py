@@ -22,9 +22,9 @@ from kanpde.errors import InputError
 class Field:
     """An expression at points. Combine fields with arithmetic and torch functions; differentiate with `diff`."""
 
-    def __init__(self, context: Context, rule: Callable[[Key], Tensor | float], name: str | None = None):
+    def __init__(self, context: Context, rule: Callable[[Key], Tensor | float], name: str | None = None, parts=()):
         self.context = context
-        self.name = name  # of the unknown, for leaves
+        self.name, self.parts = name, parts  # of the unknown, for leaves; (factor, field) of a sum
         self._rule = rule
         self._known: dict[Key, Tensor | float] = {}
 
@@ -246,7 +246,7 @@ def _linear(f: Field, g: Field, a: float, b: float) -> Field:
         scaled = [t if c == 1.0 else times(c, t) for c, t in ((a, left), (b, right))]
         return plus(*scaled)
 
-    return Field(f.context, rule)
+    return Field(f.context, rule, parts=((a, f), (b, g)))
 
 
 def _product(f: Field, g: Field) -> Field:

@@ -25,6 +25,7 @@ class Job:
     """The objects and settings that a config describes."""
 
     file: ProblemFile
+    arguments: dict[str, Any]  # of its function
     problem: Problem
     model: Any
     schedule: Schedule
@@ -59,5 +60,6 @@ def make_job(config: Mapping[str, Any]) -> Job:
         output=build(Output, config["output"], "output"),
         plots=plots,
         file=file,
+        arguments=arguments,
         problem=file.make(arguments),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kanpde.errors import Code, InputError
+from kanpde.errors import Advice, Code, InputError
 
 # arguments of `solve` and `save` whose option has a different name
 OPTIONS = {"phases": "schedule.phases", "starts": "schedule.starts"}
@@ -16,10 +16,12 @@ CHOICES = {
 }
 
 
-def on_command_line(error: InputError) -> str:
-    """Return the error's text for the command line, with options instead of arguments."""
+def on_command_line(error: Advice) -> str:
+    """Return the text of an error or a warning for the command line, with options instead of arguments."""
     worded = error.worded(_as_options)
-    return f"{_path(error.of)}: {worded}" if error.of and not error.write else worded
+    if isinstance(error, InputError) and error.of and not error.write:
+        return f"{_path(error.of)}: {worded}"
+    return worded
 
 
 def _as_options(of: str, values: Mapping[str, Any]) -> str:

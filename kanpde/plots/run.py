@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOSS, ERROR, FIT = COLOURS[0], COLOURS[1], "0.35"
+LOSS, ERROR, FRESH, FIT = COLOURS[0], COLOURS[1], COLOURS[2], "0.35"
 
 
 def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
@@ -44,7 +45,10 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
 
 # history ------------------------------------------------------------------------------------------------------------
 def history_figure(solution: Solution) -> Figure:
-    """Plot the loss and, if it is known, the relative L2 error of the first unknown against the step."""
+    """Plot the loss and, if it is known, the relative L2 error of the first unknown against the step.
+
+    The loss on fresh points is marked at the end of every phase; warnings are written above.
+    """
     from matplotlib.figure import Figure
 
     stretches = _stretches(solution.history)
@@ -61,14 +65,34 @@ def history_figure(solution: Solution) -> Figure:
             marker = "." if key == "error" or len(rows) < 3 else None
             axes.plot([r["step"] for r in new], positive(r.get(key) for r in new), color=colour, marker=marker)
         axes.set_ylabel(label)
-        log_scale(axes, y=positive(row.get(key) for row in solution.history))
+        ends = _draw_fresh(axes, solution, stretches) if key == "loss" else []
+        log_scale(axes, y=positive([*ends, *(row.get(key) for row in solution.history)]))
         axes.grid(alpha=0.3)
         for rows in stretches[1:]:
             axes.axvline(rows[0]["step"] - 0.5, color="0.6", linewidth=0.8, linestyle="--")
     _name_stretches(panels[0], solution, stretches)
     panels[-1].set_xlim(0.5, max(len(solution.history), 1) + 0.5)
     panels[-1].set_xlabel(f"step\nended: {solution.reason}", wrap=True)
+    if solution.warnings:
+        text = "\n".join(fill(f"Warning: {warning.message}", 100) for warning in solution.warnings)
+        figure.suptitle(text, color=ERROR, fontsize="medium")
     return figure
+
+
+def _draw_fresh(axes: Axes, solution: Solution, stretches: list[list[Mapping[str, float]]]) -> list[Any]:
+    """Mark the loss on fresh points where a phase ended, with a legend, and return these losses."""
+    ends = {(rows[0].get("start", 0), rows[0]["phase"]): rows[-1]["step"] for rows in stretches}
+    marks = [
+        (ends[level.get("start", 0), level["phase"]], level["fresh"])
+        for level in solution.levels
+        if "fresh" in level and (level.get("start", 0), level["phase"]) in ends
+    ]
+    if marks:
+        axes.lines[0].set_label("on the training points")
+        steps, losses = zip(*marks, strict=True)
+        axes.plot(steps, positive(losses), "D", color=FRESH, label="on fresh points")
+        axes.legend()
+    return [loss for _, loss in marks]
 
 
 def _stretches(history: Sequence[Mapping[str, float]]) -> list[list[Mapping[str, float]]]:

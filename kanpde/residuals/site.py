@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -115,11 +115,8 @@ def residual_values(
     name: str, condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> list[Tensor]:
     """Return the condition's residuals at the points, each (points,), or raise an `InputError` with the reason."""
-    context = fields[0].context
-    extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
-    result = condition.residual(*fields, *extra)
-    values = []
-    for r in result if isinstance(result, tuple) else (result,):
+    context, values = fields[0].context, []
+    for r in results_of(condition, fields, parameters):
         value = r.value if isinstance(r, Field) else r
         expected = (len(context.x),)
         if not isinstance(value, Tensor) or tuple(value.shape) != expected:
@@ -131,3 +128,13 @@ def residual_values(
             )
         values.append(value)
     return values
+
+
+def results_of(
+    condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
+) -> tuple[Any, ...]:
+    """Return what the condition's function returns, fields or tensors, as a tuple; it is not checked."""
+    context = fields[0].context
+    extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
+    result = condition.residual(*fields, *extra)
+    return result if isinstance(result, tuple) else (result,)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
+from warnings import catch_warnings, simplefilter
 
 from kanpde.configure.job import Job, make_job
+from kanpde.configure.loading import loading_code
 from kanpde.ends import End, Stopped
-from kanpde.errors import InputError
+from kanpde.errors import InputError, ResultWarning
 from kanpde.paths import CONFIG, EXTENDED, FAILED, RESULT, short
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
@@ -46,7 +48,8 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
             replace_text(folder / CONFIG, yaml)
             if (folder / RESULT).is_file():  # of a run that is extended, and no longer its result
                 (folder / EXTENDED).touch()
-            with Display(log, _title(job)) as display:
+            with Display(log, _title(job)) as display, catch_warnings():
+                simplefilter("ignore", ResultWarning)  # `report` prints them, with options
                 solution = train(checkpoints, stop, display)
             if solution.ending.end in (End.TERMINATED, End.PREEMPTED):
                 display.say(f"Ended: {solution.reason}. The state is saved.")
@@ -114,7 +117,8 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
-    for line in report(solution, short(folder)):
+    loading = loading_code(job, short(folder), solution.problem.ansatz is not None)
+    for line in report(solution, short(folder), loading):
         display.say(line)
 
 

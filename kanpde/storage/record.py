@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kanpde.ends import End, Ending
-from kanpde.errors import InputError
+from kanpde.errors import InputError, ResultWarning
 from kanpde.models.network import Network
 from kanpde.solution import Solution
 from kanpde.storage import format_1
@@ -46,6 +46,8 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     root.attrs["format"] = FORMAT
     _write_text(root, "reason", [solution.reason], "how the run ended, in words")
     _write_text(root, "end", [solution.ending.end.name, solution.ending.detail], "how the run ended: kind, details")
+    facts = [warning.facts() for warning in solution.warnings]
+    _write_text(root, "warnings", [json.dumps(facts)], "why the solution may be wrong, JSON; [] if nothing was found")
     description = described(domain)
     _write_text(root, "domain_kind", [description["kind"]], "class of the domain; coordinates: table domain")
     _write_text(root, "domain_description", [json.dumps(description)], "the complete domain, JSON")
@@ -150,6 +152,7 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
                 "ending": _ending(root, number),
                 "architecture": json.loads(_texts(root["architecture"])[0]) if number > 1 else None,
                 "settings": json.loads(_texts(root["settings"])[0]),
+                "warnings": _warnings(root),
                 "unknowns": tuple(_texts(root["unknowns"])),
                 "domain_description": _described(root),
                 "has_ansatz": bool(root.attrs["has_ansatz"]),
@@ -195,6 +198,12 @@ def read_ending(path: Path) -> Ending:
         if isinstance(error, InputError):
             raise
         raise _damaged(path, error) from None
+
+
+def _warnings(root: Any) -> list[ResultWarning]:
+    """Return the stored warnings; files of earlier versions have none."""
+    stored = json.loads(_texts(root["warnings"])[0]) if "warnings" in root else []
+    return [ResultWarning(**facts) for facts in stored]
 
 
 def _described(root: Any) -> dict[str, Any] | None:

@@ -123,6 +123,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
         derivatives=record["settings"].get("derivatives", "jets"),
+        warnings=record["warnings"],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from kanpde.ends import Ending
+from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.evaluation import components_of
@@ -15,6 +15,7 @@ from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+from kanpde.training.watch import watched
 
 
 def leave(settings: Settings, state: State, work: Work, around: Surroundings) -> State:
@@ -27,6 +28,8 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
         final = losses(work.objective)
     assert ending is not None
     level = level_row(settings, state, leg, final, ending, around)
+    if state.phase or settings.starts == 1:  # of several starts only the best is watched
+        level.update(watched(settings, state, state.phase, leg.weights))
     around.log(level_line(level))
     has_more = not is_last(settings, state)
     if state.phase:
@@ -66,8 +69,11 @@ def after_start(
     if goes_on:
         return replace(state, leg=None, start=state.start + 1, best=best)
     assert best.ending is not None
-    state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
-    return through(settings, state, best.level, best.ending)
+    state, level = replace(state, network=best.network, coefficients=best.coefficients, best=None), best.level
+    if settings.starts > 1:
+        level = {**level, **watched(settings, state, 0, leg.weights)}
+        around.log(f"start {level['start'] + 1} continues: {losses_in(level)}")
+    return through(settings, state, level, best.ending)
 
 
 def after_phase(
@@ -102,6 +108,7 @@ def level_row(
     parameters = sum(p.numel() for p in tensors if p.requires_grad)
     level = {
         "phase": state.phase,
+        "start": state.start,
         "optimizer": type(state.plan[state.phase].optimizer).__name__,
         "method": ", ".join(filter(None, leg.methods)),
         "grid": grid_of(state.network),
@@ -128,12 +135,22 @@ def level_line(level: Mapping[str, Any]) -> str:
     grid = f"grid {level['grid']}, " if level["grid"] else ""
     return (
         f"{level['optimizer']}{method}, {grid}{level['parameters']} parameters: {level['steps']} steps in "
-        f"{level['seconds']:.1f} s, loss {level['loss']:.2e}{error} ({level['reason']})"
+        f"{level['seconds']:.1f} s, {losses_in(level)}{error} ({level['reason']})"
     )
+
+
+def losses_in(level: Mapping[str, Any]) -> str:
+    """Return the losses of a level in words, and the largest relative residual on fresh points."""
+    line = f"loss {level['loss']:.2e}"
+    if "fresh" in level:
+        residuals = [value for name, value in level.items() if name.startswith("relative_")]
+        line += f", on fresh points {level['fresh']:.2e}, relative residual there {max(residuals):.1e}"
+    return line
 
 
 def with_fresh_loss(settings: Settings, state: State) -> State:
     """Record the final loss on points that were used neither for training nor for any choice."""
-    points = fresh_points(settings, state, state.phase - 1, settings.seed + 1)
-    fresh = loss_at(settings, state, points, state.used["weights"])
+    fresh = state.levels[-1].get("fresh")
+    if fresh is None or End[state.levels[-1]["end"]].is_taken_back:  # then the last row is not of the final network
+        fresh = watched(settings, state, state.phase - 1, state.used["weights"])["fresh"]
     return replace(state, used={**state.used, "fresh": fresh})

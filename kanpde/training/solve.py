@@ -29,6 +29,7 @@ from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.training.watch import doubts
 from kanpde.version import __version__
 
 Observe = Callable[[Progress], None]
@@ -148,9 +149,12 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
-            return solution_of(settings, train(settings, state, around), errors)
+            solution = solution_of(settings, train(settings, state, around), errors)
     finally:
         torch.set_num_threads(before)
+    for warning in solution.warnings:
+        warning.emit()
+    return solution
 
 
 def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -> Callable[[State], None] | None:
@@ -191,4 +195,5 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
         settings=facts,
         derivatives=settings.derivatives,
+        warnings=doubts(settings, state),
     )

@@ -43,7 +43,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         state = replace(state, cells=first_cells(settings, state))
     found = seen(settings, state)
     now = assessed(settings, state, around, found)
-    level = {**state.levels[-1], "fresh": found.loss, "estimate": now.estimate}
+    level = {**state.levels[-1], "estimate": now.estimate}
     best = state.best
     if best is None or found.loss < best.fresh:
         best = Candidate(state.network, state.coefficients, level, state.ending, found.loss)
@@ -74,10 +74,10 @@ def ended(state: State, end: End, detail: str, estimate: float | None = None) ->
     """Return the state at the end of the run, with the best network."""
     best, used = state.best, {**state.used, "estimate": estimate}
     assert best is not None
-    network, coefficients = best.network, best.coefficients
-    return replace(
-        state, network=network, coefficients=coefficients, best=None, used=used, ending=Ending(end, detail), done=True
-    )
+    back = {"end": End.OVERFITTED.name, "reason": "taken back, because an earlier level has less loss on fresh points"}
+    levels = [{**row, **back} if row["phase"] > best.level["phase"] else row for row in state.levels]
+    state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
+    return replace(state, levels=tuple(levels), used=used, ending=Ending(end, detail), done=True)
 
 
 def following(settings: Settings, state: State, around: Surroundings, found: Seen) -> State:
