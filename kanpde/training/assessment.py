@@ -1,9 +1,11 @@
 r"""What is known of a level when it has ended: the loss on fresh points, where points are missing, the error.
 
-The error is estimated from successive levels. With $d = |u_k - u_{k-1}| / |u_k|$ and $q$ the ratio of the roots of
-their fresh losses, the error before the level is about $d / (1 - q)$ and after it $d q / (1 - q)$, as for a geometric
-sequence. The residual can fall much faster than the error, where it was large in short waves only, so that the estimate
-is at least $d / 10$. There is no estimate if q is not clearly below 1.
+There are three estimates of the error. `kanpde.training.tangent` solves the linearized conditions in the tangent space
+of a larger network, wherever the Jacobian can be assembled. `kanpde.classical.estimate` solves them with polynomials,
+which takes longer, on boxes of up to two coordinates. The cheapest follows from successive levels: with
+$d = |u_k - u_{k-1}| / |u_k|$ and $q$ the ratio of the roots of their fresh losses, the error before the level is about
+$d / (1 - q)$ and after it $d q / (1 - q)$, as for a geometric sequence. It is too small where the residual falls faster
+than the error, and only decides whether the polynomials are tried.
 """
 
 from collections.abc import Mapping
@@ -31,8 +33,8 @@ from kanpde.training.tangent import tangent_change
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
 UNSEEN = 3.0  # fresh loss over training loss above which points are missing
 LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
-CONVERGES = 0.5  # largest q for an estimate
-LEAST_RATIO = 0.1  # of the estimate to the last change
+LEFT, RELATIVE = 0.5, 1e-4  # share of the loss left unexplained, and size of the residual relative to its terms
+CONVERGES = 0.5  # largest q for an extrapolation
 
 
 @dataclass(frozen=True)
@@ -106,19 +108,22 @@ def assessed(settings: Settings, state: State, around: Surroundings, found: Seen
     """Return the assessment of the level that has just ended."""
     x, components = around.errors.x, components_of(state.network, settings.derivatives)
     values = torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
-    before = state.before
+    before, estimate = state.before, tangent_estimate(settings, state, around)
     if before is None:
-        return Assessed(values, found.loss)
+        return Assessed(values, found.loss, estimate)
     q = sqrt(found.loss / before.fresh) if before.fresh > 0 else inf
     d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
-    estimate = d * max(q / (1 - q), LEAST_RATIO) if q <= CONVERGES else nan
+    extrapolated = d * q / (1 - q) if q <= CONVERGES else nan
     idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
     # if points are missing, the size of the network is not the reason
-    return Assessed(values, found.loss, estimate, d, before.idle if found.lacks_points else idle)
+    return Assessed(values, found.loss, estimate, extrapolated, before.idle if found.lacks_points else idle)
 
 
 def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
-    """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none."""
+    """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none.
+
+    There is none if most of a residual that is not small remains unexplained.
+    """
     if not isinstance(state.network, Network) or settings.derivatives != "jets":
         return nan
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
@@ -133,8 +138,14 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return Objective(problem, network, at, weights, coefficients)
 
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    change = tangent_change(state.network, state.coefficients, make, points, values, generator)
-    return nan if change is None else float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
+    found = tangent_change(state.network, state.coefficients, make, points, values, generator)
+    if found is None:
+        return nan
+    change, left = found
+    relative = max(value for name, value in state.levels[-1].items() if name.startswith("relative_"))
+    if left > LEFT and relative > RELATIVE:
+        return nan
+    return float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

@@ -70,15 +70,15 @@ class Assessed:
     Attributes:
         values: the unknowns at the test points, (unknowns, points).
         fresh: loss on fresh points, with the weights of the whole run.
-        estimate: the estimated relative L2 error; NaN if there is none.
-        change: the relative L2 change of the values by the level.
+        estimate: the relative L2 error estimated in the tangent space; NaN if there is none.
+        extrapolated: the error that the last two levels suggest; NaN if they do not converge.
         idle: number of levels in a row that lowered the fresh loss by little.
     """
 
     values: Tensor
     fresh: float
     estimate: float = nan
-    change: float = nan
+    extrapolated: float = nan
     idle: int = 0
 
 

@@ -4,7 +4,8 @@ With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves 
 is sought in the functions $\sum_i \delta_i\, \partial u / \partial w_i$ that the weights of the network generate, after its
 grid has been halved or nodes have been added, by least squares on fresh points: one undamped Gauss-Newton step, whose
 change of the values is the estimate. This includes the parts of the error that training reaches too slowly, and those
-that the next level will resolve, but nothing that the points do not see.
+that the next level will resolve, but nothing that the points do not see. The share of the loss that the step does not
+remove says how much of the residual no function of the space explains, as where conditions contradict each other.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +31,10 @@ def tangent_change(
     points: Mapping[str, Points],
     values: Callable[[nn.Module], Tensor],
     generator: torch.Generator,
-) -> Tensor | None:
-    """Return the linearized error at the points at which ``values`` evaluates a network; None if there is no solution.
+) -> tuple[Tensor, float] | None:
+    """Return the linearized error at the points at which ``values`` evaluates a network, and the share of the loss left.
+
+    The result is None if the least-squares problem has no solution in this precision.
 
     Args:
         network: the approximation.
@@ -54,4 +57,5 @@ def tangent_change(
         return None
     start, before = objective.vector(), values(larger)
     objective.assign(start + PROBE * y / system.scale)
-    return (values(larger) - before) / PROBE
+    left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
+    return (values(larger) - before) / PROBE, float(left)

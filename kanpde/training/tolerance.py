@@ -26,14 +26,13 @@ from kanpde.training.assessment import Seen, assessed, confirmed, first_cells, s
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
-from kanpde.training.state import Candidate, State
+from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.trials import best_trial, enlarged
 
 MOST_IDLE = 3  # idle levels in a row
 MOST_PARAMETERS, MOST_POINTS = 3000, 40_000
 POINTS_PER_PARAMETER = 5
-SETTLED = 3.0  # largest last change over the tolerance, if no other estimate confirms the estimate
 SHARE = 0.8  # part of the loss, or of its error, on the cells that are halved
 
 
@@ -43,46 +42,41 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         state = replace(state, cells=first_cells(settings, state))
     found = seen(settings, state)
     now = assessed(settings, state, around, found)
-    level = {**state.levels[-1], "estimate": now.estimate}
-    best = state.best
-    if best is None or found.loss < best.fresh:
-        best = Candidate(state.network, state.coefficients, level, state.ending, found.loss)
+    estimate = best_estimate(settings, state, tolerance, now)
+    level = {**state.levels[-1], "estimate": estimate}
+    this = Candidate(state.network, state.coefficients, level, state.ending, found.loss)
+    best = this if state.best is None or found.loss < state.best.fresh else state.best
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
-    estimate, is_below = now.estimate, now.estimate <= tolerance and not found.lacks_points
-    if is_below:
-        better = confirmed(settings, state)
-        estimate = estimate if better is None else better
-        is_below = now.change <= SETTLED * tolerance if better is None else better <= tolerance
-    import time
-    t0 = time.process_time()
-    from kanpde.training.assessment import tangent_estimate
-    tang = tangent_estimate(settings, state, around)
-    t1 = time.process_time()
-    conf = confirmed(settings, state)
-    true = around.errors.all(__import__("kanpde.residuals.evaluation").residuals.evaluation.components_of(state.network, settings.derivatives))
-    print("EST", "hier %.2e tangent %.2e (%.1fs) coll %s (%.1fs) true %.2e" % (now.estimate, tang, t1-t0, conf, time.process_time()-t1, true["u"]["l2"] if true else -1), flush=True)
     said = f", estimated relative L2 error {estimate:.1e}" if isfinite(estimate) else ""
     around.log(f"loss on fresh points {found.loss:.2e}{said}")
-    if is_below:
-        return ended(state, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}", estimate)
+    if estimate <= tolerance and not found.lacks_points:
+        return ended(state, this, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}")
     if now.idle >= MOST_IDLE:
-        return ended(state, End.NOT_REACHED, f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little")
+        why = f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little"
+        return ended(state, best, End.NOT_REACHED, why)
     return following(settings, state, around, found)
 
 
-def ended(state: State, end: End, detail: str, estimate: float | None = None) -> State:
+def best_estimate(settings: Settings, state: State, tolerance: float, now: Assessed) -> float:
+    """Return the estimate in the tangent space, or that by polynomials if the last levels suggest a smaller error."""
+    if now.extrapolated <= tolerance < now.estimate and (found := confirmed(settings, state)) is not None:
+        return found
+    return now.estimate
+
+
+def ended(state: State, best: Candidate, end: End, detail: str) -> State:
     """Return the state at the end of the run, with the best network."""
-    best, used = state.best, {**state.used, "estimate": estimate}
-    assert best is not None
     back = {"end": End.OVERFITTED.name, "reason": "taken back, because an earlier level has less loss on fresh points"}
     levels = [{**row, **back} if row["phase"] > best.level["phase"] else row for row in state.levels]
+    used = {**state.used, "estimate": best.level["estimate"]}
     state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
     return replace(state, levels=tuple(levels), used=used, ending=Ending(end, detail), done=True)
 
 
 def following(settings: Settings, state: State, around: Surroundings, found: Seen) -> State:
     """Return the state with the next phase, or at its end if a limit is met."""
-    phase, level = Phase(LM(), steps=120, window=20, least=0.5), state.levels[-1]
+    phase, level, best = Phase(LM(), steps=120, window=20, least=0.5), state.levels[-1], state.best
+    assert best is not None
     if found.lacks_points and found.shares:
         state, what = replace(state, cells=with_seen(settings, state, found)), "more points"
     elif state.phase == 1:  # the starts have just ended
@@ -92,9 +86,9 @@ def following(settings: Settings, state: State, around: Surroundings, found: See
     else:
         state, what = larger(settings, state, around, found)
         if what is None:
-            return ended(state, End.NOT_REACHED, f"it needs more than {MOST_PARAMETERS} parameters")
+            return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_PARAMETERS} parameters")
     if sum(count(cells) for cells in state.cells.values()) > MOST_POINTS:
-        return ended(state, End.NOT_REACHED, f"it needs more than {MOST_POINTS} points")
+        return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_POINTS} points")
     around.log(f"next: {what}")
     return replace(state, plan=(*state.plan, phase))
 
