@@ -29,11 +29,13 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.tangent import tangent_change
+from kanpde.training.watch import kept
 
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
 UNSEEN = 3.0  # fresh loss over training loss above which points are missing
 LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
 LEFT, RELATIVE = 0.5, 1e-4  # share of the loss left unexplained, and size of the residual relative to its terms
+MOST_PARAMETERS = 2000  # for an estimate in the tangent space, whose cost grows with their cube
 CONVERGES = 0.5  # largest q for an extrapolation
 
 
@@ -122,9 +124,12 @@ def assessed(settings: Settings, state: State, around: Surroundings, found: Seen
 def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
     """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none.
 
-    There is none if most of a residual that is not small remains unexplained.
+    There is none if the Jacobian cannot be assembled or is too large, or if most of a residual that is not small remains
+    unexplained.
     """
     if not isinstance(state.network, Network) or settings.derivatives != "jets":
+        return nan
+    if sum(p.numel() for p in state.network.parameters()) > MOST_PARAMETERS:
         return nan
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
@@ -146,6 +151,17 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     if left > LEFT and relative > RELATIVE:
         return nan
     return float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
+
+
+def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:
+    """Record the estimated error of the final network, or why there is none; not after a signal, which is urgent."""
+    if state.used.get("estimate") is not None or state.ending.end.is_requested:
+        return state
+    level = kept(state.levels)
+    if not level or "fresh" not in level:
+        return state
+    estimate = tangent_estimate(settings, replace(state, levels=(level,)), around)
+    return replace(state, used={**state.used, "estimate": estimate})
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

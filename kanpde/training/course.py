@@ -18,6 +18,7 @@ from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
+from kanpde.training.assessment import with_estimate
 from kanpde.training.leaving import leave, with_fresh_loss
 from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
@@ -39,7 +40,7 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
         state = leave(settings, state, work, around)
         if settings.tolerance is not None and state.phase and state.leg is None and state.ending.end.may_go_on:
             state = decide(settings, settings.tolerance, state, around)
-    state = with_fresh_loss(settings, state)
+    state = with_estimate(settings, with_fresh_loss(settings, state), around)
     return replace(state, seconds=around.clock.seconds())
 
 
