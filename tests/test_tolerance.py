@@ -51,8 +51,14 @@ def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
 
 
 def test_points_are_added_where_the_residual_was_not_seen():
-    solution = kanpde.solve(narrow(), KAN([4], degree=7, grid=4), tolerance=1e-4, starts=1, phases=SMALL["phases"],
-                            sampling=kanpde.Sampling(interior=30))
+    solution = kanpde.solve(
+        narrow(),
+        KAN([4], degree=7, grid=4),
+        tolerance=1e-4,
+        starts=1,
+        phases=SMALL["phases"],
+        sampling=kanpde.Sampling(interior=30),
+    )
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] <= 3e-4
     counts = [level["points"] for level in solution.levels]
     assert counts == sorted(counts) and counts[-1] > counts[0]

@@ -25,7 +25,7 @@ class Cells:
     along: int
 
     def points(self, along: int | None = None) -> Points:
-        """Return the Gauss points of all cells, those of a cell one after the other; ``along`` replaces their number."""
+        """Return the Gauss points of all cells, one cell after the other; ``along`` replaces their number."""
         dim, width = self.lower.shape[1], self.upper - self.lower
         n = (along or self.along) ** dim
         unit, weight = unit_cube("gauss", n, dim, torch.Generator(), self.lower.device, self.lower.dtype)

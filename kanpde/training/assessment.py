@@ -60,7 +60,7 @@ class Seen:
 
 
 def first_cells(settings: Settings, state: State) -> dict[str, Cells]:
-    """Return equal cells for the conditions on the whole domain; none if it is not a box of one to three coordinates."""
+    """Return equal cells for the conditions on the whole domain; none unless it is a box of up to three coordinates."""
     problem = settings.problem
     if not isinstance(problem.domain, Box) or len(problem.domain.names) not in ALONG:
         return {}
@@ -70,12 +70,12 @@ def first_cells(settings: Settings, state: State) -> dict[str, Cells]:
 
 
 def squares(settings: Settings, state: State, name: str, along: int) -> tuple[Tensor, Tensor]:
-    """Return a condition's squared residuals at the cells' points, ``along`` of them along each coordinate, and weights.
+    """Return a condition's squared residuals at Gauss points of its cells, ``along`` per coordinate, and their weights.
 
     The residuals are multiplied by the weight of the condition, so that the sum of the products is its loss.
     """
     problem, points = settings.problem, state.cells[name].points(along)
-    values = [] if state.coefficients is None else state.coefficients.detach()
+    values = [] if state.coefficients is None else state.coefficients.tolist()
     known = dict(zip(problem.parameters, values, strict=True))
     unknowns = from_components(problem, components_of(state.network, settings.derivatives))
     residuals = residuals_of(problem, name, unknowns, points, known)
@@ -124,8 +124,8 @@ def assessed(settings: Settings, state: State, around: Surroundings, found: Seen
 def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
     """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none.
 
-    There is none if the Jacobian cannot be assembled or is too large, or if most of a residual that is not small remains
-    unexplained.
+    There is none if the Jacobian cannot be assembled or is too large, or if most of a residual that is not small
+    remains unexplained.
     """
     if not isinstance(state.network, Network) or settings.derivatives != "jets":
         return nan

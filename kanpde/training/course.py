@@ -16,9 +16,9 @@ from kanpde.optimizers import Step
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
+from kanpde.training.assessment import with_estimate
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
-from kanpde.training.assessment import with_estimate
 from kanpde.training.leaving import leave, with_fresh_loss
 from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings

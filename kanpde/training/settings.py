@@ -136,7 +136,7 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
         "sampling": lambda: sampling_from(data["sampling"]),
     }
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
-    values = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
+    values: dict[str, Any] = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
     values |= {name: make() for name, make in made.items() if name not in given}
     if values["tolerance"] is not None:  # the schedule gives only the first phase
         values["phases"] = values["phases"][:1]

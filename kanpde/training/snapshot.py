@@ -60,7 +60,7 @@ def from_data(data: Data, settings: Settings) -> State:
         network=network_of(data["network"]),
         coefficients=_parameter(data["coefficients"]),
         generator=generator,
-        plan=settings.phases if settings.tolerance is None else tuple(phase_from(each) for each in data["plan"]),
+        plan=tuple(settings.phases if settings.tolerance is None else map(phase_from, data["plan"])),
         phase=data["phase"],
         start=data["start"],
         leg=None if data["leg"] is None else _leg(data["leg"], network_of),

@@ -33,9 +33,7 @@ class Trial:
         return (log(before) - log(max(self.fresh, 1e-300))) * size / self.size
 
 
-def enlarged(
-    network: Network, everywhere: Tensor, most: int, generator: torch.Generator
-) -> dict[str, Network]:
+def enlarged(network: Network, everywhere: Tensor, most: int, generator: torch.Generator) -> dict[str, Network]:
     """Return enlarged copies of a network by what was changed; those above ``most`` parameters are left out.
 
     Args:
