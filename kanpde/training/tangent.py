@@ -3,7 +3,7 @@ r"""An estimate of the error from the linearized conditions, in the tangent spac
 With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves $r'(u_h)\, e = -r(u_h)$ up to
 $O(e^2)$. It is sought among the functions $\sum_i \delta_i\, \partial u / \partial w_i$ that the weights of the network
 generate, after its cells have been halved or nodes have been added, by least squares on fresh points: one undamped
-Gauss-Newton step, whose change of the values is the estimate. This includes the parts of the error that training reaches
+Gauss-Newton step, whose change of the values is the estimate. It includes the parts of the error that training reaches
 too slowly, and those that the next level will resolve, but nothing that the points do not see. The share of the loss
 that the step does not remove says how much of the residual no function of the space explains, as where conditions
 contradict each other.
