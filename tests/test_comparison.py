@@ -1,17 +1,23 @@
 """Comparisons: arms of equal size, and the whole way from the command to the report."""
 
 import csv
+import multiprocessing
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 from conftest import ROOT, load_problem
 
-from kanpde import KAN, LM, InputError, Phase, load, solve
+from kanpde import KAN, LM, InputError, Phase, Sampling, load, solve
 from kanpde.command import main
 from kanpde.command.composing import config_from
+from kanpde.runs.process import COMMAND
 from kanpde.solution import Errors
 from kanpde.storage.output import Output
 from kanpde.storage.store import save
@@ -19,6 +25,7 @@ from kanpde.study.arms import make_arms
 from kanpde.study.measured_errors import measure_runs, read_measured_errors
 from kanpde.study.tuning import tuned_options
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
 
@@ -134,8 +141,34 @@ SMALL = [
 ]
 
 
+class Forked:
+    """In place of `subprocess.Popen`: the command in a copy of this process, which need not import torch again."""
+
+    def __init__(self, words, stderr, env, **others):
+        self.process = multiprocessing.get_context("fork").Process(target=self.run, args=(words, stderr, env))
+        self.process.start()
+        self.pid = self.process.pid
+
+    @staticmethod
+    def run(words, stderr, env):
+        os.environ.update(env)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(stderr.fileno(), 2)
+        sys.exit(main(words[len(COMMAND) :]))
+
+    def poll(self):
+        return self.process.exitcode
+
+    @property
+    def returncode(self):
+        return self.process.exitcode
+
+
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
+    """With real processes: the next test, which is slow, and tests/test_ledger.py."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kanpde.runs.process.subprocess", SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr("kanpde.study.figures.DPI", 40)
     assert main([*SMALL, "study.classical=false"]) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     said = capfd.readouterr().out
@@ -207,11 +240,11 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
     """The reference's errors are those against the exact solution that the study is not told of."""
     known = load_problem("poisson")(solution="mixed")
     unknown = replace(known, exact=None)
-    lines = []
+    few, lines = Sampling("gauss", 300, 100), []
     for seed in range(4):
         folder = tmp_path / "runs" / "kan" / str(seed)
         folder.mkdir(parents=True)
-        solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
+        solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=3)], sampling=few, seed=seed)
         save(solution, folder, Output(cells=4))
     measure_runs(tmp_path, unknown, ["kan"], lines.append)
     rows = read_measured_errors(tmp_path)
