@@ -24,6 +24,7 @@ from kanpde.storage.folders import claim, discard, new_folder
 from kanpde.terminal import Display, report
 from kanpde.training.phases import Progress
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SOLVE = sys.modules["kanpde.training.solve"]  # kanpde.solve is the function
 QUICK = [
     "schedule.phases=[{steps:2}]",

@@ -20,6 +20,7 @@ from kanpde.plots.run import history_figure, level_errors, save_plots, scaling_f
 from kanpde.plots.slopes import fitted_slope, last_of_each_size
 from kanpde.plots.solution import PIXELS, solution_figure
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SMALL = KAN([2], degree=4, grid=2)
 
 
