@@ -84,6 +84,12 @@ def optimizer_factories():
     return found
 
 
+def brief(name):
+    """The optimizer of a name, with few iterations a step where a step has several."""
+    kind = optimizer_factories()[name]
+    return kind(iterations=4) if "iterations" in kind.__dataclass_fields__ else kind()
+
+
 def optimizer_cases():
     """The names of all optimizers; those whose package is not installed are skipped."""
     return [pytest.param(name, marks=skip_without(factory)) for name, factory in optimizer_factories().items()]

@@ -72,7 +72,8 @@ def runs(folder):
 
 
 # runs ----------------------------------------------------------------------------------------------------------------
-def test_a_run_leaves_its_results(folder, capsys):
+def test_a_run_leaves_its_results(folder, capsys, monkeypatch):
+    monkeypatch.setattr("kanpde.plots.run.DPI", 40)
     code = main(["problem=helmholtz", "model=kan", "weights.boundary=100", "schedule=refine", *QUICK, "plots=true"])
     assert code == 0
     (run,) = runs(folder)

@@ -82,8 +82,11 @@ CASES = {
 }
 
 
+LONG = ("without exact", "ten dimensions")  # slow tests
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in CASES])
 def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     solution = CASES[name]()

@@ -8,7 +8,7 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from conftest import load_problem, optimizer_cases, optimizer_factories
+from conftest import brief, load_problem, optimizer_cases, optimizer_factories
 from torch import nn
 
 from kanpde import (
@@ -86,7 +86,7 @@ def test_the_loss_on_fresh_points_is_recorded():
 
 @pytest.mark.parametrize("name", optimizer_cases())
 def test_same_seed_gives_the_same_bits(name):
-    factory = optimizer_factories()[name]()
+    factory = brief(name)
     runs = [solve(poisson(), KAN([3]), short(2, factory), sampling=FEW, seed=s, threads=1) for s in (3, 3, 4)]
     assert torch.equal(weights(runs[0]), weights(runs[1]))
     assert not torch.equal(weights(runs[0]), weights(runs[2]))
@@ -294,7 +294,7 @@ class Module(nn.Module):
 @pytest.mark.parametrize("name", optimizer_cases())
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_single_precision_stays_single(name, model, checked):
-    solution = solve(poisson(), model, short(3, optimizer_factories()[name]()), sampling=FEW, dtype="float32")
+    solution = solve(poisson(), model, short(3, brief(name)), sampling=FEW, dtype="float32")
     assert {p.dtype for p in solution.model.parameters()} == {torch.float32}
     assert solution(0.1, 0.2).dtype == np.float32 and solution.history[-1]["loss"] < solution.history[0]["loss"]
 

@@ -63,7 +63,7 @@ def undisturbed(tmp_path_factory):
     return weights(place)
 
 
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("number", [*list(CODES)[:2], pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_step_and_the_run_goes_on_from_there(folder, monkeypatch, number, capsys, undisturbed):
     with monkeypatch.context() as patch:
         signalled_at(patch, 7, number)
