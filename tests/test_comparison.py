@@ -153,6 +153,7 @@ class Forked:
         os.environ.update(env)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(stderr.fileno(), 2)
+        sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115 (until the end)
         sys.exit(main(words[len(COMMAND) :]))
 
     def poll(self):
