@@ -1,12 +1,17 @@
 """Shared helpers; shapes in annotations are checked while the tests run."""
 
+import gc
 import importlib.util
+import os
 import pkgutil
 from functools import cache
 from itertools import product
 from pathlib import Path
 
 from jaxtyping import config, install_import_hook
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when numpy and torch are imported;
+    os.environ.setdefault(name, "1")  # there is a process a core already
 
 SHAPED = ["kanpde.bases", "kanpde.models", "kanpde.domains", "kanpde.residuals"]  # where shapes are annotated
 
@@ -26,6 +31,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+gc.freeze()  # what is imported stays: the collector need not go through it again and again
 ROOT = Path(__file__).parents[1]
 
 
@@ -86,6 +92,12 @@ def optimizer_factories():
     return found
 
 
+def brief(name):
+    """The optimizer of a name, with few iterations a step where a step has several."""
+    kind = optimizer_factories()[name]
+    return kind(iterations=4) if "iterations" in kind.__dataclass_fields__ else kind()
+
+
 def optimizer_cases():
     """The names of all optimizers; those whose package is not installed are skipped."""
     return [pytest.param(name, marks=skip_without(factory)) for name, factory in optimizer_factories().items()]
@@ -103,4 +115,10 @@ def unchecked():
     """Without checks of shapes, which take most of the time of a short training; other tests have them."""
     config.update("jaxtyping_disable", True)
     yield
+    config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def checked(unchecked):
+    """With checks of shapes, in a file that is without."""
     config.update("jaxtyping_disable", False)

@@ -14,6 +14,7 @@ from kanpde.models.mlp import ACTIVATIONS
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 BOX = Box(x=(-1.0, 1.0), y=(0.1, 2.3))
 SPACE = JetSpace.spanned([LAPLACIAN, (0, 1)], (0, 1))
 PROBLEM = Problem(BOX, {"pde": Condition(BOX.interior, laplacian), "b": dirichlet(BOX.boundary, 1.0)})

@@ -40,6 +40,7 @@ from kanpde.classical.estimate import estimate_error
 from kanpde.classical.reference import reference, reference_error
 from kanpde.classical.rows import COLUMNS, at_equal_error, at_equal_time, classical_rows, read_rows, write_rows
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))
 
 

@@ -24,6 +24,7 @@ from kanpde.storage.folders import claim, discard, new_folder
 from kanpde.terminal import Display, report
 from kanpde.training.phases import Progress
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SOLVE = sys.modules["kanpde.training.solve"]  # kanpde.solve is the function
 QUICK = [
     "schedule.phases=[{steps:2}]",
@@ -71,7 +72,8 @@ def runs(folder):
 
 
 # runs ----------------------------------------------------------------------------------------------------------------
-def test_a_run_leaves_its_results(folder, capsys):
+def test_a_run_leaves_its_results(folder, capsys, monkeypatch):
+    monkeypatch.setattr("kanpde.plots.run.DPI", 40)
     code = main(["problem=helmholtz", "model=kan", "weights.boundary=100", "schedule=refine", *QUICK, "plots=true"])
     assert code == 0
     (run,) = runs(folder)

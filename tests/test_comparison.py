@@ -1,8 +1,13 @@
 """Comparisons: arms of equal size, and the whole way from the command to the report."""
 
 import csv
+import multiprocessing
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,9 +15,10 @@ import yaml
 from conftest import ROOT, load_problem
 
 import kanpde.models
-from kanpde import KAN, LM, InputError, Phase, load, solve
+from kanpde import KAN, LM, InputError, Phase, Sampling, load, solve
 from kanpde.command import main
 from kanpde.command.composing import config_from
+from kanpde.runs.process import COMMAND
 from kanpde.solution import Errors
 from kanpde.storage.output import Output
 from kanpde.storage.store import save
@@ -20,6 +26,7 @@ from kanpde.study.arms import make_arms
 from kanpde.study.measured_errors import measure_runs, read_measured_errors
 from kanpde.study.tuning import tuned_options
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 KAN_AND_MLP = {"kan": "", "mlp": "model=mlp"}
 
 
@@ -148,8 +155,7 @@ def test_wrong_options_of_a_study_are_named(options, message, capsys, tmp_path, 
 SMALL = [
     "model.hidden=[2]",
     "model.degree=3",
-    "schedule=adam",
-    "schedule.phases.0.steps=3",
+    "schedule.phases=[{steps:2}]",
     "output.cells=4",
     "device=cpu",
     "+study=kan_vs_mlp",
@@ -158,8 +164,35 @@ SMALL = [
 ]
 
 
+class Forked:
+    """In place of `subprocess.Popen`: the command in a copy of this process, which need not import torch again."""
+
+    def __init__(self, words, stderr, env, **others):
+        self.process = multiprocessing.get_context("fork").Process(target=self.run, args=(words, stderr, env))
+        self.process.start()
+        self.pid = self.process.pid
+
+    @staticmethod
+    def run(words, stderr, env):
+        os.environ.update(env)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(stderr.fileno(), 2)
+        sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115 (until the end)
+        sys.exit(main(words[len(COMMAND) :]))
+
+    def poll(self):
+        return self.process.exitcode
+
+    @property
+    def returncode(self):
+        return self.process.exitcode
+
+
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
+    """With real processes: the next test, which is slow, and tests/test_ledger.py."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kanpde.runs.process.subprocess", SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr("kanpde.study.figures.DPI", 40)
     assert main([*SMALL, "study.classical=false"]) == 0
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     said = capfd.readouterr().out
@@ -231,11 +264,11 @@ def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
     """The reference's errors are those against the exact solution that the study is not told of."""
     known = load_problem("poisson")(solution="mixed")
     unknown = replace(known, exact=None)
-    lines = []
+    few, lines = Sampling("gauss", 300, 100), []
     for seed in range(4):
         folder = tmp_path / "runs" / "kan" / str(seed)
         folder.mkdir(parents=True)
-        solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=6)], seed=seed)
+        solution = solve(unknown, KAN([3], degree=5, grid=3), [Phase(LM(), steps=3)], sampling=few, seed=seed)
         save(solution, folder, Output(cells=4))
     measure_runs(tmp_path, unknown, ["kan"], lines.append)
     rows = read_measured_errors(tmp_path)

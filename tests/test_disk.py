@@ -40,6 +40,7 @@ from kanpde.hard_constraints import hardened
 from kanpde.plots.solution import PIXELS, solution_figure
 from kanpde.storage.store import prepare_folder
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 DISK = Disk(radius=1.5, centre=(0.5, -0.25))
 COOLING = Disk(radius=1.0, t=(0.0, 0.5))
 

@@ -20,6 +20,9 @@ from kanpde.configure.job import make_job
 from kanpde.configure.typed import CHOICES, on_command_line
 from kanpde.models.splinemlp import SplineMLP
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
 # rooms that do not know the command line
 ROOMS = (
     *("bases", "calculus", "classical", "device", "domains", "factories", "hard_constraints", "models"),

@@ -16,6 +16,7 @@ from kanpde.residuals.evaluation import (
 )
 from kanpde.residuals.objective import Objective
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 1.0))
 
 

@@ -30,6 +30,7 @@ from kanpde.residuals.site import fields_of
 from kanpde.storage.output import Output
 from kanpde.storage.store import load, save
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SPACE_TIME = Box(x=(0.0, 2.0), t=(0.0, 1.5))
 CUBE = Box(x=(-1.0, 1.0), y=(0.0, 1.0), z=(0.0, 2.0))
 

@@ -11,6 +11,8 @@ from kanpde.optimizers.variableprojection import VariableProjection, departure_f
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import PIECE
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 class System:
     """r(x) = (s (y - x²), 1 - x), Rosenbrock's function as least squares; ``sign`` -1 gives a false Jacobian."""

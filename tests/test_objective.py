@@ -93,7 +93,7 @@ def objective(problem, model, derivatives="jets"):
         periodic=problem.domain.periodic,
         generator=torch.Generator().manual_seed(4),
     )
-    points = {name: c.region.sample("gauss", 16) for name, c in problem.conditions.items()}
+    points = {name: c.region.sample("gauss", 9) for name, c in problem.conditions.items()}
     start = list(problem.parameters.values())
     coefficients = nn.Parameter(torch.tensor(start, dtype=torch.float64)) if start else None
     weights = {name: 1.0 + i for i, name in enumerate(problem.trained)}

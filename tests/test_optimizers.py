@@ -4,12 +4,13 @@ import io
 
 import pytest
 import torch
-from conftest import optimizer_cases, optimizer_factories
+from conftest import brief, optimizer_cases
 from torch import nn
 
 from kanpde import KAN, MLP, Adam, Box, Condition, Problem, dirichlet, laplacian
 from kanpde.residuals.objective import Objective
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 BOX = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
 PROBLEM = Problem(
     BOX,
@@ -36,12 +37,6 @@ def new_objective(model, dtype, weights=None):
     return Objective(PROBLEM, network, points, {"boundary": 30.0}, coefficients)
 
 
-def factory_of(name):
-    """With few iterations a step, where a step has several."""
-    kind = optimizer_factories()[name]
-    return kind(iterations=4) if "iterations" in kind.__dataclass_fields__ else kind()
-
-
 def weights_of(objective):
     return dict(objective.model.state_dict()), objective.parameters[-1].detach()
 
@@ -58,7 +53,7 @@ def stored(value):
 @pytest.mark.parametrize(("model", "dtype"), CASES)
 def test_a_restored_optimizer_goes_on_bit_for_bit(name, model, dtype):
     """Six steps against three, a file, everything new, and three more."""
-    factory = factory_of(name)
+    factory = brief(name)
     whole = new_objective(model, dtype)
     optimizer = factory(whole)
     losses = [optimizer.step().loss for _ in range(3)]
@@ -78,7 +73,7 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(name, model, dtype):
 @pytest.mark.parametrize("name", optimizer_cases())
 def test_without_its_state_an_optimizer_does_not_go_on(name):
     """So that the test above has something to find."""
-    factory = factory_of(name)
+    factory = brief(name)
     whole = new_objective("kan", torch.float64)
     optimizer = factory(whole)
     for _ in range(3):

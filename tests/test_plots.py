@@ -20,6 +20,7 @@ from kanpde.plots.run import history_figure, level_errors, save_plots, scaling_f
 from kanpde.plots.slopes import fitted_slope, last_of_each_size
 from kanpde.plots.solution import PIXELS, solution_figure
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SMALL = KAN([2], degree=4, grid=2)
 
 
@@ -81,8 +82,11 @@ CASES = {
 }
 
 
+LONG = ("without exact", "ten dimensions")  # slow tests
+
+
 @pytest.mark.filterwarnings("error", "ignore::kanpde.errors.ResultWarning")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in CASES])
 def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     solution = CASES[name]()

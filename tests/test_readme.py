@@ -13,8 +13,9 @@ import kanpde
 from kanpde import KAN, LM, Phase, Sampling
 from kanpde.command import main
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-FEW = ["schedule.phases.0.steps=12", "time_limit=4", "plots=false", "output.cells=8", "threads=1"]
+FEW = ["schedule.phases=[{steps:12}]", "schedule.starts=1", "plots=false", "output.cells=8", "threads=1"]
 
 
 def block(start, language):

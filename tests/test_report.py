@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import spread, write_run, write_study
 
+import kanpde.study.figures
 import kanpde.study.report
 from kanpde import InputError
 from kanpde.runs.status import RunState
@@ -19,6 +20,7 @@ from kanpde.study.outcomes import Outcome, Study, read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
 from kanpde.study.statistics import verdicts
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 CLASSICAL = [
     {
         "method": "collocation",
@@ -46,6 +48,14 @@ CLASSICAL = [
 def rows(path):
     with open(path, encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Figures of few pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kanpde.study.figures, "DPI", 40)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ CASES = {
     "non-finite": (poisson, lambda: KAN([3]), [LEVELS[0], Phase(Adam(lr=1e80), steps=5)], {}),
 }
 
-QUICK = ("starts and grids", "unknown coefficient", "mlp then lbfgs", "taken back")  # the others are slow tests
+QUICK = ("starts and grids", "mlp then lbfgs", "taken back")  # the others are slow tests
 
 
 def bits(solution):
@@ -130,7 +130,7 @@ def test_from_every_step_the_result_is_the_same(case, tmp_path, every_state):
     places = list(every_state)
     assert len(places) >= len(whole.history)
     given = {"model": Module()} if case == "module" else {}
-    for place in [places[0], places[len(places) // 2], places[-2], places[-1]]:
+    for place in [places[0], *(places[len(places) * k // 4] for k in (1, 2)), places[-2], places[-1]]:
         assert bits(kanpde.resume(place, make(), **given)) == bits(plain), place.name
 
 
@@ -400,7 +400,10 @@ def trained(folder, phases, moment=None):
     solve(poisson(), KAN([3], degree=4, grid=2), phases, sampling=FEW, folder=folder, checkpoint=0.02 / 60)
 
 
-@pytest.mark.parametrize("name", KILLED)
+LONG = ("lbfgs", "ssbroyden")  # slow tests, as are the others than a tenth of a second
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in KILLED])
 @pytest.mark.parametrize(
     "when", [0.1, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.0, 0.3, "fsync", "replace"))]
 )

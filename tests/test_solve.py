@@ -8,7 +8,7 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from conftest import load_problem, optimizer_cases, optimizer_factories
+from conftest import brief, load_problem, optimizer_cases, optimizer_factories
 from torch import nn
 
 from kanpde import (
@@ -32,6 +32,7 @@ from kanpde import (
 )
 from kanpde.ends import End, Ending
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 BOX = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
 FEW = Sampling("gauss", 200, 80)
 
@@ -63,7 +64,8 @@ def weights(solution):
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
 def test_every_optimizer_lowers_the_loss(name, model):
     factory = optimizer_factories()[name]()
-    solution = solve(poisson(), model, short(12, factory), sampling=FEW)
+    steps = 12 if name in ("Adam", "SOAP") else 4  # the others do much more in a step
+    solution = solve(poisson(), model, short(steps, factory), sampling=FEW)
     losses = [row["loss"] for row in solution.history]
     assert losses[-1] < 0.9 * losses[0]
     assert solution.levels[0]["loss"] <= losses[-1] * (1 + 1e-12)  # the same sum in another order
@@ -84,7 +86,7 @@ def test_the_loss_on_fresh_points_is_recorded():
 
 @pytest.mark.parametrize("name", optimizer_cases())
 def test_same_seed_gives_the_same_bits(name):
-    factory = optimizer_factories()[name]()
+    factory = brief(name)
     runs = [solve(poisson(), KAN([3]), short(2, factory), sampling=FEW, seed=s, threads=1) for s in (3, 3, 4)]
     assert torch.equal(weights(runs[0]), weights(runs[1]))
     assert not torch.equal(weights(runs[0]), weights(runs[2]))
@@ -177,8 +179,8 @@ def test_rounding_is_not_taken_for_overfitting():
 
 
 def test_more_starts_keep_the_best():
-    one = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=1)
-    four = solve(poisson(), KAN([2]), short(8), sampling=FEW, starts=4)
+    one = solve(poisson(), KAN([2]), short(4), sampling=FEW, starts=1)
+    four = solve(poisson(), KAN([2]), short(4), sampling=FEW, starts=4)
     per_start = [min(r["loss"] for r in four.history if r["start"] == s) for s in range(4)]
     assert four.levels[0]["loss"] == pytest.approx(min(per_start), rel=1e-6)
     assert four.levels[0]["loss"] <= one.levels[0]["loss"]
@@ -219,8 +221,8 @@ def test_errors_are_what_they_say():
 
 
 def test_exact_plays_no_part_in_training():
-    known = solve(poisson(), KAN([3]), short(6), sampling=FEW, starts=2, seed=5)
-    unknown = solve(poisson(exact=None), KAN([3]), short(6), sampling=FEW, starts=2, seed=5)
+    known = solve(poisson(), KAN([3]), short(3), sampling=FEW, starts=2, seed=5)
+    unknown = solve(poisson(exact=None), KAN([3]), short(3), sampling=FEW, starts=2, seed=5)
     assert torch.equal(weights(known), weights(unknown))
     assert unknown.errors == {} and np.isnan(unknown.history[-1]["error"])
 
@@ -291,8 +293,8 @@ class Module(nn.Module):
 
 @pytest.mark.parametrize("name", optimizer_cases())
 @pytest.mark.parametrize("model", [KAN([3], degree=4), MLP([6])], ids=["kan", "mlp"])
-def test_single_precision_stays_single(name, model):
-    solution = solve(poisson(), model, short(3, optimizer_factories()[name]()), sampling=FEW, dtype="float32")
+def test_single_precision_stays_single(name, model, checked):
+    solution = solve(poisson(), model, short(3, brief(name)), sampling=FEW, dtype="float32")
     assert {p.dtype for p in solution.model.parameters()} == {torch.float32}
     assert solution(0.1, 0.2).dtype == np.float32 and solution.history[-1]["loss"] < solution.history[0]["loss"]
 

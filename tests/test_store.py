@@ -30,6 +30,7 @@ from kanpde import (
 )
 from kanpde.storage.store import Output, load, prepare_folder, read_record, save
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 SMALL = KAN([2], degree=4, grid=2)
 COARSE = Output(cells=6, times=3)
 

@@ -192,6 +192,19 @@ def test_problems_use_public_names_only():
 
 
 # sizes ---------------------------------------------------------------------------------------------------------------
+def test_functions_inside_of_functions_have_no_shapes_to_check():
+    """tests/typecheck.py leaves them out."""
+    kinds = ast.FunctionDef, ast.AsyncFunctionDef
+    found = []
+    for name, path in FILES.items():
+        inner = {n for f in ast.walk(tree(path)) if isinstance(f, kinds) for n in ast.walk(f) if n is not f}
+        for function in (each for each in inner if isinstance(each, kinds)):
+            hints = [a.annotation for a in ast.walk(function.args) if isinstance(a, ast.arg)] + [function.returns]
+            if any(re.search(r"\b(Float|Int|Bool)\[", ast.unparse(hint)) for hint in hints if hint):
+                found.append(f"{name}.{function.name}")
+    assert not found
+
+
 def test_few_files_lie_flat():
     flat = [path.name for path in PACKAGE.glob("*.py")]
     assert len(flat) <= MOST_FLAT_FILES, show(flat)

@@ -18,6 +18,8 @@ from kanpde.storage.store import Output, save
 from kanpde.study import summarise
 from kanpde.study.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def levels(errors, start=100):
     return [{"parameters": start * 2**k, "grid": 4 * 2**k, "loss": e**2, "l2": e} for k, e in enumerate(errors)]

@@ -22,7 +22,9 @@ from kanpde.runs.journal import hold
 from kanpde.runs.status import RunState, status
 from kanpde.storage.checkpoint import checkpoint_files
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 QUICK = [
+    "problem.dim=1",
     "model=mlp",
     "model.hidden=[2]",
     "schedule.phases=[{steps:1}]",
