@@ -1,6 +1,6 @@
 """Runs with a tolerance: what is decided after a level, and what the end says."""
 
-from math import pi
+from math import isnan, pi
 
 import pytest
 import torch
@@ -9,10 +9,11 @@ from conftest import load_problem
 import kanpde
 from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian
 from kanpde.ends import End
+from kanpde.training.signals import StopRequest
 from kanpde.training.trials import Trial, enlarged
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-SMALL = {"model": KAN([3], degree=5, grid=3), "starts": 1, "phases": [Phase(LM(), steps=15)]}
+SMALL = {"model": KAN([2], degree=4, grid=2), "starts": 1, "phases": [Phase(LM(), steps=10)]}
 
 
 def narrow(width=0.05):
@@ -43,13 +44,14 @@ def contradictory():
 
 
 def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
-    solution = kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-5)
+    solution = kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
     assert solution.ending.end is End.TOLERANCE_REACHED
     error = solution.errors["u"]["l2"]
-    assert error <= 1e-5
-    assert 0.3 <= solution.settings["estimate"] / error <= 10
+    assert error <= 1e-8
+    assert 0.3 <= solution.settings["estimate"] / error <= 3
 
 
+@pytest.mark.slow
 def test_points_are_added_where_the_residual_was_not_seen():
     solution = kanpde.solve(
         narrow(),
@@ -64,6 +66,7 @@ def test_points_are_added_where_the_residual_was_not_seen():
     assert counts == sorted(counts) and counts[-1] > counts[0]
 
 
+@pytest.mark.slow
 def test_contradictory_conditions_never_reach_a_tolerance():
     solution = kanpde.solve(contradictory(), **SMALL, tolerance=1e-2)
     assert solution.ending.end is End.NOT_REACHED
@@ -71,17 +74,16 @@ def test_contradictory_conditions_never_reach_a_tolerance():
 
 def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
     problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
-    whole = kanpde.solve(problem, **SMALL, tolerance=1e-5)
-    from kanpde.training.signals import StopRequest
-
+    whole = kanpde.solve(problem, **SMALL, tolerance=1e-8)
+    assert len(whole.levels) > 2
     stop, taken = StopRequest(), []
 
     def observe(progress):
         taken.append(progress)
-        if len(taken) == len(whole.history) - 5:
+        if len(taken) == len(whole.history) - 3:
             stop.end = End.TERMINATED
 
-    cut = kanpde.solve(problem, **SMALL, tolerance=1e-5, folder=tmp_path / "run", stop=stop, observe=observe)
+    cut = kanpde.solve(problem, **SMALL, tolerance=1e-8, folder=tmp_path / "run", stop=stop, observe=observe)
     assert cut.ending.end is End.TERMINATED
     rest = kanpde.resume(tmp_path / "run", problem)
     assert weights(rest) == weights(whole) and rest.reason == whole.reason
@@ -111,3 +113,14 @@ def test_the_trial_with_the_largest_fall_for_its_size_wins(generator):
     assert not enlarged(network, x, 10, generator)
     small, large = (Trial("", network, None, size, fresh) for size, fresh in ((100, 1e-2), (200, 1e-3)))
     assert small.gain(1.0, 100) > large.gain(1.0, 100)
+
+
+def test_a_contradiction_has_no_estimate():
+    """The step in the tangent space is small, but it leaves the residual."""
+    solution = kanpde.solve(contradictory(), KAN([2], degree=5, grid=3), [Phase(LM(), steps=30)])
+    assert isnan(solution.settings["estimate"])
+
+
+def test_every_run_estimates_its_error():
+    solution = kanpde.solve(load_problem("poisson")(dim=1), KAN([2], degree=7, grid=3), [Phase(LM(), steps=30)])
+    assert 0.3 <= solution.settings["estimate"] / solution.errors["u"]["l2"] <= 3
