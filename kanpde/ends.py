@@ -14,6 +14,8 @@ class End(Enum):
     """
 
     CONVERGED = "converged", 0, False
+    TOLERANCE_REACHED = "tolerance reached", 0, True
+    NOT_REACHED = "tolerance not reached", 0, True
     STEPS_DONE = "steps done", 0, False
     STAGNATED = "stagnated", 0, False
     OVERFITTED = "overfitted", 0, True
@@ -32,6 +34,11 @@ class End(Enum):
     def is_requested(self) -> bool:
         """Whether a signal stopped the run, so that it can be resumed."""
         return self in (End.INTERRUPTED, End.TERMINATED, End.PREEMPTED)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a phase that ended so can be followed by one with other points or another network."""
+        return not self.ends_run or self.is_taken_back
 
     @property
     def is_taken_back(self) -> bool:

@@ -107,6 +107,9 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         )
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
+    if (estimate := solution.settings.get("estimate")) is not None:
+        none = "There is no estimate of the error: the residual is not small, or the network is too large for one."
+        lines.append(f"Estimated relative L2 error {estimate:.1e}." if isfinite(estimate) else none)
     parameters = sum(p.numel() for p in solution.model.parameters())
     steps, seconds = len(solution.history), solution.settings["seconds"]
     lines.append(f"{parameters} parameters, {steps} steps, {seconds:.1f} s.")

@@ -179,7 +179,7 @@ def test_help_lists_all_choices_and_options(capsys):
         (["plots=maybe"], ["true or false", "got maybe", "plots=true."]),
         (["model.grid=0"], ["at least 1", "got 0", "model.grid="]),
         (["schedule.phases.0.grid=0"], ["positive", "got 0", "schedule.phases.0.grid=10."]),
-        (["model.degree=1"], ["order 2", "degree 1", "model.degree="]),
+        (["model.degree=1"], ["order 2", "order 1", "model.degree="]),
         (["problem=heat", "problem.end=-1"], ["end", "positive", "got -1"]),
         (["poisson"], ['"poisson"', "name=value", "problem=poisson."]),
         (["problem=poisson,heat"], ["several runs", "python -m kanpde -m problem=poisson,heat"]),

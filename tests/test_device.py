@@ -31,7 +31,11 @@ def run(problem, model, optimizer=None, rule="gauss", steps=1, **rest) -> Soluti
         return solve(problem, model, phases, sampling=Sampling(rule, 40, 16), device="cpu", **rest)
 
 
-@pytest.mark.parametrize(("name", "arguments"), problem_cases())
+DEFAULTS = dict(reversed(problem_cases()))
+CASES = [c if DEFAULTS[c[0]] == c[1] else pytest.param(*c, marks=pytest.mark.slow) for c in problem_cases()]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_every_problem(name, arguments):
     solution = run(load_problem(name)(**arguments), KAN([3], degree=4, grid=3))
     assert solution.errors["u"]["l2"] > 0

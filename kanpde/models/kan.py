@@ -98,6 +98,13 @@ class KANLayer(Layer):
         self.basis = basis
         self.weight = nn.Parameter(torch.cat([spline, old[:, -1:]], dim=1).flatten(0, 1))
 
+    @torch.no_grad()
+    def add_inputs(self, at: int, count: int) -> None:
+        old, ends = self.coefficients, self.basis.breakpoints
+        zero, mean = old.new_zeros(count, *old.shape[1:]), ends.mean(dim=0, keepdim=True).expand(count, -1)
+        self.basis = self.basis.on(torch.cat([ends[:at], mean, ends[at:]]))
+        self.weight = nn.Parameter(torch.cat([old[:at], zero, old[at:]]).flatten(0, 1))
+
     def refine(self, grid: int) -> None:
         """Refine the grid; the functions are unchanged where `Basis.refined` is exact."""
         if grid != self.basis.cells:

@@ -39,6 +39,11 @@ class MLPLayer(Layer):
         size = architecture["d_in"] + 1, architecture["d_out"]
         return cls(torch.zeros(size, device=device, dtype=dtype), architecture["activation"])
 
+    @torch.no_grad()
+    def add_inputs(self, at: int, count: int) -> None:
+        old = self.weight
+        self.weight = nn.Parameter(torch.cat([old[:at], old.new_zeros(count, old.shape[1]), old[at:]]))
+
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.activation is None else ACTIVATIONS[self.activation](x)
         return y @ self.weight[:-1] + self.weight[-1]

@@ -2,7 +2,7 @@ r"""The common structure of KANs and MLPs: an input map, layers ``features(x) @ 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from math import inf
 from typing import Any, ClassVar, cast
@@ -65,6 +65,18 @@ class Layer(nn.Module, ABC):
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Return every edge function at its own column of x; for layers with ``has_edges``."""
         raise NotImplementedError(f"{type(self).__name__} has no functions of one input each.")
+
+    # sizes -----------------------------------------------------------------------------------------------------------
+    @torch.no_grad()
+    def add_outputs(self, at: int, count: int, generator: torch.Generator | None) -> None:
+        """Insert ``count`` outputs before output ``at``, with normal weights of the present weights' deviation."""
+        old = self.weight
+        new = torch.randn(len(old), count, generator=generator, device=old.device, dtype=old.dtype)
+        self.weight = nn.Parameter(torch.cat([old[:, :at], old.square().mean().sqrt() * new, old[:, at:]], dim=1))
+
+    def add_inputs(self, at: int, count: int) -> None:
+        """Insert ``count`` inputs before input ``at``, with weights zero, so that the outputs do not change."""
+        raise NotImplementedError(f"{type(self).__name__} has a fixed number of inputs.")
 
     # grids -----------------------------------------------------------------------------------------------------------
     @property
@@ -183,6 +195,17 @@ class Network(nn.Module):
         for nodes, layer in self.rest:
             steps.append(layer.traced(nodes.jet(steps[-1][1], space), space))
         return steps
+
+    def widen(self, count: int, generator: torch.Generator | None = None) -> None:
+        """Add ``count`` nodes that add their edges to every hidden layer; the network remains the same function.
+
+        The new nodes have random inputs and weights zero after them (T. Chen, I. Goodfellow, J. Shlens, Net2Net:
+        Accelerating Learning via Knowledge Transfer, 2016, keep the function by copies instead).
+        """
+        for i, nodes in enumerate(self.nodes):
+            self.layers[i].add_outputs(nodes.sums, count, generator)
+            self.layers[i + 1].add_inputs(nodes.sums, count)
+            self.nodes[i] = replace(nodes, sums=nodes.sums + count)
 
     # grids -----------------------------------------------------------------------------------------------------------
     @property

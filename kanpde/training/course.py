@@ -16,6 +16,7 @@ from kanpde.optimizers import Step
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
+from kanpde.training.assessment import with_estimate
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
 from kanpde.training.leaving import leave, with_fresh_loss
@@ -23,6 +24,7 @@ from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+from kanpde.training.tolerance import decide
 
 ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
@@ -36,7 +38,9 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
         work = work_on(settings, state, state.leg, around)
         state = carry_on(settings, state, work, around)
         state = leave(settings, state, work, around)
-    state = with_fresh_loss(settings, state)
+        if settings.tolerance is not None and state.phase and state.leg is None and state.ending.end.may_go_on:
+            state = decide(settings, settings.tolerance, state, around)
+    state = with_estimate(settings, with_fresh_loss(settings, state), around)
     return replace(state, seconds=around.clock.seconds())
 
 
@@ -50,7 +54,7 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
         settings.problem, state.network, leg.points, leg.weights, state.coefficients, settings.derivatives
     )
     try:
-        optimizer = settings.phases[state.phase].optimizer(objective)
+        optimizer = state.plan[state.phase].optimizer(objective)
     except InputError as error:
         raise error.inside(f"phases.{state.phase}.optimizer") from error
     if leg.optimizer is not None:
@@ -110,7 +114,7 @@ def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroun
     if not isfinite(result.loss) or not bool(last.isfinite().all()):
         ending = back_to(leg.good if leg.good is not None else before, work.objective)
         return replace(state, leg=replace(leg, ending=ending))
-    phase = settings.phases[state.phase]
+    phase = state.plan[state.phase]
     methods = leg.methods if result.method in leg.methods else (*leg.methods, result.method)
     leg = replace(leg, good=before, step=leg.step + 1, methods=methods)
     state = measured(state, around, settings.derivatives, leg.step == phase.steps or result.end is not None)
@@ -118,7 +122,7 @@ def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroun
     leg = replace(leg, ending=ending_of(leg, phase, result, state))
     state = replace(state, leg=leg, seconds=around.clock.seconds())
     try:
-        around.observe(progress(settings, state, leg))
+        around.observe(progress(state, leg))
     except KeyboardInterrupt:
         around.stop.end = End.INTERRUPTED
     return state
@@ -156,13 +160,13 @@ def history_row(state: State, leg: Leg, result: Step, parameters: int, around: S
     }
 
 
-def progress(settings: Settings, state: State, leg: Leg) -> Progress:
+def progress(state: State, leg: Leg) -> Progress:
     """Return the progress that is passed to `observe` after a step."""
-    row, steps = state.history[-1], settings.phases[state.phase].steps
+    row, steps = state.history[-1], state.plan[state.phase].steps
     grid = int(row["grid"]) if isfinite(row["grid"]) else None
     return Progress(
         phase=state.phase,
-        phases=len(settings.phases),
+        phases=len(state.plan),
         step=leg.step,
         steps=steps,
         loss=row["loss"],

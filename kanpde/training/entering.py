@@ -41,12 +41,12 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
 def first_state(settings: Settings) -> State:
     """Return the initial state of a run."""
     generator = torch.Generator(device=settings.device).manual_seed(settings.seed)
-    return State(*new_network(settings, generator), generator)
+    return State(*new_network(settings, generator), generator, tuple(settings.phases))
 
 
 def enter(settings: Settings, state: State, around: Surroundings) -> State:
     """Begin a leg: bring the network to the phase's grid, draw points and set weights."""
-    began, phase, before = around.clock.seconds(), settings.phases[state.phase], None
+    began, phase, before = around.clock.seconds(), state.plan[state.phase], None
     if state.phase:
         before = Candidate(*deepcopy((state.network, state.coefficients)))
     elif state.start:
@@ -55,8 +55,10 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
     points = draw(settings, state.network, sampling, state.generator)
-    # all starts use the weights of the first one, so that their losses can be compared
-    weights = state.used["weights"] if state.start else chosen_weights(settings, state, points)
+    points |= {name: cells.points() for name, cells in state.cells.items()}
+    # all starts use the weights of the first one, so that their losses can be compared; so do all levels of a tolerance
+    keeps = state.start or (state.phase and settings.tolerance is not None)
+    weights = state.used["weights"] if keeps else chosen_weights(settings, state, points)
     counts = {name: len(p.x) for name, p in points.items()}
     used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
     return replace(state, leg=Leg(points, weights, began, before), used=used)

@@ -29,7 +29,7 @@ def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: 
 
 def fresh_points(settings: Settings, state: State, phase: int, seed: int) -> dict[str, Points]:
     """Draw as many random points as the phase trains on, with a generator of their own."""
-    sampling = settings.phases[phase].sampling or settings.sampling
+    sampling = state.plan[phase].sampling or settings.sampling
     uniform = Sampling("uniform", sampling.interior, sampling.boundary)
     return draw(settings, state.network, uniform, torch.Generator(settings.device).manual_seed(seed))
 

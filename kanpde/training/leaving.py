@@ -45,7 +45,7 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
 
 def is_last(settings: Settings, state: State) -> bool:
     """Return whether the current phase is the last one, with no further start."""
-    return state.phase + 1 == len(settings.phases) and (state.phase > 0 or state.start + 1 == settings.starts)
+    return state.phase + 1 == len(state.plan) and (state.phase > 0 or state.start + 1 == settings.starts)
 
 
 def after_start(
@@ -85,7 +85,7 @@ def after_phase(
     fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
     rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
     back = taken_back(level["loss"], fresh_before, fresh, rounding)
-    if back is None:
+    if back is None or settings.tolerance is not None:  # with a tolerance, points are added instead
         return through(settings, state, level, ending)
     around.log(f"the phase is taken back, and the network from before it is kept: {back}")
     state = replace(state, network=before.network, coefficients=before.coefficients)
@@ -96,7 +96,7 @@ def after_phase(
 def through(settings: Settings, state: State, level: Mapping[str, Any], ending: Ending) -> State:
     """Return the state after a phase, with the phase's row added to its levels."""
     phase, levels = state.phase + 1, (*state.levels, level)
-    done = ending.end.ends_run or phase == len(settings.phases)
+    done = ending.end.ends_run or phase == len(state.plan)
     return replace(state, leg=None, phase=phase, start=0, levels=levels, ending=ending, done=done)
 
 
@@ -109,7 +109,7 @@ def level_row(
     level = {
         "phase": state.phase,
         "start": state.start,
-        "optimizer": type(settings.phases[state.phase].optimizer).__name__,
+        "optimizer": type(state.plan[state.phase].optimizer).__name__,
         "method": ", ".join(filter(None, leg.methods)),
         "grid": grid_of(state.network),
         "parameters": parameters,

@@ -112,7 +112,7 @@ def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, o
         for line in run.notes:
             around.log(line)
         taken = run.state.leg.step if run.state.leg else 0
-        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.settings.phases)}, after step {taken}")
+        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.state.plan)}, after step {taken}")
         return run.state
 
     return carried_out(run.settings, begin, checkpoints, stop, observe, log)
@@ -124,6 +124,8 @@ def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any
     Raises:
         InputError: the schedule differs from the stored one in a phase that has already ended.
     """
+    if settings.tolerance is not None:  # the phases are decided during the run
+        return state
     for number, before in enumerate(stored[: state.phase + 1]):
         after = phase_data(settings.phases[number]) if number < len(settings.phases) else {}
         free = FREE if number == state.phase else ()
@@ -154,7 +156,7 @@ def check_rest(settings: Settings, state: State) -> None:
     """
     leg, derivatives = state.leg, settings.derivatives
     assert leg is not None  # only legs are saved
-    problem, rest = settings.problem, settings.phases[state.phase + 1 :]
+    problem, rest = settings.problem, state.plan[state.phase + 1 :]
     objective = Objective(problem, state.network, leg.points, leg.weights, state.coefficients, derivatives)
     refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
     check_phases(rest, state.network, derivatives)

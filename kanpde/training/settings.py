@@ -32,6 +32,7 @@ class Settings:
         device, dtype: objects of torch.
         time_limit: seconds over all sessions of the run; None for no limit.
         checkpoint: minutes between checkpoints.
+        tolerance: None, or the wanted relative L2 error; then only the first phase is given.
     """
 
     problem: Problem
@@ -48,6 +49,7 @@ class Settings:
     derivatives: str
     constraints: str
     checkpoint: float
+    tolerance: float | None = None
 
     def __post_init__(self):
         if self.starts < 1:
@@ -71,6 +73,11 @@ class Settings:
             raise InputError(
                 f"checkpoint must be a positive number of minutes, got {self.checkpoint:g}.", write={"checkpoint": 5}
             )
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise InputError(
+                f"tolerance must be a relative error between 0 and 1, got {self.tolerance:g}.",
+                write={"tolerance": 1e-6},
+            )
         if not self.phases:
             raise InputError("A run needs at least one phase.", write={"phases": Code("[Phase(LM())]")})
 
@@ -78,7 +85,7 @@ class Settings:
 # in a checkpoint -----------------------------------------------------------------------------------------------------
 def settings_data(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values; the problem itself is replaced by its `identity`."""
-    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
+    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint", "tolerance")
     return {
         **{name: getattr(settings, name) for name in plain},
         "problem": identity(settings.problem),
@@ -129,8 +136,10 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
         "sampling": lambda: sampling_from(data["sampling"]),
     }
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
-    values = {name: data[name] for name in plain} | given
+    values: dict[str, Any] = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
     values |= {name: make() for name, make in made.items() if name not in given}
+    if values["tolerance"] is not None:  # the schedule gives only the first phase
+        values["phases"] = values["phases"][:1]
     return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
 
 

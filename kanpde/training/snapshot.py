@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.domains import Points
+from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
 from kanpde.training.entering import new_network
-from kanpde.training.settings import Settings
-from kanpde.training.state import Candidate, Leg, State
+from kanpde.training.settings import Settings, phase_data, phase_from
+from kanpde.training.state import Assessed, Candidate, Leg, State
 
 Data = dict[str, Any]
 
@@ -28,8 +29,11 @@ def to_data(state: State) -> Data:
         "coefficients": _copy(state.coefficients),
         "generator": state.generator.get_state(),
         "generator_device": state.generator.device.type,
+        "plan": [phase_data(phase) for phase in state.plan],
         "phase": state.phase,
         "start": state.start,
+        "cells": {name: asdict(cells) for name, cells in state.cells.items()},
+        "before": None if state.before is None else asdict(state.before),
         "leg": None if state.leg is None else _leg_data(state.leg),
         "best": None if state.best is None else _candidate_data(state.best),
         "used": deepcopy(dict(state.used)),
@@ -56,10 +60,13 @@ def from_data(data: Data, settings: Settings) -> State:
         network=network_of(data["network"]),
         coefficients=_parameter(data["coefficients"]),
         generator=generator,
+        plan=tuple(settings.phases if settings.tolerance is None else map(phase_from, data["plan"])),
         phase=data["phase"],
         start=data["start"],
         leg=None if data["leg"] is None else _leg(data["leg"], network_of),
         best=None if data["best"] is None else _candidate(data["best"], network_of),
+        cells={name: Cells(**each) for name, each in data.get("cells", {}).items()},
+        before=None if data.get("before") is None else Assessed(**data["before"]),
         used=data["used"],
         history=_table(data["history"]),
         levels=tuple(data["levels"]),

@@ -52,6 +52,7 @@ def solve(
     derivatives: str = "jets",
     constraints: str = "soft",
     checkpoint: float = 5.0,
+    tolerance: float | None = None,
     folder: str | Path | Checkpoints | None = None,
     stop: StopRequest | None = None,
     observe: Observe = lambda progress: None,
@@ -80,6 +81,8 @@ def solve(
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
             (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
+        tolerance: the wanted relative L2 error of every unknown, instead of a schedule: after the first of the phases,
+            points, cells and nodes are added until the estimated error is smaller (`kanpde.training.tolerance`).
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.
@@ -94,7 +97,7 @@ def solve(
     settings = Settings(
         problem=hardened(problem) if constraints == "hard" else problem,
         model=KAN() if model is None else model,
-        phases=tuple(phases) if phases else tuple(default_phases()),
+        phases=tuple(phases or default_phases())[: None if tolerance is None else 1],
         starts=starts,
         sampling=sampling,
         weights=dict(weights or {}),
@@ -106,6 +109,7 @@ def solve(
         derivatives=derivatives,
         constraints=constraints,
         checkpoint=checkpoint,
+        tolerance=tolerance,
     )
     with ExitStack() as held:
         if isinstance(folder, (str, Path)) and (Path(folder) / CONFIG).is_file():

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.domains import Points
+from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.training.phases import Phase
 
 NOT_TRAINED = Ending(End.NOT_TRAINED)
 
@@ -62,6 +64,25 @@ class Leg:
 
 
 @dataclass(frozen=True)
+class Assessed:
+    """A level as it was assessed by `kanpde.training.tolerance`.
+
+    Attributes:
+        values: the unknowns at the test points, (unknowns, points).
+        fresh: loss on fresh points, with the weights of the whole run.
+        estimate: the relative L2 error estimated in the tangent space; NaN if there is none.
+        extrapolated: the error that the last two levels suggest; NaN if they do not converge.
+        idle: number of levels in a row that lowered the fresh loss by little.
+    """
+
+    values: Tensor
+    fresh: float
+    estimate: float = nan
+    extrapolated: float = nan
+    idle: int = 0
+
+
+@dataclass(frozen=True)
 class State:
     """The state of a run; `kanpde.training.course` computes the next state from it.
 
@@ -72,9 +93,12 @@ class State:
         network: at its current size.
         coefficients: of an inverse problem, in the problem's order.
         generator: of all random numbers of the run.
+        plan: the phases; with a tolerance only those that are decided so far.
         phase, start: the position in the schedule; starts count in the first phase only.
         leg: the current phase; None between phases.
         best: the best start so far.
+        cells: with a tolerance, the adaptive points of conditions on the whole domain.
+        before: with a tolerance, what the last decision was based on; None before the first.
         used: rule, number of points and weights of the current or last phase, for the record.
         history: one row for every step.
         levels: one row for every phase that has ended.
@@ -88,10 +112,13 @@ class State:
     network: nn.Module
     coefficients: nn.Parameter | None
     generator: torch.Generator
+    plan: tuple[Phase, ...] = ()
     phase: int = 0
     start: int = 0
     leg: Leg | None = None
     best: Candidate | None = None
+    cells: Mapping[str, Cells] = field(default_factory=dict)
+    before: Assessed | None = None
     used: Mapping[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     levels: tuple[Mapping[str, Any], ...] = ()

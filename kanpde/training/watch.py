@@ -31,7 +31,7 @@ RELATIVE = 1e-3  # if a residual is also larger than this share of its largest t
 
 def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Points]:
     """Draw random points for every trained condition, with a generator of their own."""
-    sampling = settings.phases[phase].sampling or settings.sampling
+    sampling = state.plan[phase].sampling or settings.sampling
     generator = torch.Generator(settings.device).manual_seed(settings.seed + 1)
     points = {}
     for name, condition in settings.problem.trained.items():

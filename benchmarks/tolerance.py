@@ -1,0 +1,131 @@
+"""Runs with a tolerance: what was reached, the estimate beside the true error, and the time.
+
+    python benchmarks/tolerance.py                       all rows, seeds 0-2, one after the other
+    python benchmarks/tolerance.py heat peak --seeds 0   some rows
+    python benchmarks/tolerance.py --limit 120           seconds of each run
+
+Results are appended to outputs/tolerance.csv; runs that are already there are skipped. The table is printed from it.
+"""
+
+import argparse
+import csv
+import importlib.util
+import warnings
+from math import isfinite, nan
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import kanpde
+from kanpde import KAN, MLP
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "outputs" / "tolerance.csv"
+COLUMNS = ("row", "model", "tolerance", "seed", "end", "error", "estimate", "seconds", "parameters", "levels")
+ROWS = {
+    "poisson": ("poisson", {}, (1e-3, 1e-5, 1e-7, 1e-9)),
+    "heat": ("heat", {}, (1e-3, 1e-5, 1e-7, 1e-9)),
+    "helmholtz": ("helmholtz", {}, (1e-3, 1e-5, 1e-7, 1e-9)),
+    "helmholtz44": ("helmholtz", {"a1": 4.0, "a2": 4.0}, (1e-6,)),
+    "paper": ("poisson", {"solution": "paper"}, (1e-3, 1e-5, 1e-7, 1e-9)),
+    "mixed": ("poisson", {"solution": "mixed"}, (1e-3, 1e-5, 1e-7, 1e-9)),
+    "peak": ("peak", {}, (1e-3, 1e-5, 1e-6)),
+    "advection": ("advection", {}, (1e-3, 1e-5, 1e-8)),
+    "wave": ("wave", {}, (1e-3, 1e-6)),
+    "burgers": ("burgers", {}, (1e-3, 1e-5)),
+    "allen_cahn": ("allen_cahn", {}, (1e-3, 1e-4)),
+    "soliton": ("kdv", {"case": "soliton"}, (1e-3, 1e-6)),
+    "two solitons": ("kdv", {"case": "two"}, (1e-4,)),
+    "kdv cosine": ("kdv", {"case": "cosine"}, (1e-4,)),
+    "kuramoto_sivashinsky": ("kuramoto_sivashinsky", {}, (1e-3,)),
+    "poisson5": ("poisson", {"dim": 5}, (1e-6,)),
+}
+MODELS = {"kan": KAN(), "mlp": MLP()}
+
+
+def problem_of(name, arguments):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "problems" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)(**arguments)
+
+
+def read():
+    if not RESULTS.is_file():
+        return []
+    with open(RESULTS, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measure(row, model, tolerance, seed, limit):
+    """Carry out one run and append its result."""
+    name, arguments, _ = ROWS[row]
+    began = perf_counter()
+    solution = kanpde.solve(
+        problem_of(name, arguments), MODELS[model], seed=seed, tolerance=tolerance, time_limit=limit, starts=5
+    )
+    estimate = solution.settings.get("estimate")
+    values = (
+        row,
+        model,
+        tolerance,
+        seed,
+        solution.ending.end.name,
+        max(errors["l2"] for errors in solution.errors.values()),
+        nan if estimate is None else estimate,
+        round(perf_counter() - began, 1),
+        sum(p.numel() for p in solution.model.parameters()),
+        len(solution.levels),
+    )
+    RESULTS.parent.mkdir(exist_ok=True)
+    is_new = not RESULTS.is_file()
+    with open(RESULTS, "a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(COLUMNS)
+        writer.writerow(values)
+    print(*values, flush=True)
+
+
+def table(results):
+    """Print medians over the seeds."""
+    print("| row | model | tolerance | reached | error, median (worst) | estimate / error | time | parameters |")
+    print("|---|---|---|---|---|---|---|---|")
+    groups = {}
+    for r in results:
+        groups.setdefault((r["row"], r["model"], float(r["tolerance"])), []).append(r)
+    for (row, model, tolerance), runs in groups.items():
+        errors = [float(r["error"]) for r in runs]
+        ratios = [float(r["estimate"]) / float(r["error"]) for r in runs]
+        known = sorted(q for q in ratios if isfinite(q))
+        span = f"{known[0]:.2g} to {known[-1]:.2g}" if known else "none"
+        reached = sum(r["end"] == "TOLERANCE_REACHED" for r in runs)
+        seconds, size = (median(float(r[key]) for r in runs) for key in ("seconds", "parameters"))
+        print(
+            f"| {row} | {model} | {tolerance:g} | {reached} of {len(runs)} | {median(errors):.1e} ({max(errors):.1e}) "
+            f"| {span} | {seconds:.0f} s | {size:.0f} |"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["kan"])
+    parser.add_argument("--tolerances", type=float, nargs="+", help="instead of those of the rows")
+    parser.add_argument("--limit", type=float, default=300.0)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for row in given.rows or ROWS:
+        for model in given.models:
+            for tolerance in given.tolerances or ROWS[row][2]:
+                for seed in given.seeds:
+                    key = (row, model, tolerance, seed)
+                    if key not in {(r["row"], r["model"], float(r["tolerance"]), int(r["seed"])) for r in read()}:
+                        measure(*key, given.limit)
+    table(read())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+r"""What is known of a level when it has ended: the loss on fresh points, where points are missing, the error.
+
+There are three estimates of the error. `kanpde.training.tangent` solves the linearized conditions in the tangent space
+of a larger network, wherever the Jacobian can be assembled. `kanpde.classical.estimate` solves them with polynomials,
+which takes longer, on boxes of up to two coordinates. The cheapest follows from successive levels: with
+$d = |u_k - u_{k-1}| / |u_k|$ and $q$ the ratio of the roots of their fresh losses, the error before the level is about
+$d / (1 - q)$ and after it $d q / (1 - q)$, as for a geometric sequence. It is too small where the residual falls faster
+than the error, and only decides whether the polynomials are tried.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, nan, sqrt
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.classical.estimate import estimate_error
+from kanpde.domains import Points
+from kanpde.domains.box import Box
+from kanpde.domains.cells import Cells, equal_cells
+from kanpde.errors import InputError
+from kanpde.models.network import Network
+from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
+from kanpde.residuals.objective import Objective
+from kanpde.training.fresh import fresh_points, loss_at
+from kanpde.training.settings import Settings
+from kanpde.training.state import Assessed, State
+from kanpde.training.surroundings import Surroundings
+from kanpde.training.tangent import tangent_change
+from kanpde.training.watch import kept
+
+ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
+UNSEEN = 3.0  # fresh loss over training loss above which points are missing
+LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
+LEFT, RELATIVE = 0.5, 1e-4  # share of the loss left unexplained, and size of the residual relative to its terms
+MOST_PARAMETERS = 2000  # for an estimate in the tangent space, whose cost grows with their cube
+CONVERGES = 0.5  # largest q for an extrapolation
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The loss on fresh points.
+
+    Attributes:
+        loss: of all conditions, with the weights of the run.
+        trained: the loss on the training points.
+        shares: by condition with cells, the shares of the cells in the loss, on fresh points and on training points.
+    """
+
+    loss: float
+    trained: float
+    shares: Mapping[str, tuple[Tensor, Tensor]]
+
+    @property
+    def lacks_points(self) -> bool:
+        """Whether the residual between the training points is clearly larger than at them."""
+        return self.loss > UNSEEN * self.trained
+
+
+def first_cells(settings: Settings, state: State) -> dict[str, Cells]:
+    """Return equal cells for the conditions on the whole domain; none unless it is a box of up to three coordinates."""
+    problem = settings.problem
+    if not isinstance(problem.domain, Box) or len(problem.domain.names) not in ALONG:
+        return {}
+    ranges = torch.tensor(problem.domain.ranges, device=settings.device, dtype=settings.dtype)
+    numbers = {name: n for name, n in state.used["points"].items() if problem.trained[name].region.is_interior}
+    return {name: equal_cells(ranges, n, ALONG[len(ranges)]) for name, n in numbers.items()}
+
+
+def squares(settings: Settings, state: State, name: str, along: int) -> tuple[Tensor, Tensor]:
+    """Return a condition's squared residuals at Gauss points of its cells, ``along`` per coordinate, and their weights.
+
+    The residuals are multiplied by the weight of the condition, so that the sum of the products is its loss.
+    """
+    problem, points = settings.problem, state.cells[name].points(along)
+    values = [] if state.coefficients is None else state.coefficients.tolist()
+    known = dict(zip(problem.parameters, values, strict=True))
+    unknowns = from_components(problem, components_of(state.network, settings.derivatives))
+    residuals = residuals_of(problem, name, unknowns, points, known)
+    square = torch.stack([r.detach().square() for r in residuals]).sum(dim=0)
+    return state.used["weights"][name] * square, points.weight
+
+
+def shares(settings: Settings, state: State, name: str, along: int) -> Tensor:
+    """Return the shares of the cells in the loss of a condition."""
+    square, weight = squares(settings, state, name, along)
+    return state.cells[name].sums(weight * square)
+
+
+def seen(settings: Settings, state: State) -> Seen:
+    """Return the loss of the last level on fresh points: finer Gauss points in the cells, random points elsewhere."""
+    by_cell = {
+        name: (shares(settings, state, name, cells.along + 2), shares(settings, state, name, cells.along))
+        for name, cells in state.cells.items()
+    }
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
+    others = {name: each for name, each in points.items() if name not in by_cell}
+    loss = sum(float(fresh.sum()) for fresh, _ in by_cell.values())
+    if others:
+        problem = settings.problem
+        kept = {name: c for name, c in problem.conditions.items() if name in others or name not in problem.trained}
+        weights = {name: state.used["weights"][name] for name in others}
+        loss += loss_at(replace(settings, problem=replace(problem, conditions=kept)), state, others, weights)
+    return Seen(loss, state.levels[-1]["loss"], by_cell)
+
+
+def assessed(settings: Settings, state: State, around: Surroundings, found: Seen) -> Assessed:
+    """Return the assessment of the level that has just ended."""
+    x, components = around.errors.x, components_of(state.network, settings.derivatives)
+    values = torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
+    before, estimate = state.before, tangent_estimate(settings, state, around)
+    if before is None:
+        return Assessed(values, found.loss, estimate)
+    q = sqrt(found.loss / before.fresh) if before.fresh > 0 else inf
+    d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
+    extrapolated = d * q / (1 - q) if q <= CONVERGES else nan
+    idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
+    # if points are missing, the size of the network is not the reason
+    return Assessed(values, found.loss, estimate, extrapolated, before.idle if found.lacks_points else idle)
+
+
+def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
+    """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none.
+
+    There is none if the Jacobian cannot be assembled or is too large, or if most of a residual that is not small
+    remains unexplained.
+    """
+    if not isinstance(state.network, Network) or settings.derivatives != "jets":
+        return nan
+    if sum(p.numel() for p in state.network.parameters()) > MOST_PARAMETERS:
+        return nan
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
+    points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
+    problem, weights, x = settings.problem, state.used["weights"], around.errors.x
+
+    def values(network: nn.Module) -> Tensor:
+        components = components_of(network, settings.derivatives)
+        return torch.stack(asked_of(problem, components, x, lambda *u: [each.value for each in u]))
+
+    def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
+        return Objective(problem, network, at, weights, coefficients)
+
+    generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    found = tangent_change(state.network, state.coefficients, make, points, values, generator)
+    if found is None:
+        return nan
+    change, left = found
+    relative = max(value for name, value in state.levels[-1].items() if name.startswith("relative_"))
+    if left > LEFT and relative > RELATIVE:
+        return nan
+    return float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
+
+
+def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:
+    """Record the estimated error of the final network, or why there is none; not after a signal, which is urgent."""
+    if state.used.get("estimate") is not None or state.ending.end.is_requested:
+        return state
+    level = kept(state.levels)
+    if not level or "fresh" not in level:
+        return state
+    estimate = tangent_estimate(settings, replace(state, levels=(level,)), around)
+    return replace(state, used={**state.used, "estimate": estimate})
+
+
+def confirmed(settings: Settings, state: State) -> float | None:
+    """Return the estimate from the linearized conditions (`kanpde.classical.estimate`), or None where there is none.
+
+    It exists on boxes of one and two coordinates, if the problem has no unknown coefficients and polynomials resolve
+    the error.
+    """
+    if not isinstance(settings.problem.domain, Box) or len(settings.problem.domain.names) > 2:
+        return None
+    solution = SimpleNamespace(problem=settings.problem, components=components_of(state.network, settings.derivatives))
+    try:
+        found = estimate_error(solution)
+    except InputError:
+        return None
+    return max(errors["l2"] for errors in found.errors.values()) if found.settled else None

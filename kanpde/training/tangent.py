@@ -1,0 +1,62 @@
+r"""An estimate of the error from the linearized conditions, in the tangent space of an enlarged network.
+
+With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves $r'(u_h)\, e = -r(u_h)$ up to
+$O(e^2)$. It is sought among the functions $\sum_i \delta_i\, \partial u / \partial w_i$ that the weights of the network
+generate, after its cells have been halved or nodes have been added, by least squares on fresh points: one undamped
+Gauss-Newton step, whose change of the values is the estimate. It includes the parts of the error that training reaches
+too slowly, and those that the next level will resolve, but nothing that the points do not see. The share of the loss
+that the step does not remove says how much of the residual no function of the space explains, as where conditions
+contradict each other.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.domains import Points
+from kanpde.models.network import Network
+from kanpde.optimizers.damped import QR, column_scale
+from kanpde.residuals.objective import Objective
+
+DAMPING = 1e-13  # of the scaled normal equations; against directions that the residuals do not see at all
+PROBE = 1e-4  # part of the step by which the change of the values is differentiated
+FLOOR = 1e-12
+
+
+def tangent_change(
+    network: Network,
+    coefficients: nn.Parameter | None,
+    make: Callable[[nn.Module, nn.Parameter | None, Mapping[str, Points]], Objective],
+    points: Mapping[str, Points],
+    values: Callable[[nn.Module], Tensor],
+    generator: torch.Generator,
+) -> tuple[Tensor, float] | None:
+    """Return the linearized error at the points at which ``values`` evaluates a network, and the loss left.
+
+    The second is a share of the loss. None if the least-squares problem has no solution in this precision.
+
+    Args:
+        network: the approximation.
+        coefficients: of an inverse problem.
+        make: makes the objective of a network at points.
+        points: fresh points by condition, more than the enlarged network has parameters.
+        values: returns the unknowns of a network at test points.
+        generator: for the weights of new nodes.
+    """
+    larger, coefficients = deepcopy(network), deepcopy(coefficients)
+    if larger.grid is not None:
+        larger.refine(2 * larger.grid)
+    elif larger.nodes:
+        larger.widen(max(1, min(nodes.sums for nodes in larger.nodes) // 2), generator)
+    objective = make(larger, coefficients, points)
+    r, jacobian = objective.linearize()
+    system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), FLOOR))
+    y = system.solve(DAMPING, r, system.transposed(r))
+    if y is None:
+        return None
+    start, before = objective.vector(), values(larger)
+    objective.assign(start + PROBE * y / system.scale)
+    left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
+    return (values(larger) - before) / PROBE, float(left)

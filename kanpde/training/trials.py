@@ -1,0 +1,95 @@
+"""Larger networks tried for a few steps, to see which enlargement pays most."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import inf, isfinite, log
+
+import torch
+from torch import Tensor, nn
+
+from kanpde.domains import Points
+from kanpde.models.network import Network
+from kanpde.residuals.objective import Objective
+from kanpde.training.settings import Settings
+from kanpde.training.state import State
+from kanpde.training.surroundings import Surroundings, limit
+
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network tried: what was changed, its parameters, and the loss on fresh points after a few steps."""
+
+    what: str
+    network: nn.Module
+    coefficients: nn.Parameter | None
+    size: int
+    fresh: float
+
+    def gain(self, before: float, size: int) -> float:
+        """Return the fall of the logarithm of the loss, divided by the relative size, to which the time is related."""
+        return (log(before) - log(max(self.fresh, 1e-300))) * size / self.size
+
+
+def enlarged(network: Network, everywhere: Tensor, most: int, generator: torch.Generator) -> dict[str, Network]:
+    """Return enlarged copies of a network by what was changed; those above ``most`` parameters are left out.
+
+    Args:
+        network: the present network.
+        everywhere: points with nearly uniform density in the domain.
+        most: largest number of parameters.
+        generator: for the weights of new nodes.
+    """
+    changes: dict[str, Callable[[Network], None]] = {}
+    grid = network.grid
+    if grid is not None:
+        fine = 2 * grid
+        changes[f"grid {fine}"] = lambda new: new.refine(fine)
+        changes[f"grid {fine} on the reached ranges"] = lambda new: new.update_grid(everywhere, fine)
+    if network.nodes:
+        count = max(1, min(nodes.sums for nodes in network.nodes) // 2)
+        changes[f"{count} more nodes in each hidden layer"] = lambda new: new.widen(count, generator)
+    found = {}
+    for what, change in changes.items():
+        new = deepcopy(network)
+        change(new)
+        if sum(p.numel() for p in new.parameters()) <= most:
+            found[what] = new
+    return found
+
+
+def best_trial(
+    settings: Settings,
+    state: State,
+    around: Surroundings,
+    networks: Mapping[str, Network],
+    points: Mapping[str, Points],
+    fresh: Callable[[State], float],
+    before: float,
+) -> Trial | None:
+    """Train every network for a few steps; return the one with the largest gain, or None if the time is used up."""
+    best, size = None, sum(p.numel() for p in state.network.parameters())
+    problem, weights, optimizer = settings.problem, state.used["weights"], state.plan[-1].optimizer
+    for what, network in networks.items():
+        if limit(settings, around) is not None:
+            return None
+        coefficients = deepcopy(state.coefficients)
+        objective = Objective(problem, network, points, weights, coefficients, settings.derivatives)
+        method = optimizer(objective)
+        good = objective.vector()
+        for _ in range(STEPS):
+            step = method.step()
+            if not isfinite(step.loss):
+                objective.assign(good)
+                break
+            good = objective.vector()
+            if step.end is not None or limit(settings, around) is not None:
+                break
+        found = fresh(replace(state, network=network, coefficients=coefficients))
+        trial = Trial(what, network, coefficients, len(good), found if isfinite(found) else inf)
+        around.log(f"  tried {what}: {trial.size} parameters, fresh loss {trial.fresh:.2e}")
+        if best is None or trial.gain(before, size) > best.gain(before, size):
+            best = trial
+    return best

@@ -1,0 +1,126 @@
+"""Runs with a tolerance: what is decided after a level, and what the end says."""
+
+from math import isnan, pi
+
+import pytest
+import torch
+from conftest import load_problem
+
+import kanpde
+from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian
+from kanpde.ends import End
+from kanpde.training.signals import StopRequest
+from kanpde.training.trials import Trial, enlarged
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+SMALL = {"model": KAN([2], degree=4, grid=2), "starts": 1, "phases": [Phase(LM(), steps=10)]}
+
+
+def narrow(width=0.05):
+    """-u'' = f with a peak of this width, which points at a distance of 0.07 can miss."""
+    domain = Box(x=(-1.0, 1.0))
+
+    def exact(x):
+        return torch.exp(-((x - 0.3) ** 2) / width**2) + torch.sin(pi * x)
+
+    def residual(u):
+        (x,) = u.coords
+        s = (x - 0.3) / width
+        return laplacian(u) - (4 * s * s - 2) / width**2 * torch.exp(-s * s) + pi**2 * torch.sin(pi * x)
+
+    conditions = {"pde": Condition(domain.interior, residual), "boundary": dirichlet(domain.boundary, exact)}
+    return Problem(domain, conditions, exact=exact)
+
+
+def contradictory():
+    """u'' = 0 with u'' = 1: no function satisfies both."""
+    domain = Box(x=(0.0, 1.0))
+    conditions = {
+        "pde": Condition(domain.interior, lambda u: laplacian(u)),
+        "other": Condition(domain.interior, lambda u: laplacian(u) - 1.0),
+        "boundary": dirichlet(domain.boundary, 0.0),
+    }
+    return Problem(domain, conditions)
+
+
+def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
+    solution = kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
+    assert solution.ending.end is End.TOLERANCE_REACHED
+    error = solution.errors["u"]["l2"]
+    assert error <= 1e-8
+    assert 0.3 <= solution.settings["estimate"] / error <= 3
+
+
+@pytest.mark.slow
+def test_points_are_added_where_the_residual_was_not_seen():
+    solution = kanpde.solve(
+        narrow(),
+        KAN([4], degree=7, grid=4),
+        tolerance=1e-4,
+        starts=1,
+        phases=SMALL["phases"],
+        sampling=kanpde.Sampling(interior=30),
+    )
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] <= 3e-4
+    counts = [level["points"] for level in solution.levels]
+    assert counts == sorted(counts) and counts[-1] > counts[0]
+
+
+@pytest.mark.slow
+def test_contradictory_conditions_never_reach_a_tolerance():
+    solution = kanpde.solve(contradictory(), **SMALL, tolerance=1e-2)
+    assert solution.ending.end is End.NOT_REACHED
+
+
+def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
+    problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
+    whole = kanpde.solve(problem, **SMALL, tolerance=1e-8)
+    assert len(whole.levels) > 2
+    stop, taken = StopRequest(), []
+
+    def observe(progress):
+        taken.append(progress)
+        if len(taken) == len(whole.history) - 3:
+            stop.end = End.TERMINATED
+
+    cut = kanpde.solve(problem, **SMALL, tolerance=1e-8, folder=tmp_path / "run", stop=stop, observe=observe)
+    assert cut.ending.end is End.TERMINATED
+    rest = kanpde.resume(tmp_path / "run", problem)
+    assert weights(rest) == weights(whole) and rest.reason == whole.reason
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1e-3, 1.5, float("nan")])
+def test_impossible_tolerances_are_refused(tolerance):
+    with pytest.raises(InputError, match="tolerance"):
+        kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("model", [KAN([4, [3, 2]], degree=5, grid=3), MLP([5, 4])], ids=["kan", "mlp"])
+def test_wider_networks_are_the_same_function(model, generator):
+    network = model([(0.0, 1.0), (-1.0, 2.0)], 2, generator=generator)
+    x = torch.rand(20, 2, generator=generator, dtype=torch.float64)
+    before, size = network(x), sum(p.numel() for p in network.parameters())
+    network.widen(2, generator)
+    assert torch.allclose(network(x), before, rtol=1e-13, atol=1e-13)
+    assert sum(p.numel() for p in network.parameters()) > size
+
+
+def test_the_trial_with_the_largest_fall_for_its_size_wins(generator):
+    network = KAN([4], degree=5, grid=3)([(0.0, 1.0)], generator=generator)
+    x = torch.rand(50, 1, generator=generator, dtype=torch.float64)
+    found = enlarged(network, x, 10_000, generator)
+    assert {new.grid for new in found.values()} == {3, 6}
+    assert not enlarged(network, x, 10, generator)
+    small, large = (Trial("", network, None, size, fresh) for size, fresh in ((100, 1e-2), (200, 1e-3)))
+    assert small.gain(1.0, 100) > large.gain(1.0, 100)
+
+
+def test_a_contradiction_has_no_estimate():
+    """The step in the tangent space is small, but it leaves the residual."""
+    solution = kanpde.solve(contradictory(), KAN([2], degree=5, grid=3), [Phase(LM(), steps=30)])
+    assert isnan(solution.settings["estimate"])
+
+
+def test_every_run_estimates_its_error():
+    solution = kanpde.solve(load_problem("poisson")(dim=1), KAN([2], degree=7, grid=3), [Phase(LM(), steps=30)])
+    assert 0.3 <= solution.settings["estimate"] / solution.errors["u"]["l2"] <= 3
