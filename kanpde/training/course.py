@@ -24,7 +24,7 @@ from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
-from kanpde.training.tolerance import decide
+from kanpde.training.tolerance import after_one_start, decide
 
 ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
@@ -38,8 +38,11 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
         work = work_on(settings, state, state.leg, around)
         state = carry_on(settings, state, work, around)
         state = leave(settings, state, work, around)
-        if settings.tolerance is not None and state.phase and state.leg is None and state.ending.end.may_go_on:
-            state = decide(settings, settings.tolerance, state, around)
+        if settings.tolerance is not None and state.leg is None:
+            if state.phase and state.ending.end.may_go_on:
+                state = decide(settings, settings.tolerance, state, around)
+            elif not state.phase and state.best is not None:
+                state = after_one_start(settings, settings.tolerance, state, state.best, around)
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
     return replace(state, seconds=around.clock.seconds())
 

@@ -22,13 +22,24 @@ from kanpde.domains.cells import Cells, largest
 from kanpde.ends import End, Ending
 from kanpde.models.network import Network, grid_of
 from kanpde.optimizers.lm import LM
-from kanpde.training.assessment import Seen, assessed, confirmed, first_cells, seen, shares, squares
+from kanpde.training.assessment import (
+    UNSEEN,
+    Seen,
+    assessed,
+    confirmed,
+    first_cells,
+    seen,
+    shares,
+    squares,
+    tangent_estimate,
+)
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.trials import best_trial, enlarged
+from kanpde.training.watch import watched
 
 MOST_IDLE = 3  # idle levels in a row
 MOST_PARAMETERS, MOST_POINTS = 3000, 40_000
@@ -55,6 +66,19 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         why = f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little"
         return ended(state, best, End.NOT_REACHED, why)
     return following(settings, state, around, found)
+
+
+def after_one_start(settings: Settings, tolerance: float, state: State, best: Candidate, around: Surroundings) -> State:
+    """Return the state at its end if the best start so far is accurate enough, else unchanged."""
+    state_then = replace(state, network=best.network, coefficients=best.coefficients)
+    level = {**best.level, **watched(settings, state_then, 0, state.used["weights"])}
+    state_then = replace(state_then, phase=1, levels=(level,))
+    estimate = tangent_estimate(settings, state_then, around)
+    if not estimate <= tolerance or level["fresh"] > UNSEEN * level["loss"]:
+        return state
+    found = replace(best, level={**level, "estimate": estimate})
+    state_then = replace(state_then, start=0, levels=(found.level,))
+    return ended(state_then, found, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}")
 
 
 def best_estimate(settings: Settings, state: State, tolerance: float, now: Assessed) -> float:
