@@ -10,7 +10,7 @@ import torch
 from conftest import load_problem
 
 import kanpde.training.leaving
-from kanpde import KAN, LM, MLP, Phase, Sampling, load, save, solve
+from kanpde import KAN, LM, MLP, Box, Condition, Phase, Problem, Sampling, dirichlet, laplacian, load, save, solve
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
 from kanpde.configure.typed import on_command_line
@@ -204,3 +204,16 @@ def test_cures_of_a_schedule_with_its_own_grids_and_points():
     state = replace(first_state(settings), phase=1, used={"points": {"pde": 1000, "boundary": 2}})
     text = str(ResultWarning("Wrong.", cures(settings, state)))
     assert "interior=4000" in text and "in `phases[0].sampling`" in text and "grid" not in text
+
+
+def test_numbers_of_another_precision_in_a_residual_are_measured():
+    """``torch.where`` with two Python numbers gives single precision."""
+    domain = Box(x=(0.0, 1.0))
+
+    def residual(u):
+        (x,) = u.coords
+        return laplacian(u) - torch.where(x > 0.5, 1.0, 0.0)
+
+    problem = Problem(domain, {"pde": Condition(domain.interior, residual), "ends": dirichlet(domain.boundary, 0.0)})
+    solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=2)])
+    assert solution.levels[-1]["relative_pde"] > 0

@@ -73,7 +73,7 @@ def misfit_of(
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
             for k, result in enumerate(results_of(condition, fields, coefficients)):
                 values = [result.value, *summands(result)] if isinstance(result, Field) else [result]
-                means = [float(piece.weight @ value.square()) for value in values]
+                means = [float(piece.weight @ value.to(piece.weight).square()) for value in values]
                 square += means[0]
                 for j, mean in enumerate(means[1:]):
                     squares[k, j] = squares.get((k, j), 0.0) + mean
