@@ -37,7 +37,7 @@ class End(Enum):
 
     @property
     def may_go_on(self) -> bool:
-        """Whether a phase that ended so can be followed by one with other points or another network."""
+        """Whether another phase may follow, with other points or another network."""
         return not self.ends_run or self.is_taken_back
 
     @property

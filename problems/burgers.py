@@ -1,4 +1,4 @@
-"""Burgers' equation: a sine wave that steepens to a thin front."""
+"""Burgers' equation: a sine wave that steepens into a thin front."""
 
 from math import ceil, pi, sqrt
 

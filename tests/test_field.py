@@ -137,7 +137,7 @@ def test_normal_exists_only_on_boundaries():
 
 # functions given as programs ----------------------------------------------------------------------------------------
 def averaged(x, y):
-    """A function of two arguments with a sum over its own nodes."""
+    """A function of two arguments that is an integral by a quadrature rule."""
     nodes = torch.linspace(0.0, 1.0, 7, dtype=x.dtype)
     return torch.exp(-x[:, None] * nodes * y[:, None] ** 2).mean(dim=1)
 

@@ -7,6 +7,8 @@ import torch
 from conftest import load_problem
 
 import kanpde
+import kanpde.errors
+import kanpde.training.tolerance
 from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian
 from kanpde.ends import End
 from kanpde.training.signals import StopRequest
@@ -116,7 +118,7 @@ def test_the_trial_with_the_largest_fall_for_its_size_wins(generator):
 
 
 def test_a_contradiction_has_no_estimate():
-    """The step in the tangent space is small, but it leaves the residual."""
+    """The step in the tangent space is small, but does not reduce the residual."""
     solution = kanpde.solve(contradictory(), KAN([2], degree=5, grid=3), [Phase(LM(), steps=30)])
     assert isnan(solution.settings["estimate"])
 
@@ -124,3 +126,19 @@ def test_a_contradiction_has_no_estimate():
 def test_every_run_estimates_its_error():
     solution = kanpde.solve(load_problem("poisson")(dim=1), KAN([2], degree=7, grid=3), [Phase(LM(), steps=30)])
     assert 0.3 <= solution.settings["estimate"] / solution.errors["u"]["l2"] <= 3
+
+
+def test_a_run_that_does_not_see_its_peak_warns_at_the_end(monkeypatch):
+    """After further phases than the schedule has; the number of levels is limited to keep the run short."""
+    monkeypatch.setattr(kanpde.training.tolerance, "MOST_IDLE", 1)
+    few = kanpde.Sampling(interior=12)
+    with pytest.warns(kanpde.errors.ResultWarning):
+        solution = kanpde.solve(narrow(0.01), **SMALL, tolerance=1e-4, sampling=few)
+    assert len(solution.levels) > 1 and solution.warnings
+
+
+def test_a_tolerance_needs_the_jacobian_from_the_beginning():
+    with pytest.raises(InputError, match="Jacobian"):
+        kanpde.solve(
+            load_problem("poisson")(dim=1), MLP([3]), [Phase(kanpde.Adam(), 5)], derivatives="autograd", tolerance=1e-3
+        )

@@ -98,6 +98,7 @@ def settings_of(problem, model=MODEL, phases=(Phase(),), sampling=Sampling()):
         sampling=sampling,
         seed=0,
         starts=1,
+        tolerance=None,
         device=torch.device("cpu"),
         dtype=torch.float64,
     )

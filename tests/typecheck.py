@@ -6,7 +6,7 @@ _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(item):
-    """Functions inside of functions are left alone: every call around them would make their checks anew.
+    """Return the item with its checks, but nested functions as they are, whose checks would be built at every call.
 
     None of them has a shape in its annotations (tests/test_structure.py).
     """

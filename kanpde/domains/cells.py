@@ -24,6 +24,11 @@ class Cells:
     upper: Float[Tensor, "cells dim"]
     along: int
 
+    @property
+    def size(self) -> int:
+        """The number of points."""
+        return len(self.lower) * self.along ** self.lower.shape[1]
+
     def points(self, along: int | None = None) -> Points:
         """Return the Gauss points of all cells, one cell after the other; ``along`` replaces their number."""
         dim, width = self.lower.shape[1], self.upper - self.lower

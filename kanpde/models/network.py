@@ -196,6 +196,11 @@ class Network(nn.Module):
             steps.append(layer.traced(nodes.jet(steps[-1][1], space), space))
         return steps
 
+    @property
+    def half_wider(self) -> int:
+        """Half of the number of adding nodes of the narrowest hidden layer, at least 1."""
+        return max(1, min(nodes.sums for nodes in self.nodes) // 2)
+
     def widen(self, count: int, generator: torch.Generator | None = None) -> None:
         """Add ``count`` nodes that add their edges to every hidden layer; the network remains the same function.
 

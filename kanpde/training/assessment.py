@@ -10,13 +10,13 @@ than the error, and only decides whether the polynomials are tried.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, nan, sqrt
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 
-from kanpde.classical.estimate import estimate_error
 from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
@@ -75,10 +75,8 @@ def squares(settings: Settings, state: State, name: str, along: int) -> tuple[Te
     The residuals are multiplied by the weight of the condition, so that the sum of the products is its loss.
     """
     problem, points = settings.problem, state.cells[name].points(along)
-    values = [] if state.coefficients is None else state.coefficients.tolist()
-    known = dict(zip(problem.parameters, values, strict=True))
     unknowns = from_components(problem, components_of(state.network, settings.derivatives))
-    residuals = residuals_of(problem, name, unknowns, points, known)
+    residuals = residuals_of(problem, name, unknowns, points, state.named_coefficients(problem))
     square = torch.stack([r.detach().square() for r in residuals]).sum(dim=0)
     return state.used["weights"][name] * square, points.weight
 
@@ -90,26 +88,38 @@ def shares(settings: Settings, state: State, name: str, along: int) -> Tensor:
 
 
 def seen(settings: Settings, state: State) -> Seen:
-    """Return the loss of the last level on fresh points: finer Gauss points in the cells, random points elsewhere."""
-    by_cell = {
-        name: (shares(settings, state, name, cells.along + 2), shares(settings, state, name, cells.along))
-        for name, cells in state.cells.items()
-    }
+    """Return the loss of the last level on fresh points."""
+    trained = {name: shares(settings, state, name, cells.along) for name, cells in state.cells.items()}
+    loss, fresh = fresh_loss(settings, state)
+    return Seen(loss, state.levels[-1]["loss"], {name: (fresh[name], each) for name, each in trained.items()})
+
+
+def fresh_loss(settings: Settings, state: State) -> tuple[float, dict[str, Tensor]]:
+    """Return the loss on fresh points, and by condition with cells the cells' shares in it.
+
+    The fresh points are finer Gauss points in the cells, and random points elsewhere.
+    """
+    by_cell = {name: shares(settings, state, name, cells.along + 2) for name, cells in state.cells.items()}
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
     others = {name: each for name, each in points.items() if name not in by_cell}
-    loss = sum(float(fresh.sum()) for fresh, _ in by_cell.values())
+    loss = sum(float(fresh.sum()) for fresh in by_cell.values())
     if others:
         problem = settings.problem
         kept = {name: c for name, c in problem.conditions.items() if name in others or name not in problem.trained}
         weights = {name: state.used["weights"][name] for name in others}
         loss += loss_at(replace(settings, problem=replace(problem, conditions=kept)), state, others, weights)
-    return Seen(loss, state.levels[-1]["loss"], by_cell)
+    return loss, by_cell
+
+
+def values_of(settings: Settings, around: Surroundings, network: nn.Module) -> Tensor:
+    """Return the unknowns at the test points, (unknowns, points)."""
+    components = components_of(network, settings.derivatives)
+    return torch.stack(asked_of(settings.problem, components, around.errors.x, lambda *u: [each.value for each in u]))
 
 
 def assessed(settings: Settings, state: State, around: Surroundings, found: Seen) -> Assessed:
     """Return the assessment of the level that has just ended."""
-    x, components = around.errors.x, components_of(state.network, settings.derivatives)
-    values = torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
+    values = values_of(settings, around, state.network)
     before, estimate = state.before, tangent_estimate(settings, state, around)
     if before is None:
         return Assessed(values, found.loss, estimate)
@@ -133,16 +143,13 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return nan
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
-    problem, weights, x = settings.problem, state.used["weights"], around.errors.x
-
-    def values(network: nn.Module) -> Tensor:
-        components = components_of(network, settings.derivatives)
-        return torch.stack(asked_of(problem, components, x, lambda *u: [each.value for each in u]))
+    problem, weights = settings.problem, state.used["weights"]
 
     def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
         return Objective(problem, network, at, weights, coefficients)
 
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    values = partial(values_of, settings, around)
     found = tangent_change(state.network, state.coefficients, make, points, values, generator)
     if found is None:
         return nan
@@ -154,7 +161,7 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
 
 
 def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:
-    """Record the estimated error of the final network, or why there is none; not after a signal, which is urgent."""
+    """Record the estimated error of the final network, NaN if there is none; not after a signal, which is urgent."""
     if state.used.get("estimate") is not None or state.ending.end.is_requested:
         return state
     level = kept(state.levels)
@@ -172,6 +179,8 @@ def confirmed(settings: Settings, state: State) -> float | None:
     """
     if not isinstance(settings.problem.domain, Box) or len(settings.problem.domain.names) > 2:
         return None
+    from kanpde.classical.estimate import estimate_error  # here, because few runs use it
+
     solution = SimpleNamespace(problem=settings.problem, components=components_of(state.network, settings.derivatives))
     try:
         found = estimate_error(solution)

@@ -118,7 +118,8 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
-    check_phases(settings.phases, state.network, settings.derivatives)
+    later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
+    check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     points = draw(settings, state.network, Sampling("uniform", 64, 64), generator)
     problem, derivatives = settings.problem, settings.derivatives

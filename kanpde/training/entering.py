@@ -41,7 +41,8 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
 def first_state(settings: Settings) -> State:
     """Return the initial state of a run."""
     generator = torch.Generator(device=settings.device).manual_seed(settings.seed)
-    return State(*new_network(settings, generator), generator, tuple(settings.phases))
+    plan = settings.phases if settings.tolerance is None else settings.phases[:1]
+    return State(*new_network(settings, generator), generator, tuple(plan))
 
 
 def enter(settings: Settings, state: State, around: Surroundings) -> State:

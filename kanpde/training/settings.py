@@ -32,7 +32,7 @@ class Settings:
         device, dtype: objects of torch.
         time_limit: seconds over all sessions of the run; None for no limit.
         checkpoint: minutes between checkpoints.
-        tolerance: None, or the wanted relative L2 error; then only the first phase is given.
+        tolerance: None, or the wanted relative L2 error; then only the first of the phases is used.
     """
 
     problem: Problem
@@ -138,8 +138,6 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
     values: dict[str, Any] = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
     values |= {name: make() for name, make in made.items() if name not in given}
-    if values["tolerance"] is not None:  # the schedule gives only the first phase
-        values["phases"] = values["phases"][:1]
     return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
 
 

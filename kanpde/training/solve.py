@@ -97,7 +97,7 @@ def solve(
     settings = Settings(
         problem=hardened(problem) if constraints == "hard" else problem,
         model=KAN() if model is None else model,
-        phases=tuple(phases or default_phases())[: None if tolerance is None else 1],
+        phases=tuple(phases or default_phases()),
         starts=starts,
         sampling=sampling,
         weights=dict(weights or {}),
@@ -173,7 +173,6 @@ def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -
 
 def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
     """Return the solution of a run that has ended."""
-    values = [] if state.coefficients is None else state.coefficients.tolist()
     facts = {
         "seed": settings.seed,
         "device": str(settings.device),
@@ -192,7 +191,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         levels=[dict(level) for level in state.levels],
         ending=state.ending,
         errors=errors.all(components_of(state.network, settings.derivatives)),
-        coefficients=dict(zip(settings.problem.parameters, values, strict=True)),
+        coefficients=state.named_coefficients(settings.problem),
         settings=facts,
         derivatives=settings.derivatives,
         warnings=doubts(settings, state),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.problem import Problem
 from kanpde.training.phases import Phase
 
 NOT_TRAINED = Ending(End.NOT_TRAINED)
@@ -127,3 +128,8 @@ class State:
     error: float = nan
     ending: Ending = NOT_TRAINED
     done: bool = False
+
+    def named_coefficients(self, problem: Problem) -> dict[str, float]:
+        """Return the present values of the problem's coefficients by name."""
+        values = [] if self.coefficients is None else self.coefficients.tolist()
+        return dict(zip(problem.parameters, values, strict=True))

@@ -49,7 +49,7 @@ def tangent_change(
     if larger.grid is not None:
         larger.refine(2 * larger.grid)
     elif larger.nodes:
-        larger.widen(max(1, min(nodes.sums for nodes in larger.nodes) // 2), generator)
+        larger.widen(larger.half_wider, generator)
     objective = make(larger, coefficients, points)
     r, jacobian = objective.linearize()
     system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), FLOOR))

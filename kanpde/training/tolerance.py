@@ -28,6 +28,7 @@ from kanpde.training.assessment import (
     assessed,
     confirmed,
     first_cells,
+    fresh_loss,
     seen,
     shares,
     squares,
@@ -111,7 +112,7 @@ def following(settings: Settings, state: State, around: Surroundings, found: See
         state, what = larger(settings, state, around, found)
         if what is None:
             return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_PARAMETERS} parameters")
-    if sum(count(cells) for cells in state.cells.values()) > MOST_POINTS:
+    if sum(cells.size for cells in state.cells.values()) > MOST_POINTS:
         return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_POINTS} points")
     around.log(f"next: {what}")
     return replace(state, plan=(*state.plan, phase))
@@ -128,18 +129,15 @@ def larger(settings: Settings, state: State, around: Surroundings, found: Seen) 
     state = replace(state, cells=enough(settings, state, size))
     points = draw(settings, state.network, settings.sampling, state.generator)
     points |= {name: cells.points() for name, cells in state.cells.items()}
-    best = best_trial(settings, state, around, networks, points, lambda tried: seen(settings, tried).loss, found.loss)
+    best = best_trial(
+        settings, state, around, networks, points, lambda tried: fresh_loss(settings, tried)[0], found.loss
+    )
     if best is None:
         return state, "more steps"
     return replace(state, network=best.network, coefficients=best.coefficients), best.what
 
 
 # points --------------------------------------------------------------------------------------------------------------
-def count(cells: Cells) -> int:
-    """Return the number of Gauss points."""
-    return len(cells.lower) * cells.along ** cells.lower.shape[1]
-
-
 def with_seen(settings: Settings, state: State, found: Seen) -> dict[str, Cells]:
     """Return the cells, of which those that hide most of the loss between their points are halved."""
     return {
@@ -148,9 +146,9 @@ def with_seen(settings: Settings, state: State, found: Seen) -> dict[str, Cells]
 
 
 def enough(settings: Settings, state: State, size: int) -> dict[str, Cells]:
-    """Return cells with enough points for ``size`` parameters; those with most of the loss are halved."""
+    """Return cells with enough points for ``size`` parameters; the largest shares of the loss are halved first."""
     for name in state.cells:
-        while count(cells := state.cells[name]) < POINTS_PER_PARAMETER * size:
+        while (cells := state.cells[name]).size < POINTS_PER_PARAMETER * size:
             new = halved(settings, state, name, shares(settings, state, name, cells.along + 2))
             state = replace(state, cells={**state.cells, name: new})
     return dict(state.cells)

@@ -49,7 +49,7 @@ def enlarged(network: Network, everywhere: Tensor, most: int, generator: torch.G
         changes[f"grid {fine}"] = lambda new: new.refine(fine)
         changes[f"grid {fine} on the reached ranges"] = lambda new: new.update_grid(everywhere, fine)
     if network.nodes:
-        count = max(1, min(nodes.sums for nodes in network.nodes) // 2)
+        count = network.half_wider
         changes[f"{count} more nodes in each hidden layer"] = lambda new: new.widen(count, generator)
     found = {}
     for what, change in changes.items():

@@ -54,8 +54,7 @@ def watched(settings: Settings, state: State, phase: int, weights: Mapping[str, 
     (`kanpde.residuals.misfit`); for a boundary or initial condition it is relative to the given values or the solution.
     """
     components = components_of(state.network, settings.derivatives)
-    values = [] if state.coefficients is None else state.coefficients.tolist()
-    coefficients = dict(zip(settings.problem.parameters, values, strict=True))
+    coefficients = state.named_coefficients(settings.problem)
     found = {
         name: misfit_of(settings.problem, name, components, points, coefficients)
         for name, points in dense_points(settings, state, phase).items()
@@ -100,7 +99,7 @@ def cures(settings: Settings, state: State) -> list[Fix]:
         wanted = max(4 * count, _size(Sampling(), region, state))
         kind = "interior" if region.is_interior else "boundary"
         counts[kind] = max(counts.get(kind, 0), int(float(f"{wanted:.2g}")))
-    own = settings.phases[state.phase - 1].sampling is not None
+    own = state.plan[state.phase - 1].sampling is not None
     found: list[Fix] = [(f"phases.{state.phase - 1}.sampling" if own else "sampling", counts)]
     grid, hidden = getattr(settings.model, "grid", None), getattr(settings.model, "hidden", None)
     if isinstance(grid, int) and not any(phase.grid for phase in settings.phases):
