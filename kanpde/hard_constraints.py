@@ -42,9 +42,9 @@ def hardened(problem: Problem) -> Problem:
     satisfied = []
     for name, condition in problem.conditions.items():
         faces = _faces(condition.region, ranges)
-        if condition.given is None or not faces:
+        if condition.given is None or condition.given.order or not faces:
             continue
-        unknown, value = condition.given
+        unknown, value, _ = condition.given
         if unknown is not None and unknown not in given:
             raise InputError(f'"{name}" gives values of an unknown "{unknown}". {suggest(unknown, problem.unknowns)}')
         given[unknown or problem.unknowns[0]].update(dict.fromkeys(faces, value))

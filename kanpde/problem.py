@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -17,6 +17,14 @@ from kanpde.errors import InputError, suggest
 Value = float | Callable[..., Any]
 
 
+class Given(NamedTuple):
+    """Prescribed values of an unknown, the first one for None, or of its derivative of some ``order`` in time."""
+
+    unknown: str | None
+    value: Value
+    order: int = 0
+
+
 @dataclass(frozen=True)
 class Condition:
     """A residual that must vanish on a region.
@@ -27,14 +35,14 @@ class Condition:
             (and last the problem's parameters, if it has any); returns a field or tensor, or a tuple of them. It is
             called for subsets of the points, so its value at a point must not depend on other points.
         maps: images of the points, each a function from points (points, dim) to points of the same shape.
-        given: if the condition prescribes values of an unknown, its name (None: the first unknown) and the values, so
-            that they can be built in (``constraints=hard``).
+        given: if the condition prescribes values of an unknown or its rate, these, so that they can be built in
+            (``constraints=hard``) or handed over in time (``tolerance``).
     """
 
     region: Region
     residual: Callable[..., Any]
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
-    given: tuple[str | None, Value] | None = None
+    given: Given | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
         u = _pick(fields, unknown)
         return u - _given(value, u)
 
-    return Condition(region, residual, given=(unknown, value))
+    return Condition(region, residual, given=Given(unknown, value))
 
 
 def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
@@ -141,7 +149,7 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
         u = _pick(fields, unknown)
         return diff(u, *["t"] * order) - _given(value, u)
 
-    return Condition(region, residual, given=None if order else (unknown, value))
+    return Condition(region, residual, given=Given(unknown, value, order))
 
 
 def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition:

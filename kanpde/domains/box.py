@@ -127,6 +127,14 @@ class Box:
         old = dict(zip(self.names, self.ranges, strict=True))
         return Box(periodic=[self.names[i] for i in self.periodic], **old | ranges)
 
+    def part_like(self, region: Region) -> Region:
+        """Return the part of this box with the coordinates fixed that are fixed on a region of another box."""
+        slabs = [
+            {i: (value - self.ranges[i][0]) / (self.ranges[i][1] - self.ranges[i][0]) for i, value in piece.items()}
+            for piece in region.fixed
+        ]
+        return self._region(region.label, slabs, is_interior=region.is_interior)
+
     # description -----------------------------------------------------------------------------------------------------
     def describe(self) -> dict[str, Any]:
         """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""

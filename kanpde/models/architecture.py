@@ -28,10 +28,13 @@ def network_from(
     Raises:
         InputError: no file of `kanpde.models` defines a network or layer of that kind.
     """
+    kind = _kind(Network, architecture)
+    if hasattr(kind, "from_architecture"):  # not a stack of layers
+        return kind.from_architecture(architecture, device, dtype)
     ranges = [(lower, upper) for lower, upper in architecture["inputs"]["ranges"]]
     inputs = Inputs(ranges, architecture["inputs"]["periodic"], device, dtype)
     layers = [_kind(Layer, of_layer).from_architecture(of_layer, device, dtype) for of_layer in architecture["layers"]]
-    return _kind(Network, architecture)(inputs, layers, [Nodes(**between) for between in architecture["nodes"]])
+    return kind(inputs, layers, [Nodes(**between) for between in architecture["nodes"]])
 
 
 def is_of_package(architecture: Mapping[str, Any] | None) -> bool:

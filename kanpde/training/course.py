@@ -20,6 +20,7 @@ from kanpde.training.assessment import with_estimate
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
 from kanpde.training.leaving import leave, with_fresh_loss
+from kanpde.training.marching import march, marching
 from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
@@ -31,6 +32,9 @@ ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the er
 
 def train(settings: Settings, state: State, around: Surroundings) -> State:
     """Train through the remaining phases of the schedule."""
+    evolution = marching(settings)
+    if evolution is not None and settings.tolerance is not None and (state.march is not None or not state.levels):
+        state = march(settings, evolution, settings.tolerance, state, around)
     while not state.done:
         if state.leg is None:
             state = enter(settings, state, around)

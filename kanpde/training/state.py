@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.phases import Phase
 
@@ -84,6 +85,40 @@ class Assessed:
 
 
 @dataclass(frozen=True)
+class March:
+    """How far a run in windows of time has come (`kanpde.training.marching`).
+
+    Attributes:
+        done: the windows so far.
+        finer: the same with finer networks, each from the state of the finer one before it.
+        number: of the pass, from 0.
+        aim: tolerance of the pass, which determines the sizes of the networks.
+        share: the sum of the local errors that the pass permits, relative to the solution.
+        length: of the next window.
+        resolution: cells per local length (`kanpde.training.spacing`).
+        errors, values: integrals of the squared estimated error and of the squared solution, by unknown.
+        windows: trained in the pass, with those that were repeated.
+        points: of all windows.
+        began: seconds of the run when the pass began.
+        complete: the result of an earlier pass.
+    """
+
+    done: Windows
+    finer: Windows
+    number: int
+    aim: float
+    share: float
+    length: float
+    resolution: float
+    errors: Tensor
+    values: Tensor
+    windows: int = 0
+    points: int = 0
+    began: float = 0.0
+    complete: Candidate | None = None
+
+
+@dataclass(frozen=True)
 class State:
     """The state of a run; `kanpde.training.course` computes the next state from it.
 
@@ -100,6 +135,7 @@ class State:
         best: the best start so far.
         cells: with a tolerance, the adaptive points of conditions on the whole domain.
         before: with a tolerance, what the last decision was based on; None before the first.
+        march: with a tolerance and windows of time, what is known of them; None otherwise.
         used: rule, number of points and weights of the current or last phase, for the record.
         history: one row for every step.
         levels: one row for every phase that has ended.
@@ -120,6 +156,7 @@ class State:
     best: Candidate | None = None
     cells: Mapping[str, Cells] = field(default_factory=dict)
     before: Assessed | None = None
+    march: March | None = None
     used: Mapping[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     levels: tuple[Mapping[str, Any], ...] = ()

@@ -1,0 +1,296 @@
+r"""Runs with a tolerance on problems of evolution: one window of time after the other.
+
+Every window is trained by `kanpde.training.window` and compared with a step on a finer network from the same state.
+Their difference at its end is the local error, which may be the window's share of the tolerance. If it is larger, the
+window is repeated with more cells in space or with half the length, depending on which of them is the cause. A second,
+finer chain of windows is computed along the way from its own states; its distance from the solution is the estimate of
+the global error, which includes what the equation makes of the local errors. A first pass with a mild tolerance
+measures that: the local errors that the last pass permits follow from it. (Step-size control by local errors and
+estimates of the global error by a second solution are those of codes for ordinary differential equations: E. Hairer,
+S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, 1993, II.4 and II.8.)
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil, log10, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpde.domains import Points
+from kanpde.ends import End, Ending
+from kanpde.models.kan import KAN
+from kanpde.models.windows import Windows
+from kanpde.optimizers import Step
+from kanpde.residuals.automatic_weights import automatic_weights
+from kanpde.residuals.evaluation import components_of
+from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import sites_of
+from kanpde.training.evolution import Evolution, evolution_of, initial_values
+from kanpde.training.fresh import draw
+from kanpde.training.phases import Progress
+from kanpde.training.settings import Settings
+from kanpde.training.spacing import equidistributed, local_lengths, number_of_cells
+from kanpde.training.state import Candidate, March, State
+from kanpde.training.surroundings import Surroundings, limit
+from kanpde.training.watch import watched
+from kanpde.training.window import Shape, StateAt, Trained, Window
+
+SAMPLES = 4001  # at which the local length is computed
+FEWEST_CELLS, MOST_CELLS = 6, 300
+MILD = 1e-3  # tolerance of the first pass
+FIRST, SHORTEST = 1 / 32, 1e-7  # length of the first window, and least length, as parts of the whole interval
+LONGER = 2.0  # most that a window is longer than the one before it
+SAFETY = 0.5
+PASSES = 4
+
+
+def marching(settings: Settings) -> Evolution | None:
+    """Return the evolution that a run with these settings solves in windows of time; None if it does not."""
+    model = settings.model
+    if settings.tolerance is None or settings.derivatives != "jets" or settings.constraints != "soft":
+        return None
+    if not isinstance(model, KAN) or replace(model, degree=KAN.degree) != KAN() or settings.dtype != torch.float64:
+        return None
+    return evolution_of(settings.problem)
+
+
+def march(settings: Settings, evolution: Evolution, tolerance: float, state: State, around: Surroundings) -> State:
+    """Train window after window to the end of the interval, in as many passes as the tolerance takes.
+
+    The state is returned unchanged if the initial values are not resolved by `MOST_CELLS` cells.
+    """
+    run, saved = Run(settings, evolution, tolerance, around), around.clock.seconds()
+    if state.march is None:
+        state = run.first_pass(state)
+        save(state, around)
+    while not state.done and state.march is not None:
+        if (ended := limit(settings, around)) is not None:
+            save(state, around)
+            if not around.stop.is_taken_over():
+                return run.cut(state, state.march, ended)
+            continue
+        is_at_end = state.march.done.end >= run.times[1]
+        state = run.after_pass(state, state.march) if is_at_end else run.next_window(state, state.march)
+        if around.clock.seconds() - saved >= 60 * settings.checkpoint:
+            save(state, around)
+            saved = around.clock.seconds()
+    return state
+
+
+def save(state: State, around: Surroundings) -> None:
+    """Write a checkpoint."""
+    if around.save is not None:
+        around.save(replace(state, seconds=around.clock.seconds()))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in windows of time."""
+
+    settings: Settings
+    evolution: Evolution
+    tolerance: float
+    around: Surroundings
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """The beginning and the end of the interval."""
+        return self.evolution.domain.ranges[1 - self.evolution.axis]
+
+    @property
+    def space(self) -> tuple[float, float]:
+        return self.evolution.domain.ranges[self.evolution.axis]
+
+    @property
+    def degree(self) -> int:
+        """The degree of the splines in space."""
+        return self.settings.model.degree
+
+    def lengths(self, state: Tensor) -> Tensor:
+        """Return the local lengths of a state (order, points, unknowns) at the samples."""
+        wraps = self.evolution.axis in self.evolution.domain.periodic
+        return local_lengths(state.permute(0, 2, 1).flatten(0, 1), self.space[1] - self.space[0], wraps)
+
+    def samples(self) -> Tensor:
+        """Return equally spaced points in space, with both ends."""
+        return torch.linspace(*self.space, SAMPLES, device=self.settings.device, dtype=self.settings.dtype)
+
+    def ends(self, lengths: Tensor, resolution: float) -> Tensor | None:
+        """Return the ends of the cells in space; None if there would be too many."""
+        count = max(FEWEST_CELLS, number_of_cells(lengths, self.space[1] - self.space[0], resolution))
+        return None if count > MOST_CELLS else equidistributed(lengths, *self.space, count)
+
+    # the beginning ---------------------------------------------------------------------------------------------------
+    def first_pass(self, state: State) -> State:
+        """Return the state before the first window."""
+        aim = MILD if self.tolerance < MILD / 10 else self.tolerance
+        return self.begun(state, 0, aim, SAFETY * aim, None)
+
+    def begun(self, state: State, number: int, aim: float, share: float, complete: Candidate | None) -> State:
+        """Return the state before the first window of a pass."""
+        done = Windows(self.evolution.order, self.evolution.axis, self.times[:1])
+        zero = torch.zeros(len(self.settings.problem.unknowns), device=self.settings.device, dtype=self.settings.dtype)
+        first = FIRST * (self.times[1] - self.times[0])
+        resolution, began = 0.5 * aim ** (-1 / (self.degree + 1)), self.around.clock.seconds()
+        march = March(done, done, number, aim, share, first, resolution, zero, zero, 0, 0, began, complete)
+        return replace(state, march=march)
+
+    def state_at_end(self, windows: Windows) -> StateAt:
+        """Return the state from which the next window begins."""
+        return windows.state if windows.networks else partial(initial_values, self.evolution)
+
+    # a window --------------------------------------------------------------------------------------------------------
+    def next_window(self, state: State, march: March) -> State:
+        """Return the state after the next window; unchanged after a request to stop or at the time limit."""
+        begin, last, modes = march.done.end, self.times[1], ceil(3 - 0.55 * log10(march.aim))
+        length, resolution, tried, longer = march.length, march.resolution, 0, LONGER
+        state_at, finer_at = (self.state_at_end(each) for each in (march.done, march.finer))
+        lengths = self.lengths(state_at(self.samples()))
+        while True:
+            rest = last - begin
+            end = last if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
+            ends = self.ends(lengths, resolution)
+            if ends is None:
+                return self.given_up(state, march, f"at t = {begin:.4g} it needs more than {MOST_CELLS} cells in space")
+            if end - begin < SHORTEST * (last - self.times[0]):
+                return self.given_up(state, march, f"at t = {begin:.4g} the windows of time become too short")
+            shape = Shape(ends, self.degree, modes)
+            window = Window(self.settings, self.evolution, (begin, end), state_at, finer_at)
+            found, tried = window.trained(shape, self.observer(state, march)), tried + 1
+            if limit(self.settings, self.around) is not None:
+                return state
+            if found is None:
+                length, longer = 0.35 * (end - begin), 1.0
+                continue
+            allowed = self.allowed(march, found, end)
+            excess = float((found.local / allowed).max())
+            import os
+            if os.environ.get("DBG"): print(f"   t={begin:.4f} L={end-begin:.4f} cells={len(ends)-1} modes={modes} loss={found.loss:.1e} local={found.local.tolist()} allowed={allowed.tolist()} excess={excess:.2g}", f"est={float((march.errors+found.errors).div(march.values+found.values).sqrt()):.1e}", f"{self.around.clock.seconds():.1f}s", flush=True)
+            if excess <= 1:
+                break
+            longer = 1.0
+            in_space = float((window.error_in_space(found, shape) / allowed).max())
+            if os.environ.get("DBG"): print("      in space", in_space)
+            if in_space > 0.5 * excess:
+                resolution *= min(max(1.05 * (2 * in_space) ** (1 / (self.degree + 1)), 1.15), 2.0)
+                after = march.done.followed_by(found.begin, found.network, end)
+                lengths = torch.minimum(lengths, self.lengths(after.state(self.samples())))
+            else:
+                length = (end - begin) * min(max((SAFETY / excess) ** (1 / modes), 0.2), 0.8)
+        growth = (SAFETY / max(excess, 1e-12)) ** (1 / modes)
+        fewer = min(max((SAFETY / max(excess, 1e-12)) ** (1 / (self.degree + 1)), 0.95), 1.0)
+        march = replace(
+            march,
+            done=march.done.followed_by(found.begin, found.network, end),
+            finer=march.finer.followed_by(found.finer_begin, found.finer, end),
+            length=(end - begin) * min(max(growth, 0.5), longer),
+            resolution=resolution * fewer,
+            errors=march.errors + found.errors,
+            values=march.values + found.values,
+            windows=march.windows + tried,
+            points=march.points + found.points,
+        )
+        return replace(state, network=march.done, march=march)
+
+    def allowed(self, march: March, found: Trained, end: float) -> Tensor:
+        """Return the root mean square of the local error that a window may have, by unknown."""
+        share = march.share * (end - march.done.end) / (self.times[1] - self.times[0])
+        measure = (end - self.times[0]) * (self.space[1] - self.space[0])
+        size = ((march.values + found.values) / measure).sqrt()
+        return share * size + torch.finfo(size.dtype).tiny
+
+    def observer(self, state: State, march: March) -> Any:
+        """Return the function that records a step and tells whether to go on."""
+
+        def observe(step: Step, objective: Objective) -> bool:
+            clock, share = self.around.clock.seconds(), (march.done.end - self.times[0]) / (self.times[1] - self.times[0])
+            size = objective.size[1]
+            row = {"step": len(state.history) + 1, "start": 0, "phase": march.number, "grid": 0, "parameters": size}
+            state.history.append(row | {"loss": step.loss, "error": state.error, "seconds": clock})
+            self.around.observe(
+                Progress(march.number, PASSES, max(1, round(100 * share)), 100, step.loss, state.error, None, size, clock)
+            )
+            return limit(self.settings, self.around) is None
+
+        return observe
+
+    # the end of a pass -----------------------------------------------------------------------------------------------
+    def after_pass(self, state: State, march: March) -> State:
+        """Return the state at the end of the run, or before the next pass."""
+        estimate = float((march.errors / march.values).sqrt().max())
+        is_reached = estimate <= self.tolerance
+        ending = Ending(End.TOLERANCE_REACHED if is_reached else End.STEPS_DONE, f"estimated relative L2 error {estimate:.1e}")
+        state = self.with_level(state, march, estimate, ending)
+        if is_reached:
+            return replace(state, ending=ending, done=True)
+        best = march.complete
+        if best is None or not best.level["estimate"] <= estimate:
+            best = Candidate(march.done, None, state.levels[-1], ending)
+        if march.number + 1 == PASSES:
+            return self.with_complete(state, best, Ending(End.NOT_REACHED, f"estimated relative L2 error {best.level['estimate']:.1e} after {PASSES} passes"))
+        share = march.share * SAFETY * self.tolerance / estimate
+        return self.begun(state, march.number + 1, self.tolerance, share, best)
+
+    def with_level(self, state: State, march: March, estimate: float, ending: Ending) -> State:
+        """Return the state with a row for the pass in the table of levels."""
+        settings, network = self.settings, march.done
+        points = draw(settings, network, settings.sampling, state.generator)
+        weights = {**automatic_weights(network, sites_of(settings.problem, points)), **settings.weights}
+        components = components_of(network, settings.derivatives)
+        parts = {
+            name: weights[name] * misfit_of(settings.problem, name, components, at, {}).square for name, at in points.items()
+        }
+        counts = {name: len(at.x) for name, at in points.items()}
+        used = {"rule": settings.sampling.rule, "points": counts, "weights": weights, "estimate": estimate}
+        state = replace(state, network=network, used=used | {"windows": len(network.networks)})
+        level: dict[str, Any] = {
+            "phase": march.number,
+            "start": 0,
+            "optimizer": "LM",
+            "method": "cholesky",
+            "grid": None,
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "points": march.points,
+            "steps": sum(row["phase"] == march.number for row in state.history),
+            "loss": sum(parts.values()),
+            **{f"loss_{name}": value for name, value in parts.items()},
+            "seconds": self.around.clock.seconds() - march.began,
+            "reason": str(ending),
+            "end": ending.end.name,
+            "estimate": estimate,
+            "windows": len(network.networks),
+        }
+        for unknown, errors in self.around.errors.all(components).items():
+            suffix = "" if unknown == settings.problem.unknowns[0] else f"_{unknown}"
+            level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
+        level |= watched(settings, state, 0, weights)
+        error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
+        self.around.log(
+            f"{level['windows']} windows of time ({march.windows} trained), {level['parameters']} parameters: "
+            f"{level['steps']} steps in {level['seconds']:.1f} s, estimated relative L2 error {estimate:.1e}{error}"
+        )
+        return replace(state, levels=(*state.levels, level), phase=state.phase + 1)
+
+    def given_up(self, state: State, march: March, why: str) -> State:
+        """Return the state at the end of a run that does not reach the end of the interval."""
+        return self.cut(state, march, Ending(End.NOT_REACHED, why))
+
+    def cut(self, state: State, march: March, ending: Ending) -> State:
+        """Return the state at the end of the run: an earlier pass is the result, or what there is of the first one."""
+        if march.complete is not None:
+            return self.with_complete(state, march.complete, ending)
+        if not march.done.networks:  # the whole interval at once, by `kanpde.training.tolerance`
+            self.around.log(f"no windows of time: {ending}")
+            return replace(state, march=None)
+        reached = f"the solution ends at t = {march.done.end:.4g}"
+        detail = f"{ending.detail}; {reached}" if ending.detail else reached
+        ending = Ending(ending.end, detail)
+        return replace(self.with_level(state, march, torch.nan, ending), ending=ending, done=True)
+
+    def with_complete(self, state: State, best: Candidate, ending: Ending) -> State:
+        """Return the state at the end of the run with the result of a pass."""
+        used = {**state.used, "estimate": best.level["estimate"], "windows": best.level["windows"]}
+        return replace(state, network=best.network, used=used, ending=ending, done=True)

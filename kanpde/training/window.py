@@ -1,0 +1,235 @@
+"""The training of one window of time, and of a finer network beside it, whose difference is the error.
+
+The network is a separable KAN (`kanpde.models.separable`). It is linear in its weights, so that Levenberg-Marquardt with
+hardly any damping is Newton's method for the equation, which converges in a few steps unless the window is too long.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanpde.calculus.jet import JetSpace
+from kanpde.domains.box import Box
+from kanpde.models.network import Network
+from kanpde.models.separable import fit_factors, separable
+from kanpde.models.windows import base_jet, points_at, power_jet, state_of
+from kanpde.optimizers import Step
+from kanpde.optimizers.damped import QR, column_scale
+from kanpde.optimizers.lm import LM
+from kanpde.problem import Problem
+from kanpde.residuals.automatic_weights import automatic_weights
+from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import sites_of
+from kanpde.training.evolution import (
+    Evolution,
+    gauss,
+    interior_points,
+    on_window,
+    window_points,
+)
+from kanpde.training.settings import Settings
+
+StateAt = Callable[[Tensor], Tensor]  # x (points,) -> u and, for m = 2, u_t: (order, points, unknowns)
+
+OPTIMIZER = LM(damping=1e-11, tolerance=1e-6)
+STEPS = 12  # Newton's method has converged before, or does not
+NEGLIGIBLE = 0.9  # a step that leaves more than this share of the loss is the last
+FINER, MORE_MODES = 1.25, 2  # cells in x and polynomials in time of the finer network
+DAMPING, CHORDS = 1e-14, 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a window's network: the cells' ends in x, the degree of the splines, polynomials in time."""
+
+    ends: Float[Tensor, " ends"]
+    degree: int
+    modes: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A window that has been trained.
+
+    Attributes:
+        begin, network: p, q and N of the solution.
+        finer_begin, finer: those of the finer solution.
+        loss, points: of the training.
+        local: the root mean square of the error that the window adds at its end, by unknown.
+        errors, values: the integrals over the window of the squared error, including that of earlier windows, and of
+            the squared solution, by unknown.
+    """
+
+    begin: Network
+    network: Network
+    finer_begin: Network
+    finer: Network
+    loss: float
+    points: int
+    local: Float[Tensor, " unknowns"]
+    errors: Float[Tensor, " unknowns"]
+    values: Float[Tensor, " unknowns"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window to be trained.
+
+    Attributes:
+        settings, evolution: of the whole problem.
+        range: beginning and end of the window.
+        state, finer_state: of the solution at its beginning, and of the finer one.
+    """
+
+    settings: Settings
+    evolution: Evolution
+    range: tuple[float, float]
+    state: StateAt
+    finer_state: StateAt
+
+    @property
+    def box(self) -> Box:
+        names = self.evolution.domain.names
+        return self.evolution.domain.restricted(**{names[1 - self.evolution.axis]: self.range})
+
+    def trained(self, shape: Shape, observe: Callable[[Step, Objective], bool]) -> Trained | None:
+        """Train a network of that shape from zero; None if it does not converge, or if ``observe`` returns False."""
+        begin, gap = self._begin(self.state, shape)
+        problem, network = self._problem(begin), self._network(shape)
+        objective = self._objective(problem, network, shape, (4, shape.modes + 3))
+        if not converged(objective, observe):
+            return None
+        more = Shape(refined(shape.ends, FINER), shape.degree, shape.modes + MORE_MODES)
+        finer_begin, _ = self._begin(self.finer_state, more)
+        fine, finer = self._steps(problem, self._problem(finer_begin), network, more)
+        errors, values = self._integrals((begin, network), (finer_begin, finer), more)
+        local = gap + self._local(network, fine, more.ends)
+        loss, points = float(objective.loss().detach()), sum(len(points.x) for points in objective.points.values())
+        return Trained(begin, network, finer_begin, finer, loss, points, local, errors, values)
+
+    def error_in_space(self, found: Trained, shape: Shape) -> Float[Tensor, " unknowns"]:
+        """Return the part of the local error that more cells in x would remove, by unknown."""
+        more = Shape(refined(shape.ends, FINER), shape.degree, shape.modes)
+        problem = self._problem(found.begin)
+        _, gap = self._begin(self.state, shape)
+        return gap + self._local(found.network, self._steps(problem, problem, found.network, more)[0], more.ends)
+
+    def _problem(self, begin: Network) -> Problem:
+        return on_window(self.settings.problem, self.evolution, self.range, begin)
+
+    def _begin(self, state: StateAt, shape: Shape) -> tuple[Network, Float[Tensor, " unknowns"]]:
+        """Return splines fitted to a state, and the root mean square of what they do not resolve, by unknown.
+
+        For m = 2 the latter includes the rate, multiplied by the length of the window.
+        """
+        evolution, axis = self.evolution, self.evolution.axis
+        x, _ = gauss(shape.ends, shape.degree + 2)
+        wanted = torch.cat(list(state(x)), dim=1)
+        begin = separable(self.box.ranges, axis, wanted.shape[1], shape.ends, shape.degree, 1, self._wraps)
+        fit_factors(begin, axis, x, wanted[:, None])
+        x, weight = gauss(shape.ends, shape.degree + 3)
+        gaps = state(x) - state_of(begin, x, 0, evolution.order, axis)[:, 0]
+        sizes = torch.stack([(weight @ gap.square()).sqrt() for gap in gaps])
+        return begin, sizes[0] if len(sizes) == 1 else sizes[0] + (self.range[1] - self.range[0]) * sizes[1]
+
+    @property
+    def _wraps(self) -> bool:
+        return self.evolution.axis in self.evolution.domain.periodic
+
+    def _network(self, shape: Shape) -> Network:
+        axis, count = self.evolution.axis, len(self.evolution.initial[0])
+        return separable(self.box.ranges, axis, count, shape.ends, shape.degree, shape.modes, self._wraps)
+
+    def _objective(self, problem: Problem, network: Network, shape: Shape, along: tuple[int, int]) -> Objective:
+        points = window_points(problem.domain, self.evolution.axis, problem.conditions, shape.ends, along)
+        sites = sites_of(problem, points)
+        weights = automatic_weights(network, sites, None, "jets")
+        given = {name: w for name, w in self.settings.weights.items() if name in weights}
+        return Objective(problem, network, points, weights | given, sites=sites)
+
+    def _steps(self, problem: Problem, ahead: Problem, network: Network, shape: Shape) -> tuple[Network, Network]:
+        """Return two Newton steps from the same network with one Jacobian: on ``problem`` and on ``ahead``."""
+        fine = transferred(network, self._network(shape), self.evolution.axis, shape.ends)
+        other = deepcopy(fine)
+        along = (5, shape.modes + 3)
+        objective = self._objective(problem, fine, shape, along)
+        second = Objective(ahead, other, objective.points, objective.weights)
+        _, jacobian = objective.linearize()
+        system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), OPTIMIZER.floor))
+        for each in (objective, second):
+            for _ in range(CHORDS):
+                r = each.values()
+                if (y := system.solve(DAMPING, r, system.transposed(r))) is not None:
+                    each.assign(each.vector() + y / system.scale)
+        return fine, other
+
+    def _local(self, network: Network, fine: Network, ends: Float[Tensor, " ends"]) -> Float[Tensor, " unknowns"]:
+        """Return the root mean square of the difference at the end of the window; for m = 2 also that of the rate."""
+        axis, (begin, end) = self.evolution.axis, self.range
+        x, weight = gauss(ends, 5)
+        at = points_at(x, end, axis)
+        space = JetSpace.spanned([(1 - axis,)], (axis,))
+        with torch.no_grad():
+            n, rate = fine.jet(at, space) - network.jet(at, space)
+        found = (weight @ n.square()).sqrt()
+        if self.evolution.order == 2:
+            found = found + (weight @ (2 * n + (end - begin) * rate).square()).sqrt()
+        return found
+
+    def _integrals(
+        self, solution: tuple[Network, Network], finer: tuple[Network, Network], shape: Shape
+    ) -> tuple[Tensor, Tensor]:
+        """Return the integrals of the squared difference of two solutions (begin, N), and of the first one squared."""
+        order, axis, box = self.evolution.order, self.evolution.axis, self.box
+        points = interior_points(box, axis, shape.ends, (5, shape.modes + 3))
+        space = JetSpace.spanned([()], (axis,))
+        weight = power_jet(points.x, space, self.range, order, axis)[0]
+
+        def values(begin: Network, network: Network) -> Tensor:
+            state = state_of(begin, points.x[:, axis], 0, order, axis)
+            return base_jet(state, points.x, space, self.range[0], axis)[0] + weight * network.jet(points.x, space)[0]
+
+        with torch.no_grad():
+            u, v = values(*solution), values(*finer)
+        return box.measure * (points.weight @ (v - u).square()), box.measure * (points.weight @ u.square())
+
+
+def converged(objective: Objective, observe: Callable[[Step, Objective], bool]) -> bool:
+    """Train until the loss falls no further, and return whether that happened within `STEPS` steps."""
+    optimizer, before = OPTIMIZER(objective), float(objective.loss().detach())
+    for _ in range(STEPS):
+        step = optimizer.step()
+        if not observe(step, objective) or not isfinite(step.loss):
+            return False
+        if step.end is not None or step.loss >= NEGLIGIBLE * before:
+            return True
+        before = step.loss
+    return False
+
+
+def refined(ends: Float[Tensor, " ends"], factor: float) -> Float[Tensor, " ends"]:
+    """Return ``factor`` times as many cells, whose widths vary alike."""
+    cells = len(ends) - 1
+    where = torch.linspace(0, cells, round(factor * cells) + 1, device=ends.device, dtype=ends.dtype)
+    left = where.long().clamp(max=cells - 1)
+    return torch.lerp(ends[left], ends[left + 1], where - left)
+
+
+@torch.no_grad()
+def transferred(network: Network, new: Network, axis: int, ends: Float[Tensor, " ends"]) -> Network:
+    """Fit a new separable network, whose factors of time are Legendre polynomials, to another network."""
+    layer = new.layers[0]
+    modes, outputs = layer.bases[1 - axis].size, layer.weight.shape[1]
+    lower, upper = new.inputs.lower[1 - axis], new.inputs.upper[1 - axis]
+    x, _ = gauss(ends, 5)
+    t, weight = gauss(ends.new_tensor([-1.0, 1.0]), modes + 2)
+    columns = [x.repeat_interleave(len(t)), (lower + (t + 1) / 2 * (upper - lower)).repeat(len(x))]
+    values = network(torch.stack(columns if axis == 0 else columns[::-1], dim=1)).view(len(x), len(t), outputs)
+    legendre = torch.stack([(2 * k + 1) * torch.special.legendre_polynomial_p(t, k) for k in range(modes)], dim=1)
+    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, legendre))
+    return new
