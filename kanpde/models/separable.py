@@ -53,6 +53,19 @@ class ProductLayer(Layer):
         return (first[:, :, None] * second[:, None]).flatten(1) @ self.weight
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
+        pairs = self._pairs(data, space)
+        return torch.stack([(first[:, :, None] * second[:, None]).flatten(1) for first, second in pairs])
+
+    def jet(self, data: Tensor, space: JetSpace) -> Tensor:
+        sizes = [number_of(basis, i in self.wrapped) for i, basis in enumerate(self.bases)]
+        by_first, count = self.weight.view(sizes[0], -1), self.weight.shape[1]
+        rows = []
+        for first, second in self._pairs(data, space):
+            rows.append(torch.einsum("nk,nko->no", second, (first @ by_first).view(len(first), -1, count)))
+        return torch.stack(rows)
+
+    def _pairs(self, data: Tensor, space: JetSpace) -> list[tuple[Tensor, Tensor]]:
+        """Return for every component the functions of both inputs whose products are the features."""
         keys = [space.space * 2 if key == LAPLACIAN else key for key in space.keys]
         orders = [(key.count(0), key.count(1)) for key in keys]
         tables = []
@@ -60,7 +73,7 @@ class ProductLayer(Layer):
             most = max(order[i] for order in orders)
             slope = data[space.row[i,], :, i, None] if most else data.new_ones(())
             tables.append([d * slope**n for n, d in enumerate(self.derivatives(data[0, :, i], i, most))])
-        return torch.stack([(tables[0][m][:, :, None] * tables[1][n][:, None]).flatten(1) for m, n in orders])
+        return [(tables[0][m], tables[1][n]) for m, n in orders]
 
     def derivatives(self, x: Float[Tensor, " points"], i: int, most: int) -> list[Float[Tensor, "points size"]]:
         """Return the functions of input i at its values x, and their derivatives up to the order ``most``."""

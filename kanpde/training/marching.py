@@ -44,7 +44,10 @@ MILD = 1e-3  # tolerance of the first pass
 FIRST, SHORTEST = 1 / 32, 1e-7  # length of the first window, and least length, as parts of the whole interval
 LONGER = 2.0  # most that a window is longer than the one before it
 SAFETY = 0.5
+FEWER = 0.9  # least ratio of the numbers of cells of successive windows
 PASSES = 4
+LEAST_PART = 1 / 20  # shorter windows may have the local error of a window of that part of the interval
+MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their sum is below that part of the aim
 
 
 def marching(settings: Settings) -> Evolution | None:
@@ -180,16 +183,19 @@ class Run:
                 lengths = torch.minimum(lengths, self.lengths(after.state(self.samples())))
             else:
                 length = (end - begin) * min(max((SAFETY / excess) ** (1 / modes), 0.2), 0.8)
+        errors, values = march.errors + found.errors, march.values + found.values
+        is_damped = march.number == 0 and excess > MARGIN and float((errors / values).sqrt().max()) < MARGIN * march.aim
         growth = (SAFETY / max(excess, 1e-12)) ** (1 / modes)
-        fewer = min(max((SAFETY / max(excess, 1e-12)) ** (1 / (self.degree + 1)), 0.95), 1.0)
+        fewer = max(FEWER, min((max(excess, 1e-12) / SAFETY) ** (1 / (self.degree + 1)), 1.0))
         march = replace(
             march,
             done=march.done.followed_by(found.begin, found.network, end),
             finer=march.finer.followed_by(found.finer_begin, found.finer, end),
             length=(end - begin) * min(max(growth, 0.5), longer),
             resolution=resolution * fewer,
-            errors=march.errors + found.errors,
-            values=march.values + found.values,
+            share=march.share * (MORE if is_damped else 1.0),
+            errors=errors,
+            values=values,
             windows=march.windows + tried,
             points=march.points + found.points,
         )
@@ -197,10 +203,10 @@ class Run:
 
     def allowed(self, march: March, found: Trained, end: float) -> Tensor:
         """Return the root mean square of the local error that a window may have, by unknown."""
-        share = march.share * (end - march.done.end) / (self.times[1] - self.times[0])
+        part = max((end - march.done.end) / (self.times[1] - self.times[0]), LEAST_PART)
         measure = (end - self.times[0]) * (self.space[1] - self.space[0])
         size = ((march.values + found.values) / measure).sqrt()
-        return share * size + torch.finfo(size.dtype).tiny
+        return march.share * part * size + torch.finfo(size.dtype).tiny
 
     def observer(self, state: State, march: March) -> Any:
         """Return the function that records a step and tells whether to go on."""

@@ -19,7 +19,7 @@ from kanpde.models.network import Network
 from kanpde.models.separable import fit_factors, separable
 from kanpde.models.windows import base_jet, points_at, power_jet, state_of
 from kanpde.optimizers import Step
-from kanpde.optimizers.damped import QR, column_scale
+from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
 from kanpde.optimizers.lm import LM
 from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
@@ -40,7 +40,7 @@ OPTIMIZER = LM(damping=1e-11, tolerance=1e-6)
 STEPS = 12  # Newton's method has converged before, or does not
 NEGLIGIBLE = 0.9  # a step that leaves more than this share of the loss is the last
 FINER, MORE_MODES = 1.25, 2  # cells in x and polynomials in time of the finer network
-DAMPING, CHORDS = 1e-14, 2
+DAMPING, CHORDS = 1e-13, 3
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,16 @@ class Window:
         objective = self._objective(problem, fine, shape, along)
         second = Objective(ahead, other, objective.points, objective.weights)
         _, jacobian = objective.linearize()
-        system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), OPTIMIZER.floor))
+        normal = gram(jacobian)
+        system: DampedSystem = Cholesky(jacobian, normal, column_scale(normal.diagonal().clone(), OPTIMIZER.floor))
         for each in (objective, second):
             for _ in range(CHORDS):
                 r = each.values()
-                if (y := system.solve(DAMPING, r, system.transposed(r))) is not None:
+                y = system.solve(DAMPING, r, system.transposed(r))
+                if y is None and (better := system.more_accurate()) is not None:
+                    system = better
+                    y = system.solve(DAMPING, r, system.transposed(r))
+                if y is not None:
                     each.assign(each.vector() + y / system.scale)
         return fine, other
 
