@@ -146,6 +146,19 @@ def fit_factors(
     layer.weight.copy_((found if axis == 0 else found.transpose(0, 1)).flatten(0, 1))
 
 
+@torch.no_grad()
+def factors(network: Network, axis: int, x: Float[Tensor, " points"]) -> Float[Tensor, "points modes outputs"]:
+    """Return the functions of x of a network from `separable`."""
+    layer, inputs = network.layers[0], network.inputs
+    assert isinstance(layer, ProductLayer)
+    share = (x - inputs.lower[axis]) / (inputs.upper[axis] - inputs.lower[axis])
+    dense, outputs = layer.derivatives(2 * share - 1, axis, 0)[0], layer.weight.shape[1]
+    weight = layer.weight.view(dense.shape[1], -1, outputs) if axis == 0 else (
+        layer.weight.view(-1, dense.shape[1], outputs).transpose(0, 1)
+    )
+    return torch.einsum("ng,gko->nko", dense, weight)
+
+
 def _periodic(breakpoints: Float[Tensor, " points"], degree: int) -> Float[Tensor, "1 knots"]:
     """Return knots that repeat with the range as period, ``degree`` more on each side."""
     period, cells = breakpoints[-1] - breakpoints[0], len(breakpoints) - 1

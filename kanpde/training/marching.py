@@ -12,7 +12,7 @@ S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, 1993, II.4 
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, log10, sqrt
+from math import ceil, inf, log10
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ from kanpde.training.evolution import Evolution, evolution_of, initial_values
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
-from kanpde.training.spacing import equidistributed, local_lengths, number_of_cells
+from kanpde.training.spacing import equidistributed, limited, local_lengths, number_of_cells, shorter
 from kanpde.training.state import Candidate, March, State
 from kanpde.training.surroundings import Surroundings, limit
 from kanpde.training.watch import watched
@@ -44,9 +44,10 @@ MILD = 1e-3  # tolerance of the first pass
 FIRST, SHORTEST = 1 / 32, 1e-7  # length of the first window, and least length, as parts of the whole interval
 LONGER = 2.0  # most that a window is longer than the one before it
 SAFETY = 0.5
-FEWER = 0.9  # least ratio of the numbers of cells of successive windows
+FEWER, MORE_CELLS = 0.9, 1.15  # limits of the ratio of the numbers of cells of successive windows
 PASSES = 4
 LEAST_PART = 1 / 20  # shorter windows may have the local error of a window of that part of the interval
+VAIN = 0.7  # more cells in space that leave so much of the local error did not help
 MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their sum is below that part of the aim
 
 
@@ -108,14 +109,21 @@ class Run:
         return self.evolution.domain.ranges[self.evolution.axis]
 
     @property
+    def width(self) -> float:
+        return self.space[1] - self.space[0]
+
+    @property
+    def wraps(self) -> bool:
+        return self.evolution.axis in self.evolution.domain.periodic
+
+    @property
     def degree(self) -> int:
         """The degree of the splines in space."""
         return self.settings.model.degree
 
     def lengths(self, state: Tensor) -> Tensor:
         """Return the local lengths of a state (order, points, unknowns) at the samples."""
-        wraps = self.evolution.axis in self.evolution.domain.periodic
-        return local_lengths(state.permute(0, 2, 1).flatten(0, 1), self.space[1] - self.space[0], wraps)
+        return local_lengths(state.permute(0, 2, 1).flatten(0, 1), self.width, self.wraps)
 
     def samples(self) -> Tensor:
         """Return equally spaced points in space, with both ends."""
@@ -123,7 +131,7 @@ class Run:
 
     def ends(self, lengths: Tensor, resolution: float) -> Tensor | None:
         """Return the ends of the cells in space; None if there would be too many."""
-        count = max(FEWEST_CELLS, number_of_cells(lengths, self.space[1] - self.space[0], resolution))
+        count = max(FEWEST_CELLS, number_of_cells(lengths, self.width, resolution))
         return None if count > MOST_CELLS else equidistributed(lengths, *self.space, count)
 
     # the beginning ---------------------------------------------------------------------------------------------------
@@ -151,7 +159,8 @@ class Run:
         begin, last, modes = march.done.end, self.times[1], ceil(3 - 0.55 * log10(march.aim))
         length, resolution, tried, longer = march.length, march.resolution, 0, LONGER
         state_at, finer_at = (self.state_at_end(each) for each in (march.done, march.finer))
-        lengths = self.lengths(state_at(self.samples()))
+        samples, narrowed, exponent, before = self.samples(), False, 0.0, inf
+        lengths = self.lengths(state_at(samples))
         while True:
             rest = last - begin
             end = last if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
@@ -170,29 +179,31 @@ class Run:
                 continue
             allowed = self.allowed(march, found, end)
             excess = float((found.local / allowed).max())
+            in_time = float((found.in_time / allowed).max())
             import os
-            if os.environ.get("DBG"): print(f"   t={begin:.4f} L={end-begin:.4f} cells={len(ends)-1} modes={modes} loss={found.loss:.1e} local={found.local.tolist()} allowed={allowed.tolist()} excess={excess:.2g}", f"est={float((march.errors+found.errors).div(march.values+found.values).sqrt()):.1e}", f"{self.around.clock.seconds():.1f}s", flush=True)
+            if os.environ.get("DBG"): print(f"   t={begin:.4f} L={end-begin:.4f} cells={len(ends)-1} modes={modes} loss={found.loss:.1e} excess={excess:.2g} in time={in_time:.2g}", f"est={float((march.errors+found.errors).div(march.values+found.values).sqrt()):.1e}", f"{self.around.clock.seconds():.1f}s", flush=True)
             if excess <= 1:
                 break
-            longer = 1.0
-            in_space = float((window.error_in_space(found, shape) / allowed).max())
-            if os.environ.get("DBG"): print("      in space", in_space)
-            if in_space > 0.5 * excess:
-                resolution *= min(max(1.05 * (2 * in_space) ** (1 / (self.degree + 1)), 1.15), 2.0)
-                after = march.done.followed_by(found.begin, found.network, end)
-                lengths = torch.minimum(lengths, self.lengths(after.state(self.samples())))
+            in_vain = narrowed and excess > VAIN * before  # more cells did not help
+            narrowed, before = narrowed and not in_vain, excess
+            if in_vain or in_time > 0.5 * excess:
+                length, longer = (end - begin) * self.factor(in_time, modes, 0.2, 0.8), 1.0
             else:
-                length = (end - begin) * min(max((SAFETY / excess) ** (1 / modes), 0.2), 0.8)
+                exponent = min(exponent * 2, 0.5) if narrowed else 1 / (self.degree + 1)
+                narrowed = True
+                parts = window.local_errors(found, samples) / allowed.repeat(2 * self.evolution.order)
+                factor = shorter(parts.square().sum(dim=1), ends, SAFETY, exponent)
+                lengths = limited(lengths * factor, self.width / (SAMPLES - 1), self.wraps)
         errors, values = march.errors + found.errors, march.values + found.values
         is_damped = march.number == 0 and excess > MARGIN and float((errors / values).sqrt().max()) < MARGIN * march.aim
-        growth = (SAFETY / max(excess, 1e-12)) ** (1 / modes)
-        fewer = max(FEWER, min((max(excess, 1e-12) / SAFETY) ** (1 / (self.degree + 1)), 1.0))
+        cells = (len(ends) - 1) / self.factor(excess - in_time, self.degree + 1, 1 / MORE_CELLS, 1 / FEWER)
+        after = march.done.followed_by(found.begin, found.network, end)
         march = replace(
             march,
-            done=march.done.followed_by(found.begin, found.network, end),
+            done=after,
             finer=march.finer.followed_by(found.finer_begin, found.finer, end),
-            length=(end - begin) * min(max(growth, 0.5), longer),
-            resolution=resolution * fewer,
+            length=(end - begin) * self.factor(in_time, modes, 0.5, longer),
+            resolution=self.next_resolution(resolution, cells, after),
             share=march.share * (MORE if is_damped else 1.0),
             errors=errors,
             values=values,
@@ -200,6 +211,15 @@ class Run:
             points=march.points + found.points,
         )
         return replace(state, network=march.done, march=march)
+
+    def factor(self, excess: float, order: int, least: float, most: float) -> float:
+        """Return by how much a width may grow if an error of that order is ``excess`` times the permitted one."""
+        return min(max((SAFETY / max(excess, 1e-12)) ** (1 / order), least), most)
+
+    def next_resolution(self, resolution: float, cells: float, after: Windows) -> float:
+        """Return the resolution at which the state after a window has about the given number of cells."""
+        now = number_of_cells(self.lengths(after.state(self.samples())), self.width, resolution)
+        return resolution * min(max(cells / now, FEWER**2), 1 / FEWER**2)
 
     def allowed(self, march: March, found: Trained, end: float) -> Tensor:
         """Return the root mean square of the local error that a window may have, by unknown."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 SLOPE = 0.35  # largest |h'|
 WIDEST = 0.25  # largest h, as a part of the range
+LEAST_FACTOR = 0.3  # by which lengths shrink at once
 
 
 def local_lengths(values: Float[Tensor, "functions points"], width: float, wraps: bool) -> Float[Tensor, " points"]:
@@ -38,10 +39,10 @@ def local_lengths(values: Float[Tensor, "functions points"], width: float, wraps
     tiny = torch.finfo(values.dtype).tiny
     lengths = torch.minimum(size / slope.abs().clamp_min(tiny), (size / bend.abs().clamp_min(tiny)).sqrt())
     lengths = torch.where(size > 1e-9 * values.abs().amax(), lengths, WIDEST * width).amin(dim=0)
-    return _limited(lengths.clamp_max(WIDEST * width), step, wraps)
+    return limited(lengths.clamp_max(WIDEST * width), step, wraps)
 
 
-def _limited(lengths: Float[Tensor, " points"], step: float, wraps: bool) -> Float[Tensor, " points"]:
+def limited(lengths: Float[Tensor, " points"], step: float, wraps: bool) -> Float[Tensor, " points"]:
     """Return the largest lengths below the given ones whose slope is at most `SLOPE`."""
     count = len(lengths)
     if wraps:
@@ -69,3 +70,22 @@ def equidistributed(
     ends = lower + (upper - lower) * (right - 1 + part) / (len(lengths) - 1)
     ends[0], ends[-1] = lower, upper
     return ends
+
+
+def shorter(
+    errors: Float[Tensor, " points"], ends: Float[Tensor, " ends"], wanted: float, exponent: float
+) -> Float[Tensor, " points"]:
+    """Return factors by which the local lengths should shrink so that all cells have equal parts of a smaller error.
+
+    Args:
+        errors: squared, at equally spaced points from one end of the range to the other.
+        ends: of the present cells.
+        wanted: root of the mean squared error to be reached.
+        exponent: the factor of a cell whose error is q times its part is $q^{-exponent}$; 1 over the order of the error.
+    """
+    cells, points = len(ends) - 1, len(errors)
+    x = torch.linspace(float(ends[0]), float(ends[-1]), points, device=ends.device, dtype=ends.dtype)
+    cell = torch.searchsorted(ends[1:-1].contiguous(), x)
+    sums = errors.new_zeros(cells).index_add_(0, cell, errors)
+    part = (sums / points * cells).sqrt() / wanted
+    return part.clamp_min(1.0).pow(-exponent).clamp_min(LEAST_FACTOR)[cell]

@@ -16,7 +16,7 @@ from torch import Tensor
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains.box import Box
 from kanpde.models.network import Network
-from kanpde.models.separable import fit_factors, separable
+from kanpde.models.separable import factors, fit_factors, separable
 from kanpde.models.windows import base_jet, points_at, power_jet, state_of
 from kanpde.optimizers import Step
 from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
@@ -60,7 +60,9 @@ class Trained:
         begin, network: p, q and N of the solution.
         finer_begin, finer: those of the finer solution.
         loss, points: of the training.
+        fine: a finer N from the same state as N.
         local: the root mean square of the error that the window adds at its end, by unknown.
+        in_time: the part of it that more polynomials in time would remove, judged by the last ones of N.
         errors, values: the integrals over the window of the squared error, including that of earlier windows, and of
             the squared solution, by unknown.
     """
@@ -69,9 +71,11 @@ class Trained:
     network: Network
     finer_begin: Network
     finer: Network
+    fine: Network
     loss: float
     points: int
     local: Float[Tensor, " unknowns"]
+    in_time: Float[Tensor, " unknowns"]
     errors: Float[Tensor, " unknowns"]
     values: Float[Tensor, " unknowns"]
 
@@ -108,16 +112,20 @@ class Window:
         finer_begin, _ = self._begin(self.finer_state, more)
         fine, finer = self._steps(problem, self._problem(finer_begin), network, more)
         errors, values = self._integrals((begin, network), (finer_begin, finer), more)
-        local = gap + self._local(network, fine, more.ends)
+        changes = self._local(network, fine, more.ends)
+        local, in_time = gap + changes, torch.minimum(changes, self._last_modes(network, shape))
         loss, points = float(objective.loss().detach()), sum(len(points.x) for points in objective.points.values())
-        return Trained(begin, network, finer_begin, finer, loss, points, local, errors, values)
+        return Trained(begin, network, finer_begin, finer, fine, loss, points, local, in_time, errors, values)
 
-    def error_in_space(self, found: Trained, shape: Shape) -> Float[Tensor, " unknowns"]:
-        """Return the part of the local error that more cells in x would remove, by unknown."""
-        more = Shape(refined(shape.ends, FINER), shape.degree, shape.modes)
-        problem = self._problem(found.begin)
-        _, gap = self._begin(self.state, shape)
-        return gap + self._local(found.network, self._steps(problem, problem, found.network, more)[0], more.ends)
+    def local_errors(self, found: Trained, x: Float[Tensor, " points"]) -> Float[Tensor, "points parts"]:
+        """Return the parts of the local error at points x of the window's end.
+
+        For every unknown these are the change by the finer network, and what p does not resolve of the state before;
+        for m = 2 also those of the rate, multiplied by the length of the window.
+        """
+        gaps = self.state(x) - state_of(found.begin, x, 0, self.evolution.order, self.evolution.axis)[:, 0]
+        parts = [*self._changes(found.network, found.fine, x), gaps[0]]
+        return torch.cat(parts if len(gaps) == 1 else [*parts, (self.range[1] - self.range[0]) * gaps[1]], dim=1)
 
     def _problem(self, begin: Network) -> Problem:
         return on_window(self.settings.problem, self.evolution, self.range, begin)
@@ -175,16 +183,24 @@ class Window:
 
     def _local(self, network: Network, fine: Network, ends: Float[Tensor, " ends"]) -> Float[Tensor, " unknowns"]:
         """Return the root mean square of the difference at the end of the window; for m = 2 also that of the rate."""
-        axis, (begin, end) = self.evolution.axis, self.range
         x, weight = gauss(ends, 5)
-        at = points_at(x, end, axis)
+        return torch.stack([(weight @ each.square()).sqrt() for each in self._changes(network, fine, x)]).sum(dim=0)
+
+    @torch.no_grad()
+    def _last_modes(self, network: Network, shape: Shape) -> Float[Tensor, " unknowns"]:
+        """Return the size of the next polynomial in time if those of N decay like the last two, by unknown."""
+        x, weight = gauss(shape.ends, 5)
+        f = factors(network, self.evolution.axis, x)
+        last, before = ((weight @ each.square()).sqrt() for each in (f[:, -1], f[:, -2]))
+        return last * (last / before.clamp_min(torch.finfo(last.dtype).tiny)).clamp_max(1.0)
+
+    @torch.no_grad()
+    def _changes(self, network: Network, fine: Network, x: Float[Tensor, " points"]) -> list[Tensor]:
+        """Return the change of u at the end of the window; for m = 2 also that of u_t, multiplied by its length."""
+        axis, (begin, end) = self.evolution.axis, self.range
         space = JetSpace.spanned([(1 - axis,)], (axis,))
-        with torch.no_grad():
-            n, rate = fine.jet(at, space) - network.jet(at, space)
-        found = (weight @ n.square()).sqrt()
-        if self.evolution.order == 2:
-            found = found + (weight @ (2 * n + (end - begin) * rate).square()).sqrt()
-        return found
+        n, rate = fine.jet(at := points_at(x, end, axis), space) - network.jet(at, space)
+        return [n] if self.evolution.order == 1 else [n, 2 * n + (end - begin) * rate]
 
     def _integrals(
         self, solution: tuple[Network, Network], finer: tuple[Network, Network], shape: Shape
