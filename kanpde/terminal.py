@@ -81,13 +81,19 @@ class Display:
             self.bar.update(self.task, completed=progress.step, total=progress.steps, **shown)
         elif monotonic() - self.said >= SECONDS_BETWEEN_LINES:
             self.said = monotonic()
-            self._print(f"phase {phase}  step {progress.step}/{progress.steps}  {status}")
+            place = (
+                f"step {progress.step}/{progress.steps}"
+                if progress.unit == "steps"
+                else f"{progress.step} % of the time"
+            )
+            self._print(f"phase {phase}  {place}  {status}")
 
     def _status(self, progress: Progress) -> str:
         speed = progress.step / max(progress.seconds - self.phase_began, 1e-9)
         grid = [f"grid {progress.grid}"] if progress.grid else []
         error = [f"error {progress.error:.1e}"] if isfinite(progress.error) else []
-        return "  ".join([*grid, f"loss {progress.loss:.1e}", *error, f"{speed:.3g} steps/s"])
+        fast = [f"{speed:.3g} steps/s"] if progress.unit == "steps" else []
+        return "  ".join([*grid, f"loss {progress.loss:.1e}", *error, *fast])
 
 
 def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
@@ -111,8 +117,9 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         none = "There is no estimate of the error: the residual is not small, or the network is too large for one."
         lines.append(f"Estimated relative L2 error {estimate:.1e}." if isfinite(estimate) else none)
     parameters = sum(p.numel() for p in solution.model.parameters())
+    windows = f"{solution.settings['windows']} windows of time, " if "windows" in solution.settings else ""
     steps, seconds = len(solution.history), solution.settings["seconds"]
-    lines.append(f"{parameters} parameters, {steps} steps, {seconds:.1f} s.")
+    lines.append(f"{windows}{parameters} parameters, {steps} steps, {seconds:.1f} s.")
     lines += fresh_lines(kept(solution.levels))
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")

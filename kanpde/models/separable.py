@@ -1,4 +1,4 @@
-r"""Separable KANs of one coordinate and time, $N(x, t) = \sum_k f_k(x) P_k(t)$, with splines $f_k$ and polynomials $P_k$.
+r"""Separable KANs of one coordinate and time, $N(x, t) = \sum_k f_k(x) P_k(t)$, with splines f and polynomials P.
 
 They are KANs whose nodes multiply a learned function of x and a function of t (B. Jacob et al., SPIKANs: Separable
 Physics-Informed Kolmogorov-Arnold Networks, 2024). Here the functions of t are the Legendre polynomials, so that N is
@@ -153,8 +153,10 @@ def factors(network: Network, axis: int, x: Float[Tensor, " points"]) -> Float[T
     assert isinstance(layer, ProductLayer)
     share = (x - inputs.lower[axis]) / (inputs.upper[axis] - inputs.lower[axis])
     dense, outputs = layer.derivatives(2 * share - 1, axis, 0)[0], layer.weight.shape[1]
-    weight = layer.weight.view(dense.shape[1], -1, outputs) if axis == 0 else (
-        layer.weight.view(-1, dense.shape[1], outputs).transpose(0, 1)
+    weight = (
+        layer.weight.view(dense.shape[1], -1, outputs)
+        if axis == 0
+        else (layer.weight.view(-1, dense.shape[1], outputs).transpose(0, 1))
     )
     return torch.einsum("ng,gko->nko", dense, weight)
 

@@ -2,11 +2,12 @@ r"""Networks one after another in time, each of which begins with the state that
 
 On the window from $t_k$ to $t_{k+1}$, with $s = (t - t_k) / (t_{k+1} - t_k)$,
 
-$$u(x, t) = p_k(x) + s^m N_k(x, t) \quad (m = 1), \qquad u = p_k + (t - t_k)\, q_k + s^m N_k \quad (m = 2),$$
+$$u(x, t) = p_k(x) + s^m N_k(x, t) \quad (m = 1), \qquad
+u(x, t) = p_k(x) + (t - t_k)\, q_k(x) + s^m N_k(x, t) \quad (m = 2),$$
 
-where m is the order of the equation in time, and p and q are splines, fitted to $u(\cdot, t_k)$ and $u_t(\cdot, t_k)$ of the
-window before. If both windows have the same cells they agree exactly. Otherwise the fit removes what the new cells do
-not resolve, which would stay in the solution for ever, because N could not cancel it.
+where m is the order of the equation in time, and p and q are splines, fitted to $u(\cdot, t_k)$ and
+$u_t(\cdot, t_k)$ of the window before. If both windows have the same cells they agree exactly. Otherwise the fit
+removes what the new cells do not resolve, which would stay in the solution for ever, because N could not cancel it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,12 +71,12 @@ class Windows(Network):
         begins, networks = (
             [network_from(each, device, dtype) for each in architecture[key]] for key in ("begins", "networks")
         )
-        return cls(*(architecture[key] for key in ("order", "axis", "times")), begins, networks)
+        return cls(architecture["order"], architecture["axis"], architecture["times"], begins, networks)
 
     def followed_by(self, begin: Network, network: Network, end: float) -> "Windows":
         """Return the function with one more window."""
-        parts = [*self.begins, begin], [*self.networks, network]
-        return Windows(self.order, self.axis, (*self.times, end), *parts)
+        begins, networks = [*self.begins, begin], [*self.networks, network]
+        return Windows(self.order, self.axis, (*self.times, end), begins, networks)
 
     @property
     def end(self) -> float:

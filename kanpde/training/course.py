@@ -7,13 +7,10 @@ start continues, whether the phase is taken back, and whether the run ends.
 from dataclasses import replace
 from math import isfinite, nan
 
-import torch
-
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.network import grid_of
 from kanpde.optimizers import Step
-from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.assessment import with_estimate
@@ -67,21 +64,6 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
     if leg.optimizer is not None:
         optimizer.restore(leg.optimizer)
     return Work(objective, optimizer, around.clock.seconds())
-
-
-def refuse_another_problem(saved: float, found: float, settings: Settings, state: State) -> None:
-    """Compare two losses with a tolerance above the differences between machines and library versions.
-
-    Raises:
-        InputError: they differ.
-    """
-    eps = torch.finfo(settings.dtype).eps
-    first = state.history[0]["loss"] if state.history else saved
-    if isfinite(saved) and not abs(found - saved) <= eps**0.5 * saved + (ROUNDING * eps) ** 2 * first:
-        raise InputError(
-            f"The checkpoint was saved at a loss of {saved:.6e}, but with the problem given the loss is {found:.6e}. "
-            "It is another problem, or its file has changed. Give the problem that was being solved, or start anew."
-        )
 
 
 def carry_on(settings: Settings, state: State, work: Work, around: Surroundings) -> State:

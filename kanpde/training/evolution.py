@@ -77,7 +77,7 @@ def evolution_of(problem: Problem) -> Evolution | None:
         in_x = max([in_x, *(x for x, _ in keys)])
         in_t = max([in_t, *(t for _, t in keys)])
     wanted = [[(order, name) for name in problem.unknowns] for order in range(in_t)]
-    if in_t not in (1, 2) or sorted(given) != sorted(sum(wanted, [])):
+    if in_t not in (1, 2) or sorted(given) != sorted(each for of_order in wanted for each in of_order):
         return None
     initial = tuple(tuple(given[each] for each in of_order) for of_order in wanted)
     return Evolution(domain, axis, in_t, in_x, initial, lasting)
@@ -166,7 +166,9 @@ def interior_points(box: Box, axis: int, ends: Float[Tensor, " ends"], along: tu
 
 def gauss(ends: Float[Tensor, " ends"], along: int) -> tuple[Tensor, Tensor]:
     """Return Gauss points on every cell, and their weights, which sum to 1."""
-    unit, weight = (torch.as_tensor(each, device=ends.device, dtype=ends.dtype) for each in TENSOR_RULES["gauss"](along))
+    unit, weight = (
+        torch.as_tensor(each, device=ends.device, dtype=ends.dtype) for each in TENSOR_RULES["gauss"](along)
+    )
     width = ends.diff()
     x = (ends[:-1, None] + width[:, None] * unit).flatten()
     return x, (width[:, None] * weight).flatten() / width.sum()

@@ -10,15 +10,15 @@ estimates of the global error by a second solution are those of codes for ordina
 S. P. Norsett, G. Wanner, Solving Ordinary Differential Equations I, 1993, II.4 and II.8.)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf, log10
+from math import ceil, inf, isfinite, log10, nan
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanpde.domains import Points
 from kanpde.ends import End, Ending
 from kanpde.models.kan import KAN
 from kanpde.models.windows import Windows
@@ -34,15 +34,17 @@ from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
 from kanpde.training.spacing import equidistributed, limited, local_lengths, number_of_cells, shorter
 from kanpde.training.state import Candidate, March, State
-from kanpde.training.surroundings import Surroundings, limit
+from kanpde.training.surroundings import Surroundings, limit, refuse_another_problem
 from kanpde.training.watch import watched
 from kanpde.training.window import Shape, StateAt, Trained, Window
 
 SAMPLES = 4001  # at which the local length is computed
+CHECKED = 200  # points of every condition at which a resumed run compares the residuals
 FEWEST_CELLS, MOST_CELLS = 6, 300
 MILD = 1e-3  # tolerance of the first pass
 FIRST, SHORTEST = 1 / 32, 1e-7  # length of the first window, and least length, as parts of the whole interval
 LONGER = 2.0  # most that a window is longer than the one before it
+NOT_CONVERGED = 0.35  # by which a window is shortened if the steps do not converge
 SAFETY = 0.5
 FEWER, MORE_CELLS = 0.9, 1.15  # limits of the ratio of the numbers of cells of successive windows
 PASSES = 4
@@ -69,25 +71,86 @@ def march(settings: Settings, evolution: Evolution, tolerance: float, state: Sta
     run, saved = Run(settings, evolution, tolerance, around), around.clock.seconds()
     if state.march is None:
         state = run.first_pass(state)
-        save(state, around)
+        save(settings, evolution, state, around)
     while not state.done and state.march is not None:
         if (ended := limit(settings, around)) is not None:
-            save(state, around)
+            save(settings, evolution, state, around)
             if not around.stop.is_taken_over():
                 return run.cut(state, state.march, ended)
             continue
         is_at_end = state.march.done.end >= run.times[1]
         state = run.after_pass(state, state.march) if is_at_end else run.next_window(state, state.march)
         if around.clock.seconds() - saved >= 60 * settings.checkpoint:
-            save(state, around)
+            save(settings, evolution, state, around)
             saved = around.clock.seconds()
     return state
 
 
-def save(state: State, around: Surroundings) -> None:
+def save(settings: Settings, evolution: Evolution, state: State, around: Surroundings) -> None:
     """Write a checkpoint."""
-    if around.save is not None:
-        around.save(replace(state, seconds=around.clock.seconds()))
+    if around.save is not None and state.march is not None:
+        march = replace(state.march, residual=residual(settings, evolution, state.march.done))
+        around.save(replace(state, march=march, seconds=around.clock.seconds()))
+
+
+def residual(settings: Settings, evolution: Evolution, windows: Windows) -> float:
+    """Return the mean squared residuals of the windows so far at fixed points; 0 if there are none.
+
+    A resumed run must find it again, which tells problems apart whose names are the same.
+    """
+    if not windows.networks:
+        return 0.0
+    names, time = evolution.domain.names, 1 - evolution.axis
+    box = evolution.domain.restricted(**{names[time]: (windows.times[0], windows.end)})
+    generator = torch.Generator(settings.device).manual_seed(0)
+    problem, total = settings.problem, 0.0
+    for name, condition in problem.conditions.items():
+        region = box.part_like(condition.region)
+        points = region.sample("uniform", CHECKED, generator, settings.device, settings.dtype)
+        total += misfit_of(problem, name, components_of(windows, "jets"), points, {}).square
+    return total
+
+
+def refuse_another(settings: Settings, state: State, march: March) -> None:
+    """Check that the problem is the one that was saved.
+
+    Raises:
+        InputError: it is not a problem of evolution, or the residuals are others.
+    """
+    evolution = evolution_of(settings.problem)
+    found = nan if evolution is None else residual(settings, evolution, march.done)
+    refuse_another_problem(march.residual, found, settings, state)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What the attempts at a window so far say about the cause of its error.
+
+    Attributes:
+        length: of the next attempt.
+        longer: limit of the ratio of the next window's length to this one's.
+        before: excess of the local error before more cells in space were tried; inf if they were not.
+        exponent: with which the cells were chosen then.
+    """
+
+    length: float
+    longer: float = LONGER
+    before: float = inf
+    exponent: float = 0.0
+
+    def is_time(self, excess: float, in_time: float) -> bool:
+        """Return whether a shorter window comes next: the error in time is too large, or more cells did not help."""
+        return in_time > 1 or in_time > 0.5 * excess or excess > VAIN * self.before
+
+
+def factor(excess: float, order: int, least: float, most: float) -> float:
+    """Return by how much a width may grow if an error of that order is ``excess`` times the permitted one."""
+    return min(max((SAFETY / max(excess, 1e-12)) ** (1 / order), least), most)
+
+
+def relative(errors: Tensor, values: Tensor) -> float:
+    """Return the largest relative L2 error, from integrals of squares by unknown; of an unknown that is 0 it is 0."""
+    return float((errors / values.clamp_min(torch.finfo(values.dtype).tiny)).sqrt().max())
 
 
 @dataclass(frozen=True)
@@ -156,70 +219,76 @@ class Run:
     # a window --------------------------------------------------------------------------------------------------------
     def next_window(self, state: State, march: March) -> State:
         """Return the state after the next window; unchanged after a request to stop or at the time limit."""
-        begin, last, modes = march.done.end, self.times[1], ceil(3 - 0.55 * log10(march.aim))
-        length, resolution, tried, longer = march.length, march.resolution, 0, LONGER
+        begin, rows = march.done.end, len(state.history)
+        modes = ceil(3 - 0.55 * log10(march.aim))
         state_at, finer_at = (self.state_at_end(each) for each in (march.done, march.finer))
-        samples, narrowed, exponent, before = self.samples(), False, 0.0, inf
-        lengths = self.lengths(state_at(samples))
+        lengths, cause = self.lengths(state_at(self.samples())), Cause(march.length)
         while True:
-            rest = last - begin
-            end = last if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
-            ends = self.ends(lengths, resolution)
+            end, ends = self.end_after(begin, cause.length), self.ends(lengths, march.resolution)
             if ends is None:
                 return self.given_up(state, march, f"at t = {begin:.4g} it needs more than {MOST_CELLS} cells in space")
-            if end - begin < SHORTEST * (last - self.times[0]):
+            if end - begin < SHORTEST * (self.times[1] - self.times[0]):
                 return self.given_up(state, march, f"at t = {begin:.4g} the windows of time become too short")
             shape = Shape(ends, self.degree, modes)
             window = Window(self.settings, self.evolution, (begin, end), state_at, finer_at)
-            found, tried = window.trained(shape, self.observer(state, march)), tried + 1
+            found = window.trained(shape, self.observer(state, march))
+            march = replace(march, trained=march.trained + 1)
             if limit(self.settings, self.around) is not None:
+                del state.history[rows:]  # the window will be begun again
                 return state
             if found is None:
-                length, longer = 0.35 * (end - begin), 1.0
+                cause = replace(cause, length=NOT_CONVERGED * (end - begin), longer=1.0)
                 continue
             allowed = self.allowed(march, found, end)
-            excess = float((found.local / allowed).max())
-            in_time = float((found.in_time / allowed).max())
-            import os
-            if os.environ.get("DBG"): print(f"   t={begin:.4f} L={end-begin:.4f} cells={len(ends)-1} modes={modes} loss={found.loss:.1e} excess={excess:.2g} in time={in_time:.2g}", f"est={float((march.errors+found.errors).div(march.values+found.values).sqrt()):.1e}", f"{self.around.clock.seconds():.1f}s", flush=True)
+            excess, in_time = (float((error / allowed).max()) for error in (found.local, found.in_time))
             if excess <= 1:
-                break
-            in_vain = narrowed and excess > VAIN * before  # more cells did not help
-            narrowed, before = narrowed and not in_vain, excess
-            if in_vain or in_time > 0.5 * excess:
-                length, longer = (end - begin) * self.factor(in_time, modes, 0.2, 0.8), 1.0
+                return self.accepted(state, march, window, shape, found, excess, in_time, cause.longer)
+            if cause.is_time(excess, in_time):
+                length = (end - begin) * factor(in_time, modes, 0.2, 0.8)
+                cause = replace(cause, length=length, longer=1.0, before=inf)
             else:
-                exponent = min(exponent * 2, 0.5) if narrowed else 1 / (self.degree + 1)
-                narrowed = True
-                parts = window.local_errors(found, samples) / allowed.repeat(2 * self.evolution.order)
-                factor = shorter(parts.square().sum(dim=1), ends, SAFETY, exponent)
-                lengths = limited(lengths * factor, self.width / (SAMPLES - 1), self.wraps)
+                exponent = max(1 / (self.degree + 1), min(1.5 * cause.exponent, 0.5))
+                parts = window.local_errors(found, self.samples()) / allowed.repeat(2 * self.evolution.order)
+                lengths = lengths * shorter(parts.square().sum(dim=1), ends, SAFETY, exponent)
+                lengths = limited(lengths, self.width / (SAMPLES - 1), self.wraps)
+                cause = replace(cause, before=excess, exponent=exponent)
+
+    def end_after(self, begin: float, length: float) -> float:
+        """Return the end of a window of about that length, such that the last windows are not short."""
+        rest = self.times[1] - begin
+        return self.times[1] if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
+
+    def accepted(
+        self,
+        state: State,
+        march: March,
+        window: Window,
+        shape: Shape,
+        found: Trained,
+        excess: float,
+        in_time: float,
+        longer: float,
+    ) -> State:
+        """Return the state after a window whose local error is small enough, and the sizes of the next one."""
+        begin, end = window.range
         errors, values = march.errors + found.errors, march.values + found.values
-        is_damped = march.number == 0 and excess > MARGIN and float((errors / values).sqrt().max()) < MARGIN * march.aim
-        cells = (len(ends) - 1) / self.factor(excess - in_time, self.degree + 1, 1 / MORE_CELLS, 1 / FEWER)
+        is_damped = march.number == 0 and excess > MARGIN and relative(errors, values) < MARGIN * march.aim
         after = march.done.followed_by(found.begin, found.network, end)
+        # at this resolution the state after the window would have about as many cells as were needed
+        cells = (len(shape.ends) - 1) / factor(excess - in_time, 2 * (self.degree + 1), 1 / MORE_CELLS, 1 / FEWER)
+        now = number_of_cells(self.lengths(after.state(self.samples())), self.width, march.resolution)
         march = replace(
             march,
             done=after,
             finer=march.finer.followed_by(found.finer_begin, found.finer, end),
-            length=(end - begin) * self.factor(in_time, modes, 0.5, longer),
-            resolution=self.next_resolution(resolution, cells, after),
+            length=(end - begin) * factor(in_time, shape.modes, 0.5, longer),
+            resolution=march.resolution * min(max(cells / now, FEWER**2), 1 / FEWER**2),
             share=march.share * (MORE if is_damped else 1.0),
             errors=errors,
             values=values,
-            windows=march.windows + tried,
             points=march.points + found.points,
         )
         return replace(state, network=march.done, march=march)
-
-    def factor(self, excess: float, order: int, least: float, most: float) -> float:
-        """Return by how much a width may grow if an error of that order is ``excess`` times the permitted one."""
-        return min(max((SAFETY / max(excess, 1e-12)) ** (1 / order), least), most)
-
-    def next_resolution(self, resolution: float, cells: float, after: Windows) -> float:
-        """Return the resolution at which the state after a window has about the given number of cells."""
-        now = number_of_cells(self.lengths(after.state(self.samples())), self.width, resolution)
-        return resolution * min(max(cells / now, FEWER**2), 1 / FEWER**2)
 
     def allowed(self, march: March, found: Trained, end: float) -> Tensor:
         """Return the root mean square of the local error that a window may have, by unknown."""
@@ -228,16 +297,17 @@ class Run:
         size = ((march.values + found.values) / measure).sqrt()
         return march.share * part * size + torch.finfo(size.dtype).tiny
 
-    def observer(self, state: State, march: March) -> Any:
+    def observer(self, state: State, march: March) -> Callable[[Step, Objective], bool]:
         """Return the function that records a step and tells whether to go on."""
+        done = (march.done.end - self.times[0]) / (self.times[1] - self.times[0])
+        percent = max(1, round(100 * done))
 
         def observe(step: Step, objective: Objective) -> bool:
-            clock, share = self.around.clock.seconds(), (march.done.end - self.times[0]) / (self.times[1] - self.times[0])
-            size = objective.size[1]
-            row = {"step": len(state.history) + 1, "start": 0, "phase": march.number, "grid": 0, "parameters": size}
-            state.history.append(row | {"loss": step.loss, "error": state.error, "seconds": clock})
+            size, seconds = objective.size[1], self.around.clock.seconds()
+            row = {"step": len(state.history) + 1, "start": 0, "phase": march.number, "grid": nan, "parameters": size}
+            state.history.append(row | {"loss": step.loss, "error": nan, "seconds": seconds})
             self.around.observe(
-                Progress(march.number, PASSES, max(1, round(100 * share)), 100, step.loss, state.error, None, size, clock)
+                Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, unit="% of time")
             )
             return limit(self.settings, self.around) is None
 
@@ -246,17 +316,19 @@ class Run:
     # the end of a pass -----------------------------------------------------------------------------------------------
     def after_pass(self, state: State, march: March) -> State:
         """Return the state at the end of the run, or before the next pass."""
-        estimate = float((march.errors / march.values).sqrt().max())
-        is_reached = estimate <= self.tolerance
-        ending = Ending(End.TOLERANCE_REACHED if is_reached else End.STEPS_DONE, f"estimated relative L2 error {estimate:.1e}")
-        state = self.with_level(state, march, estimate, ending)
-        if is_reached:
-            return replace(state, ending=ending, done=True)
+        estimate = relative(march.errors, march.values)
+        end, said = End.STEPS_DONE, f"estimated relative L2 error {estimate:.1e}"
+        if estimate <= self.tolerance:
+            end = End.TOLERANCE_REACHED
+        state = self.with_level(state, march, estimate, Ending(end, said))
+        if end is End.TOLERANCE_REACHED:
+            return replace(state, ending=Ending(end, said), done=True)
         best = march.complete
         if best is None or not best.level["estimate"] <= estimate:
-            best = Candidate(march.done, None, state.levels[-1], ending)
-        if march.number + 1 == PASSES:
-            return self.with_complete(state, best, Ending(End.NOT_REACHED, f"estimated relative L2 error {best.level['estimate']:.1e} after {PASSES} passes"))
+            best = Candidate(march.done, None, state.levels[-1])
+        if march.number + 1 == PASSES or not isfinite(estimate):
+            detail = f"estimated relative L2 error {best.level['estimate']:.1e} after {march.number + 1} passes"
+            return self.with_complete(state, best, Ending(End.NOT_REACHED, detail))
         share = march.share * SAFETY * self.tolerance / estimate
         return self.begun(state, march.number + 1, self.tolerance, share, best)
 
@@ -267,11 +339,13 @@ class Run:
         weights = {**automatic_weights(network, sites_of(settings.problem, points)), **settings.weights}
         components = components_of(network, settings.derivatives)
         parts = {
-            name: weights[name] * misfit_of(settings.problem, name, components, at, {}).square for name, at in points.items()
+            name: weights[name] * misfit_of(settings.problem, name, components, at, {}).square
+            for name, at in points.items()
         }
         counts = {name: len(at.x) for name, at in points.items()}
-        used = {"rule": settings.sampling.rule, "points": counts, "weights": weights, "estimate": estimate}
-        state = replace(state, network=network, used=used | {"windows": len(network.networks)})
+        used: dict[str, Any] = {"rule": settings.sampling.rule, "points": counts, "weights": weights}
+        used |= {"estimate": estimate, "windows": len(network.networks)}
+        state = replace(state, network=network, used=used, phase=1)
         level: dict[str, Any] = {
             "phase": march.number,
             "start": 0,
@@ -295,10 +369,10 @@ class Run:
         level |= watched(settings, state, 0, weights)
         error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
         self.around.log(
-            f"{level['windows']} windows of time ({march.windows} trained), {level['parameters']} parameters: "
+            f"{level['windows']} windows of time ({march.trained} trained), {level['parameters']} parameters: "
             f"{level['steps']} steps in {level['seconds']:.1f} s, estimated relative L2 error {estimate:.1e}{error}"
         )
-        return replace(state, levels=(*state.levels, level), phase=state.phase + 1)
+        return replace(state, levels=(*state.levels, level))
 
     def given_up(self, state: State, march: March, why: str) -> State:
         """Return the state at the end of a run that does not reach the end of the interval."""
@@ -312,11 +386,13 @@ class Run:
             self.around.log(f"no windows of time: {ending}")
             return replace(state, march=None)
         reached = f"the solution ends at t = {march.done.end:.4g}"
-        detail = f"{ending.detail}; {reached}" if ending.detail else reached
-        ending = Ending(ending.end, detail)
-        return replace(self.with_level(state, march, torch.nan, ending), ending=ending, done=True)
+        ending = Ending(ending.end, f"{ending.detail}; {reached}" if ending.detail else reached)
+        state = self.with_level(state, march, nan, ending)
+        return replace(state, used={**state.used, "ends_at": march.done.end}, ending=ending, done=True)
 
     def with_complete(self, state: State, best: Candidate, ending: Ending) -> State:
         """Return the state at the end of the run with the result of a pass."""
+        later = {"end": End.OVERFITTED.name, "reason": "taken back, because the estimate of an earlier pass is smaller"}
+        levels = tuple({**row, **later} if row["phase"] > best.level["phase"] else row for row in state.levels)
         used = {**state.used, "estimate": best.level["estimate"], "windows": best.level["windows"]}
-        return replace(state, network=best.network, used=used, ending=ending, done=True)
+        return replace(state, network=best.network, levels=levels, used=used, ending=ending, done=True)

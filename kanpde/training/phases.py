@@ -61,7 +61,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run after one step, as passed to `observe`; ``error`` is the last one measured."""
+    """The progress of a run after one step, as passed to `observe`; ``error`` is the last one measured.
+
+    ``step`` of ``steps`` counts the steps of the phase; if the interval of time is divided into windows, the percent of
+    it that is done (``unit``), and phases are passes.
+    """
 
     phase: int
     phases: int
@@ -72,6 +76,7 @@ class Progress:
     grid: int | None
     parameters: int
     seconds: float
+    unit: str = "steps"
 
 
 DEFAULT_STARTS = 5

@@ -17,16 +17,16 @@ from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints, checkpoint_files, is_damaged, read_newest
 from kanpde.storage.folders import clear
 from kanpde.training.checks import check_phases, check_sizes
-from kanpde.training.course import refuse_another_problem
 from kanpde.training.fresh import losses
 from kanpde.training.leaving import is_last
+from kanpde.training.marching import refuse_another
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings, phase_data, settings_from
 from kanpde.training.signals import StopRequest
 from kanpde.training.snapshot import from_data
 from kanpde.training.solve import Log, Observe, carried_out
 from kanpde.training.state import State
-from kanpde.training.surroundings import Surroundings
+from kanpde.training.surroundings import Surroundings, refuse_another_problem
 from kanpde.version import __version__
 
 FREE = ("steps", "window", "least")  # arguments of the current phase that may be changed on resuming
@@ -111,11 +111,17 @@ def gone_on(run: Reopened, checkpoints: Checkpoints, stop: StopRequest | None, o
     def begin(around: Surroundings) -> State:
         for line in run.notes:
             around.log(line)
-        taken = run.state.leg.step if run.state.leg else 0
-        around.log(f"resumed in phase {run.state.phase + 1} of {len(run.state.plan)}, after step {taken}")
+        around.log(f"resumed {place_of(run.state)}")
         return run.state
 
     return carried_out(run.settings, begin, checkpoints, stop, observe, log)
+
+
+def place_of(state: State) -> str:
+    """Return how far a run has come, in words."""
+    if state.march is not None:
+        return f"in pass {state.march.number + 1}, at t = {state.march.done.end:.4g}"
+    return f"in phase {state.phase + 1} of {len(state.plan)}, after step {state.leg.step if state.leg else 0}"
 
 
 def extended(settings: Settings, state: State, stored: Sequence[Mapping[str, Any]]) -> State:
@@ -154,6 +160,9 @@ def check_rest(settings: Settings, state: State) -> None:
     Raises:
         InputError: the loss at the saved points is another one, or a phase is impossible.
     """
+    if state.march is not None:
+        refuse_another(settings, state, state.march)
+        return
     leg, derivatives = state.leg, settings.derivatives
     assert leg is not None  # only legs are saved
     problem, rest = settings.problem, state.plan[state.phase + 1 :]

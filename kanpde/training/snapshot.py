@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
 from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings, phase_data, phase_from
-from kanpde.training.state import Assessed, Candidate, Leg, State
+from kanpde.training.state import Assessed, Candidate, Leg, March, State
 
 Data = dict[str, Any]
 
@@ -34,6 +34,7 @@ def to_data(state: State) -> Data:
         "start": state.start,
         "cells": {name: asdict(cells) for name, cells in state.cells.items()},
         "before": None if state.before is None else asdict(state.before),
+        "march": None if state.march is None else _march_data(state.march),
         "leg": None if state.leg is None else _leg_data(state.leg),
         "best": None if state.best is None else _candidate_data(state.best),
         "used": deepcopy(dict(state.used)),
@@ -67,6 +68,7 @@ def from_data(data: Data, settings: Settings) -> State:
         best=None if data["best"] is None else _candidate(data["best"], network_of),
         cells={name: Cells(**each) for name, each in data.get("cells", {}).items()},
         before=None if data.get("before") is None else Assessed(**data["before"]),
+        march=None if data.get("march") is None else _march(data["march"], network_of),
         used=data["used"],
         history=_table(data["history"]),
         levels=tuple(data["levels"]),
@@ -101,6 +103,19 @@ def _leg(data: Data, network_of: Callable[[Data], nn.Module]) -> Leg:
         ending=_ending(data["ending"]),
         **others,
     )
+
+
+def _march_data(march: March) -> Data:
+    others = {each.name: getattr(march, each.name) for each in fields(March)}
+    complete = None if march.complete is None else _candidate_data(march.complete)
+    networks = {name: _network_data(others[name]) for name in ("done", "finer")}
+    return {**others, **networks, "complete": complete}
+
+
+def _march(data: Data, network_of: Callable[[Data], nn.Module]) -> March:
+    complete = None if data["complete"] is None else _candidate(data["complete"], network_of)
+    networks = {name: network_of(data[name]) for name in ("done", "finer")}
+    return March(**{**data, **networks, "complete": complete})
 
 
 def _candidate_data(candidate: Candidate) -> Data:

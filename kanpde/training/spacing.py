@@ -1,9 +1,9 @@
 r"""Cells of unequal widths that follow the size of a function's derivatives.
 
-The local length $h(x) = \min(U / |u'|, \sqrt{U / |u''|})$ of a function with amplitude U is limited in its slope, so that
-neighbouring cells have similar widths (P.-O. Persson, Mesh size functions for implicit geometries and PDE-based gradient
-limiting, Engineering with Computers 22, 2006), and the cells share $\int dx / h$ equally (equidistribution: C. de Boor,
-Good approximation by splines with variable knots II, 1974).
+The local length $h(x) = \min(U / |u'|, \sqrt{U / |u''|})$ of a function with amplitude U is limited in its slope, so
+that neighbouring cells have similar widths (P.-O. Persson, Mesh size functions for implicit geometries and PDE-based
+gradient limiting, Engineering with Computers 22, 2006), and the cells share $\int dx / h$ equally (equidistribution:
+C. de Boor, Good approximation by splines with variable knots II, 1974).
 """
 
 from math import ceil
@@ -81,7 +81,7 @@ def shorter(
         errors: squared, at equally spaced points from one end of the range to the other.
         ends: of the present cells.
         wanted: root of the mean squared error to be reached.
-        exponent: the factor of a cell whose error is q times its part is $q^{-exponent}$; 1 over the order of the error.
+        exponent: a cell whose error is q times its part has the factor $q^{-exponent}$; 1 over the order of the error.
     """
     cells, points = len(ends) - 1, len(errors)
     x = torch.linspace(float(ends[0]), float(ends[-1]), points, device=ends.device, dtype=ends.dtype)

@@ -97,10 +97,11 @@ class March:
         length: of the next window.
         resolution: cells per local length (`kanpde.training.spacing`).
         errors, values: integrals of the squared estimated error and of the squared solution, by unknown.
-        windows: trained in the pass, with those that were repeated.
+        trained: number of windows trained in the pass, with those that were repeated.
         points: of all windows.
         began: seconds of the run when the pass began.
         complete: the result of an earlier pass.
+        residual: of the windows so far when the state was saved; a resumed run must reproduce it.
     """
 
     done: Windows
@@ -112,10 +113,11 @@ class March:
     resolution: float
     errors: Tensor
     values: Tensor
-    windows: int = 0
+    trained: int = 0
     points: int = 0
     began: float = 0.0
     complete: Candidate | None = None
+    residual: float = 0.0
 
 
 @dataclass(frozen=True)

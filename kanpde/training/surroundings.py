@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from time import perf_counter
 
+import torch
 from torch import Tensor
 
 from kanpde.ends import End, Ending
+from kanpde.errors import InputError
 from kanpde.optimizers import Optimizer
+from kanpde.optimizers.lm import ROUNDING
 from kanpde.residuals.objective import Objective
 from kanpde.solution import Errors
 from kanpde.training.fresh import losses
@@ -72,6 +75,21 @@ def limit(settings: Settings, around: Surroundings) -> Ending | None:
     if settings.time_limit is not None and around.clock.seconds() >= settings.time_limit:
         return Ending(End.TIME_LIMIT, f"{settings.time_limit:g} s")
     return None
+
+
+def refuse_another_problem(saved: float, found: float, settings: Settings, state: State) -> None:
+    """Compare two losses with a tolerance above the differences between machines and library versions.
+
+    Raises:
+        InputError: they differ.
+    """
+    eps = torch.finfo(settings.dtype).eps
+    first = state.history[0]["loss"] if state.history else saved
+    if isfinite(saved) and not abs(found - saved) <= eps**0.5 * saved + (ROUNDING * eps) ** 2 * first:
+        raise InputError(
+            f"The checkpoint was saved at a loss of {saved:.6e}, but with the problem given the loss is {found:.6e}. "
+            "It is another problem, or its file has changed. Give the problem that was being solved, or start anew."
+        )
 
 
 def back_to(good: Tensor, objective: Objective) -> Ending:

@@ -70,12 +70,16 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return a warning if the solution violates a condition between its training points.
+    """Return warnings: a condition is violated between the training points, or the solution does not reach the end.
 
-    That is the case if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
-    residual exceeds `RELATIVE`. The first alone may be rounding or an overfitted but accurate solution; the second
-    alone is a training that is not finished, which the training loss shows.
+    The first is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
+    residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but accurate solution; a large
+    residual alone is a training that is not finished, which the training loss shows.
     """
+    if (end := state.used.get("ends_at")) is not None:
+        limit = {} if settings.time_limit is None else {"time_limit": 4 * settings.time_limit}
+        message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
+        return [ResultWarning(message, fixes=[("", limit)] if limit else [])]
     level = kept(state.levels)
     names = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > RELATIVE]
     if not names or not level["fresh"] >= LOSS_RATIO * level["loss"]:

@@ -1,7 +1,8 @@
 """The training of one window of time, and of a finer network beside it, whose difference is the error.
 
-The network is a separable KAN (`kanpde.models.separable`). It is linear in its weights, so that Levenberg-Marquardt with
-hardly any damping is Newton's method for the equation, which converges in a few steps unless the window is too long.
+The network is a separable KAN (`kanpde.models.separable`). It is linear in its weights, so that Levenberg-Marquardt
+with hardly any damping is Newton's method for the equation, which converges in a few steps unless the window is too
+long.
 """
 
 from collections.abc import Callable
@@ -154,7 +155,7 @@ class Window:
         return separable(self.box.ranges, axis, count, shape.ends, shape.degree, shape.modes, self._wraps)
 
     def _objective(self, problem: Problem, network: Network, shape: Shape, along: tuple[int, int]) -> Objective:
-        points = window_points(problem.domain, self.evolution.axis, problem.conditions, shape.ends, along)
+        points = window_points(self.box, self.evolution.axis, problem.conditions, shape.ends, along)
         sites = sites_of(problem, points)
         weights = automatic_weights(network, sites, None, "jets")
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
@@ -162,7 +163,7 @@ class Window:
 
     def _steps(self, problem: Problem, ahead: Problem, network: Network, shape: Shape) -> tuple[Network, Network]:
         """Return two Newton steps from the same network with one Jacobian: on ``problem`` and on ``ahead``."""
-        fine = transferred(network, self._network(shape), self.evolution.axis, shape.ends)
+        fine = transferred(network, self._network(shape), self.evolution.axis, shape)
         other = deepcopy(fine)
         along = (5, shape.modes + 3)
         objective = self._objective(problem, fine, shape, along)
@@ -242,15 +243,13 @@ def refined(ends: Float[Tensor, " ends"], factor: float) -> Float[Tensor, " ends
 
 
 @torch.no_grad()
-def transferred(network: Network, new: Network, axis: int, ends: Float[Tensor, " ends"]) -> Network:
-    """Fit a new separable network, whose factors of time are Legendre polynomials, to another network."""
-    layer = new.layers[0]
-    modes, outputs = layer.bases[1 - axis].size, layer.weight.shape[1]
+def transferred(network: Network, new: Network, axis: int, shape: Shape) -> Network:
+    """Fit a new separable network of a given shape to another network."""
     lower, upper = new.inputs.lower[1 - axis], new.inputs.upper[1 - axis]
-    x, _ = gauss(ends, 5)
-    t, weight = gauss(ends.new_tensor([-1.0, 1.0]), modes + 2)
+    x, _ = gauss(shape.ends, 5)
+    t, weight = gauss(shape.ends.new_tensor([-1.0, 1.0]), shape.modes + 2)
     columns = [x.repeat_interleave(len(t)), (lower + (t + 1) / 2 * (upper - lower)).repeat(len(x))]
-    values = network(torch.stack(columns if axis == 0 else columns[::-1], dim=1)).view(len(x), len(t), outputs)
-    legendre = torch.stack([(2 * k + 1) * torch.special.legendre_polynomial_p(t, k) for k in range(modes)], dim=1)
-    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, legendre))
+    values = network(torch.stack(columns if axis == 0 else columns[::-1], dim=1)).unflatten(0, (len(x), len(t)))
+    legendre = [(2 * k + 1) * torch.special.legendre_polynomial_p(t, k) for k in range(shape.modes)]
+    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, torch.stack(legendre, dim=1)))
     return new
