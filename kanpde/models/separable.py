@@ -142,7 +142,7 @@ def fit_factors(
     assert isinstance(layer, ProductLayer)
     share = (x - inputs.lower[axis]) / (inputs.upper[axis] - inputs.lower[axis])
     dense = layer.derivatives(2 * share - 1, axis, 0)[0]
-    found = torch.linalg.lstsq(dense, wanted.flatten(1)).solution.view(-1, *wanted.shape[1:])
+    found = torch.linalg.lstsq(dense, wanted.flatten(1), driver="gels").solution.view(-1, *wanted.shape[1:])
     layer.weight.copy_((found if axis == 0 else found.transpose(0, 1)).flatten(0, 1))
 
 

@@ -55,12 +55,16 @@ MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their 
 
 def marching(settings: Settings) -> Evolution | None:
     """Return the evolution that a run with these settings solves in windows of time; None if it does not."""
-    model = settings.model
     if settings.tolerance is None or settings.derivatives != "jets" or settings.constraints != "soft":
         return None
-    if not isinstance(model, KAN) or replace(model, degree=KAN.degree) != KAN() or settings.dtype != torch.float64:
+    if not is_default(settings.model) or settings.dtype != torch.float64:
         return None
     return evolution_of(settings.problem)
+
+
+def is_default(model: Any) -> bool:
+    """Return whether the model is the default KAN, of any degree."""
+    return isinstance(model, KAN) and replace(model, hidden=tuple(model.hidden), degree=KAN.degree) == KAN()
 
 
 def march(settings: Settings, evolution: Evolution, tolerance: float, state: State, around: Surroundings) -> State:
