@@ -9,7 +9,7 @@ from conftest import load_problem
 import kanpde
 import kanpde.errors
 import kanpde.training.tolerance
-from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian
+from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian, neumann
 from kanpde.ends import End
 from kanpde.training.signals import StopRequest
 from kanpde.training.trials import Trial, enlarged
@@ -51,6 +51,48 @@ def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
     error = solution.errors["u"]["l2"]
     assert error <= 1e-8
     assert 0.3 <= solution.settings["estimate"] / error <= 3
+
+
+def line(conditions, exact=None):
+    """A problem on [0, 1] with these conditions, given as functions of the domain."""
+    domain = Box(x=(0.0, 1.0))
+    return Problem(domain, {name: make(domain) for name, make in conditions.items()}, exact=exact)
+
+
+def sine(eigenvalue):
+    """u'' + k u = f with u = sin πx: at k = π² any multiple of sin πx can be added."""
+
+    def residual(u):
+        return laplacian(u) + eigenvalue * u - (eigenvalue - pi**2) * torch.sin(pi * u.coords[0])
+
+    return line(
+        {"pde": lambda d: Condition(d.interior, residual), "boundary": lambda d: dirichlet(d.boundary, 0.0)},
+        exact=lambda x: torch.sin(pi * x),
+    )
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        line(
+            {
+                "pde": lambda d: Condition(d.interior, lambda u: laplacian(u) + pi**2 * torch.cos(pi * u.coords[0])),
+                "boundary": lambda d: neumann(d.boundary, 0.0),
+            }
+        ),
+        sine(pi**2 + 1e-6),
+    ],
+    ids=["Neumann", "near resonance"],
+)
+def test_solutions_that_are_not_unique_never_reach_a_tolerance(problem):
+    with pytest.warns(kanpde.errors.ResultWarning, match="hardly determine the solution"):
+        solution = kanpde.solve(problem, **SMALL, tolerance=0.2)
+    assert solution.ending.end is not End.TOLERANCE_REACHED and isnan(solution.settings["estimate"])
+
+
+def test_a_solution_that_is_unique_is_told_from_one_that_is_not():
+    solution = kanpde.solve(sine(5.0), **SMALL, tolerance=1e-3)
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.settings["looseness"] < 100
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
 from kanpde.errors import InputError
 from kanpde.models.network import Network
+from kanpde.problem import Condition
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
@@ -29,13 +30,14 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.tangent import tangent_change
-from kanpde.training.watch import kept
+from kanpde.training.watch import LOOSE, kept
 
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
 UNSEEN = 3.0  # fresh loss over training loss above which points are missing
 LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
 LEFT, RELATIVE = 0.5, 1e-4  # share of the loss left unexplained, and size of the residual relative to its terms
 MOST_PARAMETERS = 2000  # for an estimate in the tangent space, whose cost grows with their cube
+VALUES = 2000  # points at which the change of the values is measured
 CONVERGES = 0.5  # largest q for an extrapolation
 
 
@@ -120,44 +122,72 @@ def values_of(settings: Settings, around: Surroundings, network: nn.Module) -> T
 def assessed(settings: Settings, state: State, around: Surroundings, found: Seen) -> Assessed:
     """Return the assessment of the level that has just ended."""
     values = values_of(settings, around, state.network)
-    before, estimate = state.before, tangent_estimate(settings, state, around)
+    before, found_estimate = state.before, tangent_estimate(settings, state, around)
+    estimate, looseness = found_estimate.error, found_estimate.looseness
     if before is None:
-        return Assessed(values, found.loss, estimate)
+        return Assessed(values, found.loss, estimate, looseness=looseness)
     q = sqrt(found.loss / before.fresh) if before.fresh > 0 else inf
     d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
     extrapolated = d * q / (1 - q) if q <= CONVERGES else nan
     idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
     # if points are missing, the size of the network is not the reason
-    return Assessed(values, found.loss, estimate, extrapolated, before.idle if found.lacks_points else idle)
+    idle = before.idle if found.lacks_points else idle
+    return Assessed(values, found.loss, estimate, extrapolated, idle, looseness)
 
 
-def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> float:
-    """Return the relative L2 error estimated by `kanpde.training.tangent`; NaN where there is none.
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of the error.
 
-    There is none if the Jacobian cannot be assembled or is too large, or if most of a residual that is not small
-    remains unexplained.
+    Attributes:
+        error: relative L2 error, the largest of all unknowns; NaN if there is no estimate.
+        looseness: the largest change of the solution, relative to it, for a change of the residuals by the size of
+            their largest terms; NaN if unknown. From `LOOSE` on the conditions do not determine the solution.
+    """
+
+    error: float = nan
+    looseness: float = nan
+
+    def row(self) -> dict[str, float]:
+        """Return both by the names that tables use."""
+        return {"estimate": self.error, "looseness": self.looseness}
+
+
+def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> Estimate:
+    """Return the relative L2 error estimated by `kanpde.training.tangent`.
+
+    There is no estimate if the Jacobian cannot be assembled or is too large, if most of a residual that is not small
+    remains unexplained, or if the conditions do not determine the solution.
     """
     if not isinstance(state.network, Network) or settings.derivatives != "jets":
-        return nan
+        return Estimate()
     if sum(p.numel() for p in state.network.parameters()) > MOST_PARAMETERS:
-        return nan
+        return Estimate()
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
-    problem, weights = settings.problem, state.used["weights"]
+    problem, weights, level = settings.problem, state.used["weights"], state.levels[-1]
 
     def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
         return Objective(problem, network, at, weights, coefficients)
 
+    def objective_of_values(network: nn.Module) -> Objective:
+        x = around.errors.x[:: max(1, len(around.errors.x) // VALUES)]
+        own = {"values": Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])}
+        ansatz = None if problem.ansatz is None else replace(problem.ansatz, satisfies=())
+        at = {"values": Points(x, torch.full_like(x[:, 0], 1 / len(x)))}
+        return Objective(replace(problem, conditions=own, ansatz=ansatz, parameters={}), network, at)
+
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     values = partial(values_of, settings, around)
-    found = tangent_change(state.network, state.coefficients, make, points, values, generator)
+    found = tangent_change(state.network, state.coefficients, make, points, values, objective_of_values, generator)
     if found is None:
-        return nan
-    change, left = found
-    relative = max(value for name, value in state.levels[-1].items() if name.startswith("relative_"))
-    if left > LEFT and relative > RELATIVE:
-        return nan
-    return float((change.norm(dim=1) / values(state.network).norm(dim=1)).max())
+        return Estimate()
+    now, relative = values(state.network), {name: level[f"relative_{name}"] for name in problem.trained}
+    terms = [sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0]
+    looseness = found.largest * max(terms, default=nan) / max(float(now.square().mean().sqrt()), 1e-300)
+    if looseness >= LOOSE or (found.left > LEFT and max(relative.values()) > RELATIVE):
+        return Estimate(nan, looseness)
+    return Estimate(float((found.change.norm(dim=1) / now.norm(dim=1)).max()), looseness)
 
 
 def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:
@@ -168,7 +198,7 @@ def with_estimate(settings: Settings, state: State, around: Surroundings) -> Sta
     if not level or "fresh" not in level:
         return state
     estimate = tangent_estimate(settings, replace(state, levels=(level,)), around)
-    return replace(state, used={**state.used, "estimate": estimate})
+    return replace(state, used={**state.used, **estimate.row()})
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

@@ -75,6 +75,7 @@ class Assessed:
         estimate: the relative L2 error estimated in the tangent space; NaN if there is none.
         extrapolated: the error that the last two levels suggest; NaN if they do not converge.
         idle: number of levels in a row that lowered the fresh loss by little.
+        looseness: how little the conditions determine the solution (`kanpde.training.assessment.Estimate`).
     """
 
     values: Tensor
@@ -82,6 +83,7 @@ class Assessed:
     estimate: float = nan
     extrapolated: float = nan
     idle: int = 0
+    looseness: float = nan
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,37 @@ Gauss-Newton step, whose change of the values is the estimate. It includes the p
 too slowly, and those that the next level will resolve, but nothing that the points do not see. The share of the loss
 that the step does not remove says how much of the residual no function of the space explains, as where conditions
 contradict each other.
+
+The same system tells how far the conditions determine the solution: with V the derivative of the values and J that of
+the residuals, the largest $|V\delta| / |J\delta|$ is the largest change of the solution for a change of the residuals
+by 1. Where the solution is not unique, it is limited only by the damping, and the estimate means nothing.
 """
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from kanpde.domains import Points
 from kanpde.models.network import Network
-from kanpde.optimizers.damped import QR, column_scale
+from kanpde.optimizers.damped import QR, DampedSystem, column_scale
 from kanpde.residuals.objective import Objective
 
+ITERATIONS = 4  # of the power method for the largest ratio
+LEAST_DAMPING = 1e-15  # limits the ratio where the solution is not unique
 DAMPING = 1e-13  # of the scaled normal equations; against directions that the residuals do not see at all
 PROBE = 1e-4  # part of the step by which the change of the values is differentiated
 FLOOR = 1e-12
+
+
+class Tangent(NamedTuple):
+    """The linearized error at points, the share of the loss left, and the largest change of values per residual."""
+
+    change: Tensor
+    left: float
+    largest: float
 
 
 def tangent_change(
@@ -31,11 +46,12 @@ def tangent_change(
     make: Callable[[nn.Module, nn.Parameter | None, Mapping[str, Points]], Objective],
     points: Mapping[str, Points],
     values: Callable[[nn.Module], Tensor],
+    objective_of_values: Callable[[nn.Module], Objective],
     generator: torch.Generator,
-) -> tuple[Tensor, float] | None:
-    """Return the linearized error at the points at which ``values`` evaluates a network, and the loss left.
+) -> Tangent | None:
+    """Return the linearized error at the points at which ``values`` evaluates a network.
 
-    The second is a share of the loss. None if the least-squares problem has no solution in this precision.
+    None if the least-squares problem has no solution in this precision.
 
     Args:
         network: the approximation.
@@ -43,6 +59,7 @@ def tangent_change(
         make: makes the objective of a network at points.
         points: fresh points by condition, more than the enlarged network has parameters.
         values: returns the unknowns of a network at test points.
+        objective_of_values: makes an objective whose residuals are the unknowns of a network.
         generator: for the weights of new nodes.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
@@ -57,6 +74,24 @@ def tangent_change(
     if y is None:
         return None
     start, before = objective.vector(), values(larger)
+    largest = largest_change(objective_of_values(larger), system)
     objective.assign(start + PROBE * y / system.scale)
     left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
-    return (values(larger) - before) / PROBE, float(left)
+    return Tangent((values(larger) - before) / PROBE, float(left), largest)
+
+
+def largest_change(of_values: Objective, system: DampedSystem) -> float:
+    """Return the largest ratio of the root mean square change of the values to the change of the residuals."""
+    _, jacobian = of_values.linearize()
+    own = jacobian.shape[1]  # the coefficients of an inverse problem do not change the values
+    b = torch.nn.functional.pad(jacobian / system.scale[:own], (0, len(system.scale) - own))
+    y, ratio = torch.ones_like(system.scale), 0.0
+    for _ in range(ITERATIONS):
+        target = b.T @ (b @ y)
+        solved = system.solve(LEAST_DAMPING, system.forward(torch.zeros_like(y)), -target)
+        if solved is None:
+            break
+        y = solved / solved.norm()
+        tiny = torch.finfo(y.dtype).tiny
+        ratio = float((b @ y).norm() / system.forward(y).norm().clamp_min(tiny))
+    return ratio

@@ -24,6 +24,7 @@ from kanpde.models.network import Network, grid_of
 from kanpde.optimizers.lm import LM
 from kanpde.training.assessment import (
     UNSEEN,
+    Estimate,
     Seen,
     assessed,
     confirmed,
@@ -40,7 +41,7 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.trials import best_trial, enlarged
-from kanpde.training.watch import watched
+from kanpde.training.watch import LOOSE, watched
 
 MOST_IDLE = 3  # idle levels in a row
 MOST_PARAMETERS, MOST_POINTS = 3000, 40_000
@@ -55,14 +56,17 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     found = seen(settings, state)
     now = assessed(settings, state, around, found)
     estimate = best_estimate(settings, state, tolerance, now)
-    level = {**state.levels[-1], "estimate": estimate}
+    level = {**state.levels[-1], **Estimate(estimate, now.looseness).row()}
     this = Candidate(state.network, state.coefficients, level, state.ending, found.loss)
     best = this if state.best is None or found.loss < state.best.fresh else state.best
+    before = state.before
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
     said = f", estimated relative L2 error {estimate:.1e}" if isfinite(estimate) else ""
     around.log(f"loss on fresh points {found.loss:.2e}{said}")
     if estimate <= tolerance and not found.lacks_points:
         return ended(state, this, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}")
+    if before is not None and min(now.looseness, before.looseness) >= LOOSE:
+        return ended(state, best, End.NOT_REACHED, "the conditions hardly determine the solution")
     if now.idle >= MOST_IDLE:
         why = f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little"
         return ended(state, best, End.NOT_REACHED, why)
@@ -74,10 +78,11 @@ def after_one_start(settings: Settings, tolerance: float, state: State, best: Ca
     state_then = replace(state, network=best.network, coefficients=best.coefficients)
     level = {**best.level, **watched(settings, state_then, 0, state.used["weights"])}
     state_then = replace(state_then, phase=1, levels=(level,))
-    estimate = tangent_estimate(settings, state_then, around)
+    found_estimate = tangent_estimate(settings, state_then, around)
+    estimate = found_estimate.error
     if not estimate <= tolerance or level["fresh"] > UNSEEN * level["loss"]:
         return state
-    found = replace(best, level={**level, "estimate": estimate})
+    found = replace(best, level={**level, **found_estimate.row()})
     state_then = replace(state_then, start=0, levels=(found.level,))
     return ended(state_then, found, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}")
 
@@ -93,7 +98,7 @@ def ended(state: State, best: Candidate, end: End, detail: str) -> State:
     """Return the state at the end of the run, with the best network."""
     back = {"end": End.OVERFITTED.name, "reason": "taken back, because an earlier level has less loss on fresh points"}
     levels = [{**row, **back} if row["phase"] > best.level["phase"] else row for row in state.levels]
-    used = {**state.used, "estimate": best.level["estimate"]}
+    used = {**state.used, **{name: best.level[name] for name in ("estimate", "looseness")}}
     state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
     return replace(state, levels=tuple(levels), used=used, ending=Ending(end, detail), done=True)
 

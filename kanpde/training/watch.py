@@ -8,7 +8,7 @@ residuals, such as another solution of a problem that has several.
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from kanpde.training.state import State
 DENSER = 4  # fresh points for every training point,
 LEAST_FRESH, MOST_FRESH = 1000, 50_000  # within these limits, and never fewer than training points
 LOSS_RATIO = 10.0  # warn from this ratio of the losses on fresh and on training points on,
+LOOSE = 1e4  # from this looseness on (`kanpde.training.assessment`) the conditions do not determine the solution
 RELATIVE = 1e-3  # if a residual is also larger than this share of its largest term
 
 
@@ -70,9 +71,9 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: a condition is violated between the training points, or the solution does not reach the end.
+    """Return warnings: where the solution ends, whether it is unique, and whether the points show its residuals.
 
-    The first is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
+    The last one is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
     residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but accurate solution; a large
     residual alone is a training that is not finished, which the training loss shows.
     """
@@ -80,6 +81,25 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         limit = {} if settings.time_limit is None else {"time_limit": 4 * settings.time_limit}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [ResultWarning(message, fixes=[("", limit)] if limit else [])]
+    return [*undetermined(state.used.get("looseness", nan)), *unseen(settings, state)]
+
+
+def undetermined(looseness: float) -> list[ResultWarning]:
+    """Return a warning if the conditions do not determine the solution."""
+    if not looseness >= LOOSE:
+        return []
+    return [
+        ResultWarning(
+            "The conditions hardly determine the solution: some change of it, as large as the solution itself, changes "
+            f"the residuals by {1 / looseness:.0e} of their largest terms. The solution is probably one of many.",
+            advice="Is a boundary or initial condition missing, or has the equation no unique solution with these "
+            "coefficients?",
+        )
+    ]
+
+
+def unseen(settings: Settings, state: State) -> list[ResultWarning]:
+    """Return a warning if a condition is violated between the training points."""
     level = kept(state.levels)
     names = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > RELATIVE]
     if not names or not level["fresh"] >= LOSS_RATIO * level["loss"]:
