@@ -289,6 +289,23 @@ def test_discontinuous_initial_values_are_not_divided_into_windows():
 
 
 @unchecked
+def test_a_short_pulse_between_the_points_is_seen():
+    time, width = 0.337, 1e-3  # of a source, which is 0 at all Gauss points of the first windows
+
+    def residual(u):
+        x, t = u.coords
+        kick = torch.exp(-(((t - time) / width) ** 2)) / (width * pi**0.5)
+        return diff(u, "t") - 0.1 * diff(u, "x", "x") - torch.sin(pi * x) * kick
+
+    problem = heat(pde=Condition(DOMAIN.interior, residual))
+    solution = kanpde.solve(problem, tolerance=1e-2)
+    rate = 0.1 * pi**2
+    wanted = exp(-rate * 0.5) + exp(-rate * (0.5 - time))
+    assert solution.ending.end is End.TOLERANCE_REACHED and abs(float(solution(0.5, 0.5)) - wanted) < 1e-2
+    assert min(b - a for a, b in zip(solution.model.times, solution.model.times[1:], strict=False)) < 10 * width
+
+
+@unchecked
 def test_other_networks_train_on_the_whole_interval():
     solution = kanpde.solve(heat(), MLP([4]), [kanpde.Phase(kanpde.LM(), steps=3)], tolerance=0.5)
     assert "windows" not in solution.settings

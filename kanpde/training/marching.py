@@ -35,7 +35,7 @@ from kanpde.training.settings import Settings
 from kanpde.training.spacing import equidistributed, limited, local_lengths, number_of_cells, shorter
 from kanpde.training.state import Candidate, March, State
 from kanpde.training.surroundings import Surroundings, limit, refuse_another_problem
-from kanpde.training.watch import watched
+from kanpde.training.watch import unseen, watched
 from kanpde.training.window import Shape, StateAt, Trained, Window
 
 SAMPLES = 4001  # at which the local length is computed
@@ -47,9 +47,9 @@ LONGER = 2.0  # most that a window is longer than the one before it
 NOT_CONVERGED = 0.35  # by which a window is shortened if the steps do not converge
 SAFETY = 0.5
 FEWER, MORE_CELLS = 0.9, 1.15  # limits of the ratio of the numbers of cells of successive windows
-PASSES = 4
+PASSES, SHORTER = 4, 1 / 16  # limit of the windows' lengths after a pass in which something was not seen
 LEAST_PART = 1 / 20  # shorter windows may have the local error of a window of that part of the interval
-VAIN = 0.7  # more cells in space that leave so much of the local error did not help
+VAIN = 0.7  # a change that leaves so much of the local error did not help
 MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their sum is below that part of the aim
 
 
@@ -133,18 +133,22 @@ class Cause:
     Attributes:
         length: of the next attempt.
         longer: limit of the ratio of the next window's length to this one's.
-        before: excess of the local error before more cells in space were tried; inf if they were not.
-        exponent: with which the cells were chosen then.
+        is_shorter: whether the last change was a shorter window, and not more cells; None before the first.
+        before: excess of the local error before that.
+        exponent: with which the cells were chosen.
     """
 
     length: float
     longer: float = LONGER
+    is_shorter: bool | None = None
     before: float = inf
     exponent: float = 0.0
 
     def is_time(self, excess: float, in_time: float) -> bool:
         """Return whether a shorter window comes next: the error in time is too large, or more cells did not help."""
-        return in_time > 1 or in_time > 0.5 * excess or excess > VAIN * self.before
+        if self.is_shorter is not None and excess > VAIN * self.before:  # the last change was in vain
+            return not self.is_shorter
+        return in_time > 0.5 * excess or (in_time > 1 and in_time > 0.1 * excess)
 
 
 def factor(excess: float, order: int, least: float, most: float) -> float:
@@ -205,16 +209,18 @@ class Run:
     def first_pass(self, state: State) -> State:
         """Return the state before the first window."""
         aim = MILD if self.tolerance < MILD / 10 else self.tolerance
-        return self.begun(state, 0, aim, SAFETY * aim, None)
+        return self.begun(state, 0, aim, SAFETY * aim, self.times[1] - self.times[0], None)
 
-    def begun(self, state: State, number: int, aim: float, share: float, complete: Candidate | None) -> State:
+    def begun(
+        self, state: State, number: int, aim: float, share: float, longest: float, complete: Candidate | None
+    ) -> State:
         """Return the state before the first window of a pass."""
         done = Windows(self.evolution.order, self.evolution.axis, self.times[:1])
         zero = torch.zeros(len(self.settings.problem.unknowns), device=self.settings.device, dtype=self.settings.dtype)
-        first = FIRST * (self.times[1] - self.times[0])
+        first = min(FIRST * (self.times[1] - self.times[0]), longest)
         resolution, began = 0.5 * aim ** (-1 / (self.degree + 1)), self.around.clock.seconds()
-        march = March(done, done, number, aim, share, first, resolution, zero, zero, 0, 0, began, complete)
-        return replace(state, march=march)
+        march = March(done, done, number, aim, share, longest, first, resolution, zero, zero)
+        return replace(state, march=replace(march, began=began, complete=complete))
 
     def state_at_end(self, windows: Windows) -> StateAt:
         """Return the state from which the next window begins."""
@@ -245,17 +251,19 @@ class Run:
                 continue
             allowed = self.allowed(march, found, end)
             excess, in_time = (float((error / allowed).max()) for error in (found.local, found.in_time))
-            if excess <= 1:
+            if not found.is_seen:  # something lies between the training points
+                cause, lengths = Cause(0.5 * (end - begin), 1.0), 0.7 * lengths
+            elif excess <= 1:
                 return self.accepted(state, march, window, shape, found, excess, in_time, cause.longer)
-            if cause.is_time(excess, in_time):
+            elif cause.is_time(excess, in_time):
                 length = (end - begin) * factor(in_time, modes, 0.2, 0.8)
-                cause = replace(cause, length=length, longer=1.0, before=inf)
+                cause = replace(cause, length=length, longer=1.0, is_shorter=True, before=excess)
             else:
                 exponent = max(1 / (self.degree + 1), min(1.5 * cause.exponent, 0.5))
                 parts = window.local_errors(found, self.samples()) / allowed.repeat(2 * self.evolution.order)
                 lengths = lengths * shorter(parts.square().sum(dim=1), ends, SAFETY, exponent)
                 lengths = limited(lengths, self.width / (SAMPLES - 1), self.wraps)
-                cause = replace(cause, before=excess, exponent=exponent)
+                cause = replace(cause, is_shorter=False, before=excess, exponent=exponent)
 
     def end_after(self, begin: float, length: float) -> float:
         """Return the end of a window of about that length, such that the last windows are not short."""
@@ -285,8 +293,9 @@ class Run:
             march,
             done=after,
             finer=march.finer.followed_by(found.finer_begin, found.finer, end),
-            length=(end - begin) * factor(in_time, shape.modes, 0.5, longer),
-            resolution=march.resolution * min(max(cells / now, FEWER**2), 1 / FEWER**2),
+            length=min((end - begin) * factor(in_time, shape.modes, 0.5, longer), march.longest),
+            squares={name: march.squares.get(name, 0.0) + (end - begin) * each for name, each in found.squares.items()},
+            resolution=march.resolution * min(max(cells / now, FEWER**2), 2.0),
             share=march.share * (MORE if is_damped else 1.0),
             errors=errors,
             values=values,
@@ -322,30 +331,34 @@ class Run:
         """Return the state at the end of the run, or before the next pass."""
         estimate = relative(march.errors, march.values)
         end, said = End.STEPS_DONE, f"estimated relative L2 error {estimate:.1e}"
-        if estimate <= self.tolerance:
-            end = End.TOLERANCE_REACHED
         state = self.with_level(state, march, estimate, Ending(end, said))
-        if end is End.TOLERANCE_REACHED:
-            return replace(state, ending=Ending(end, said), done=True)
+        is_seen = not unseen(self.settings, state)
+        if estimate <= self.tolerance and is_seen:
+            level = {**state.levels[-1], "end": End.TOLERANCE_REACHED.name, "reason": said}
+            ending = Ending(End.TOLERANCE_REACHED, said)
+            return replace(state, levels=(*state.levels[:-1], level), ending=ending, done=True)
         best = march.complete
         if best is None or not best.level["estimate"] <= estimate:
             best = Candidate(march.done, None, state.levels[-1])
         if march.number + 1 == PASSES or not isfinite(estimate):
             detail = f"estimated relative L2 error {best.level['estimate']:.1e} after {march.number + 1} passes"
             return self.with_complete(state, best, Ending(End.NOT_REACHED, detail))
-        share = march.share * SAFETY * self.tolerance / estimate
-        return self.begun(state, march.number + 1, self.tolerance, share, best)
+        if is_seen:
+            share, longest = march.share * min(SAFETY * self.tolerance / estimate, 1.0), march.longest
+        else:
+            share, longest = march.share, min(march.longest, self.times[1] - self.times[0]) * SHORTER
+        return self.begun(state, march.number + 1, self.tolerance, share, longest, best)
 
     def with_level(self, state: State, march: March, estimate: float, ending: Ending) -> State:
         """Return the state with a row for the pass in the table of levels."""
         settings, network = self.settings, march.done
-        points = draw(settings, network, settings.sampling, state.generator)
+        points = draw(settings, network.networks[-1], settings.sampling, state.generator)
         weights = {**automatic_weights(network, sites_of(settings.problem, points)), **settings.weights}
         components = components_of(network, settings.derivatives)
-        parts = {
-            name: weights[name] * misfit_of(settings.problem, name, components, at, {}).square
-            for name, at in points.items()
-        }
+        duration = march.done.end - self.times[0]
+        parts = {name: weights[name] * square / duration for name, square in march.squares.items()}
+        for name in points.keys() - parts.keys():  # initial values
+            parts[name] = weights[name] * misfit_of(settings.problem, name, components, points[name], {}).square
         counts = {name: len(at.x) for name, at in points.items()}
         used: dict[str, Any] = {"rule": settings.sampling.rule, "points": counts, "weights": weights}
         used |= {"estimate": estimate, "windows": len(network.networks)}

@@ -96,9 +96,11 @@ class March:
         number: of the pass, from 0.
         aim: tolerance of the pass, which determines the sizes of the networks.
         share: the sum of the local errors that the pass permits, relative to the solution.
+        longest: limit of the lengths of the windows.
         length: of the next window.
         resolution: cells per local length (`kanpde.training.spacing`).
         errors, values: integrals of the squared estimated error and of the squared solution, by unknown.
+        squares: integrals over time of the mean squared residuals on the training points, by condition.
         trained: number of windows trained in the pass, with those that were repeated.
         points: of all windows.
         began: seconds of the run when the pass began.
@@ -111,10 +113,12 @@ class March:
     number: int
     aim: float
     share: float
+    longest: float
     length: float
     resolution: float
     errors: Tensor
     values: Tensor
+    squares: Mapping[str, float] = field(default_factory=dict)
     trained: int = 0
     points: int = 0
     began: float = 0.0

@@ -27,7 +27,8 @@ DENSER = 4  # fresh points for every training point,
 LEAST_FRESH, MOST_FRESH = 1000, 50_000  # within these limits, and never fewer than training points
 LOSS_RATIO = 10.0  # warn from this ratio of the losses on fresh and on training points on,
 LOOSE = 1e4  # from this looseness on (`kanpde.training.assessment`) the conditions do not determine the solution
-RELATIVE = 1e-3  # if a residual is also larger than this share of its largest term
+RELATIVE = 1e-3  # if a residual is also larger than this share of its largest term;
+RELATIVE_IN_WINDOWS = 0.1  # in windows of time, at whose beginning the residual is larger for a moment
 
 
 def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Points]:
@@ -44,7 +45,7 @@ def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Poin
 
 def _size(sampling: Sampling, region: Region, state: State) -> int:
     """Return the number of training points on a region for the present network."""
-    parameters = sum(p.numel() for p in state.network.parameters())
+    parameters = sum(p.numel() for p in state.network.parameters()) // state.used.get("windows", 1)
     return sampling.size(region, parameters, grid_of(state.network) or 0)
 
 
@@ -101,7 +102,8 @@ def undetermined(looseness: float) -> list[ResultWarning]:
 def unseen(settings: Settings, state: State) -> list[ResultWarning]:
     """Return a warning if a condition is violated between the training points."""
     level = kept(state.levels)
-    names = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > RELATIVE]
+    most = RELATIVE_IN_WINDOWS if "windows" in state.used else RELATIVE
+    names = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > most]
     if not names or not level["fresh"] >= LOSS_RATIO * level["loss"]:
         return []
     sizes = ", ".join(f'{level[f"relative_{name}"]:.2g} times its largest term in "{name}"' for name in names)

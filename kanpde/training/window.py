@@ -5,7 +5,7 @@ with hardly any damping is Newton's method for the equation, which converges in 
 long.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isfinite
@@ -24,6 +24,8 @@ from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
 from kanpde.optimizers.lm import LM
 from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
+from kanpde.residuals.evaluation import components_of
+from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.training.evolution import (
@@ -34,12 +36,14 @@ from kanpde.training.evolution import (
     window_points,
 )
 from kanpde.training.settings import Settings
+from kanpde.training.watch import RELATIVE_IN_WINDOWS
 
 StateAt = Callable[[Tensor], Tensor]  # x (points,) -> u and, for m = 2, u_t: (order, points, unknowns)
 
 OPTIMIZER = LM(damping=1e-11, tolerance=1e-6)
 STEPS = 12  # Newton's method has converged before, or does not
 NEGLIGIBLE = 0.9  # a step that leaves more than this share of the loss is the last
+RANDOM, UNSEEN = 2000, 10.0  # random points; ratio of the squared residuals from which on something was not seen
 FINER, MORE_MODES = 1.25, 2  # cells in x and polynomials in time of the finer network
 DAMPING, CHORDS = 1e-13, 3
 
@@ -60,7 +64,9 @@ class Trained:
     Attributes:
         begin, network: p, q and N of the solution.
         finer_begin, finer: those of the finer solution.
-        loss, points: of the training.
+        points: number of training points.
+        squares: mean squared residuals on the training points by condition.
+        is_seen: whether they are not much larger on random points (`UNSEEN`).
         fine: a finer N from the same state as N.
         local: the root mean square of the error that the window adds at its end, by unknown.
         in_time: the part of it that more polynomials in time would remove, judged by the last ones of N.
@@ -73,8 +79,9 @@ class Trained:
     finer_begin: Network
     finer: Network
     fine: Network
-    loss: float
     points: int
+    squares: Mapping[str, float]
+    is_seen: bool
     local: Float[Tensor, " unknowns"]
     in_time: Float[Tensor, " unknowns"]
     errors: Float[Tensor, " unknowns"]
@@ -115,8 +122,23 @@ class Window:
         errors, values = self._integrals((begin, network), (finer_begin, finer), more)
         changes = self._local(network, fine, more.ends)
         local, in_time = gap + changes, torch.minimum(changes, self._last_modes(network, shape))
-        loss, points = float(objective.loss().detach()), sum(len(points.x) for points in objective.points.values())
-        return Trained(begin, network, finer_begin, finer, fine, loss, points, local, in_time, errors, values)
+        points = sum(len(points.x) for points in objective.points.values())
+        squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
+        is_seen = self._is_seen(problem, network, squares)
+        return Trained(
+            begin, network, finer_begin, finer, fine, points, squares, is_seen, local, in_time, errors, values
+        )
+
+    def _is_seen(self, problem: Problem, network: Network, squares: Mapping[str, float]) -> bool:
+        """Return whether the residuals on random points are small, or not much larger than on the training points."""
+        generator = torch.Generator(self.settings.device).manual_seed(self.settings.seed)
+        components = components_of(network, "jets")
+        for name, condition in problem.conditions.items():
+            points = condition.region.sample("uniform", RANDOM, generator, self.settings.device, self.settings.dtype)
+            found = misfit_of(problem, name, components, points, {})
+            if found.relative > RELATIVE_IN_WINDOWS and found.square > UNSEEN * squares[name]:
+                return False
+        return True
 
     def local_errors(self, found: Trained, x: Float[Tensor, " points"]) -> Float[Tensor, "points parts"]:
         """Return the parts of the local error at points x of the window's end.
