@@ -182,7 +182,7 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     found = tangent_change(state.network, state.coefficients, make, points, values, objective_of_values, generator)
     if found is None:
         return Estimate()
-    now, relative = values(state.network), {name: level[f"relative_{name}"] for name in problem.trained}
+    now, relative = values(state.network), {name: level.get(f"relative_{name}", 0.0) for name in problem.trained}
     terms = [sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0]
     looseness = found.largest * max(terms, default=nan) / max(float(now.square().mean().sqrt()), 1e-300)
     if looseness >= LOOSE or (found.left > LEFT and max(relative.values()) > RELATIVE):

@@ -15,6 +15,7 @@ by 1. Where the solution is not unique, it is limited only by the damping, and t
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from math import nan
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ from kanpde.models.network import Network
 from kanpde.optimizers.damped import QR, DampedSystem, column_scale
 from kanpde.residuals.objective import Objective
 
+OVERDETERMINED = 2  # least number of residuals per parameter
 ITERATIONS = 4  # of the power method for the largest ratio
 LEAST_DAMPING = 1e-15  # limits the ratio where the solution is not unique
 DAMPING = 1e-13  # of the scaled normal equations; against directions that the residuals do not see at all
@@ -33,7 +35,10 @@ FLOOR = 1e-12
 
 
 class Tangent(NamedTuple):
-    """The linearized error at points, the share of the loss left, and the largest change of values per residual."""
+    """The linearized error at points, the share of the loss left, and the largest change of values per residual.
+
+    The last is NaN if there are too few points to tell.
+    """
 
     change: Tensor
     left: float
@@ -74,7 +79,8 @@ def tangent_change(
     if y is None:
         return None
     start, before = objective.vector(), values(larger)
-    largest = largest_change(objective_of_values(larger), system)
+    is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
+    largest = largest_change(objective_of_values(larger), system) if is_overdetermined else nan  # leave freedom
     objective.assign(start + PROBE * y / system.scale)
     left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
     return Tangent((values(larger) - before) / PROBE, float(left), largest)
