@@ -34,7 +34,7 @@ from kanpde.training.watch import unseen, watched
 CHECKED = 200  # points of every condition at which a resumed run compares the residuals
 MILD = 1e-3  # tolerance of the first pass
 FIRST = 1 / 32  # length of the first window, as a part of the whole interval
-SHARE = 0.25  # sum of all local errors, as a part of the tolerance, if the equation leaves them as they are
+SHARE = 0.5  # sum of all local errors, as a part of the tolerance, if the equation leaves them as they are
 SHORTER = 1 / 16  # limit of the windows' lengths after a pass in which something was not seen
 
 
