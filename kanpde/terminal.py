@@ -84,7 +84,7 @@ class Display:
             place = (
                 f"step {progress.step}/{progress.steps}"
                 if progress.unit == "steps"
-                else f"{progress.step} % of the time"
+                else f"{progress.step} % of the interval"
             )
             self._print(f"phase {phase}  {place}  {status}")
 

@@ -7,6 +7,7 @@ import torch
 from conftest import load_problem
 
 import kanpde
+import kanpde.training.stepping
 from kanpde import KAN, MLP, Box, Condition, Problem, diff, dirichlet, initial
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.ends import End
@@ -17,9 +18,9 @@ from kanpde.models.windows import Windows
 from kanpde.residuals.engines import autograd
 from kanpde.residuals.objective import Objective
 from kanpde.training.evolution import evolution_of, gauss, initial_values
+from kanpde.training.shapes import refined
 from kanpde.training.signals import StopRequest
 from kanpde.training.spacing import equidistributed, local_lengths, number_of_cells, shorter
-from kanpde.training.window import refined
 
 float64 = {"dtype": torch.float64}
 ENDS = torch.tensor([0.0, 0.1, 0.3, 0.6, 0.7, 1.0], **float64)
@@ -279,11 +280,12 @@ def test_a_run_that_is_cut_says_where_it_ends():
 
 
 @unchecked
-def test_discontinuous_initial_values_are_not_divided_into_windows():
+def test_discontinuous_initial_values_are_not_divided_into_windows(monkeypatch):
+    monkeypatch.setattr(kanpde.training.stepping, "MOST_CELLS", 40)
     lines = []
     step = initial(DOMAIN.at(t=0.0), lambda x, t: torch.where(x < 0.5, 1.0, 0.0))
     solution = kanpde.solve(
-        heat(initial=step), KAN(), [kanpde.Phase(kanpde.LM(), steps=2)], tolerance=1e-4, time_limit=3, log=lines.append
+        heat(initial=step), KAN(), [kanpde.Phase(kanpde.LM(), steps=2)], tolerance=1e-4, time_limit=10, log=lines.append
     )
     assert any("no windows of time" in line for line in lines) and solution.ending.end is not End.TOLERANCE_REACHED
 
@@ -309,3 +311,33 @@ def test_a_short_pulse_between_the_points_is_seen():
 def test_other_networks_train_on_the_whole_interval():
     solution = kanpde.solve(heat(), MLP([4]), [kanpde.Phase(kanpde.LM(), steps=3)], tolerance=0.5)
     assert "windows" not in solution.settings
+
+
+@unchecked
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"boundary": None}, "hardly determine"),
+        ({"other": Condition(DOMAIN.interior, lambda u: diff(u, "t") - 1.5 * diff(u, "x", "x"))}, "contradict"),
+    ],
+    ids=["no boundary values", "contradictory equations"],
+)
+@pytest.mark.filterwarnings("ignore::kanpde.errors.ResultWarning")
+def test_ill_posed_problems_never_reach_a_tolerance(changes, reason):
+    solution = kanpde.solve(heat(**changes), tolerance=1e-2, time_limit=60)
+    assert solution.ending.end is End.NOT_REACHED and reason in solution.reason
+    assert isnan(solution.settings["estimate"])
+
+
+def test_parts_of_the_domain_and_repeated_initial_values_are_no_evolution():
+    inner = Box(x=(0.0, 0.5), t=(0.0, 0.5)).interior
+    assert evolution_of(heat(inner=Condition(inner, lambda u: diff(u, "t")))) is None
+    assert evolution_of(heat(again=initial(DOMAIN.at(t=0.0), 0.0))) is None
+
+
+@unchecked
+def test_a_stop_before_the_first_window_trains_nothing():
+    stop = StopRequest()
+    stop.end = End.INTERRUPTED
+    solution = kanpde.solve(heat(), tolerance=1e-3, stop=stop)
+    assert solution.ending.end is End.INTERRUPTED and solution.levels[-1]["steps"] == 0

@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
-from kanpde.domains import Points
+from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.domains.rules import TENSOR_RULES
 from kanpde.models.network import Network
@@ -58,6 +58,8 @@ def evolution_of(problem: Problem) -> Evolution | None:
     given: dict[tuple[int, str], Value] = {}
     lasting: dict[str, Condition] = {}
     for name, condition in problem.conditions.items():
+        if not is_whole(condition.region, domain):
+            return None
         fixed = [time in piece for piece in condition.region.fixed]
         if not any(fixed):
             lasting[name] = condition
@@ -66,7 +68,10 @@ def evolution_of(problem: Problem) -> Evolution | None:
         if condition.given is None or not at_begin:
             return None
         what, value, order = condition.given
-        given[order, what or problem.unknowns[0]] = value
+        key = order, what or problem.unknowns[0]
+        if key in given:
+            return None
+        given[key] = value
     generator = torch.Generator().manual_seed(0)
     in_x, in_t = 1, 0
     for name, condition in lasting.items():
@@ -81,6 +86,12 @@ def evolution_of(problem: Problem) -> Evolution | None:
         return None
     initial = tuple(tuple(given[each] for each in of_order) for of_order in wanted)
     return Evolution(domain, axis, in_t, in_x, initial, lasting)
+
+
+def is_whole(region: Region, domain: Box) -> bool:
+    """Return whether a region is a part of the whole box, and not of another one within it."""
+    own, whole = (each.sample("gauss", 16).x for each in (region, domain.part_like(region)))
+    return own.shape == whole.shape and torch.allclose(own, whole)
 
 
 def initial_values(evolution: Evolution, x: Float[Tensor, " points"]) -> Float[Tensor, "order points unknowns"]:

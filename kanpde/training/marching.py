@@ -29,7 +29,7 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, March, State
 from kanpde.training.stepping import PASSES, Stepper, Stuck, relative
 from kanpde.training.surroundings import Surroundings, limit, refuse_another_problem
-from kanpde.training.watch import unseen, watched
+from kanpde.training.watch import undetermined, unseen, watched
 
 CHECKED = 200  # points of every condition at which a resumed run compares the residuals
 MILD = 1e-3  # tolerance of the first pass
@@ -155,6 +155,9 @@ class Run:
         said = f"estimated relative L2 error {estimate:.1e}"
         state = self.with_level(state, march, estimate, Ending(End.STEPS_DONE, said))
         is_seen = not unseen(self.settings, state)
+        if (doubt := self.doubt(state, march)) is not None:
+            state = replace(state, used={**state.used, "estimate": nan})
+            return replace(state, ending=Ending(End.NOT_REACHED, doubt), done=True)
         if estimate <= self.tolerance and is_seen:
             ending = Ending(End.TOLERANCE_REACHED, said)
             level = {**state.levels[-1], "end": ending.end.name, "reason": str(ending)}
@@ -162,8 +165,8 @@ class Run:
         if not is_seen:  # the estimate does not know of it either
             levels = (*state.levels[:-1], {**state.levels[-1], "estimate": nan})
             state = replace(state, levels=levels, used={**state.used, "estimate": nan})
-        best = march.complete
-        if best is None or not best.level["estimate"] <= estimate:
+        best, valid = march.complete, estimate if is_seen else nan
+        if best is None or not isfinite(best.level["estimate"]) or valid < best.level["estimate"]:
             best = Candidate(march.done, None, state.levels[-1])
         if march.number + 1 == PASSES or not isfinite(estimate):
             detail = f"estimated relative L2 error {best.level['estimate']:.1e} after {march.number + 1} passes"
@@ -174,11 +177,22 @@ class Run:
             share, longest = march.share, min(march.longest, self.times[1] - self.times[0]) * SHORTER
         return self.begun(state, march.number + 1, self.tolerance, share, longest, best)
 
+    def doubt(self, state: State, march: March) -> str | None:
+        """Return why no further pass can help, or None."""
+        if undetermined(state):
+            return "the conditions hardly determine the solution"
+        if march.unexplained > 0.5 * (self.times[1] - self.times[0]):
+            return "most of the residual remains with finer networks; do the equations contradict each other?"
+        return None
+
     def after_window(self, state: State, march: March) -> State:
         """Return the state after the next window, or at the end of the run if there can be none."""
         try:
             march = self.stepper.after_window(state.history, march)
         except Stuck as reason:
+            if march.complete is None and not march.done.networks:  # then by `kanpde.training.tolerance`
+                self.around.log(f"no windows of time: {reason}")
+                return replace(state, march=None)
             return self.cut(state, march, Ending(End.NOT_REACHED, str(reason)))
         return replace(state, network=march.done if march.done.networks else state.network, march=march)
 
@@ -190,11 +204,11 @@ class Run:
         components = components_of(network, settings.derivatives)
         duration = march.done.end - self.times[0]
         parts = {name: weights[name] * square / duration for name, square in march.squares.items()}
-        for name in points.keys() - parts.keys():  # initial values
+        for name in [name for name in points if name not in parts]:  # initial values
             parts[name] = weights[name] * misfit_of(settings.problem, name, components, points[name], {}).square
         counts = {name: len(at.x) for name, at in points.items()}
         used: dict[str, Any] = {"rule": settings.sampling.rule, "points": counts, "weights": weights}
-        used |= {"estimate": estimate, "windows": len(network.networks)}
+        used |= {"estimate": estimate, "looseness": march.looseness, "windows": len(network.networks)}
         state = replace(state, network=network, used=used, phase=1)
         level: dict[str, Any] = {
             "phase": march.number,
@@ -228,8 +242,8 @@ class Run:
         """Return the state at the end of the run: an earlier pass is the result, or what there is of the first one."""
         if march.complete is not None:
             return self.with_complete(state, march.complete, ending)
-        if not march.done.networks:  # the whole interval at once, by `kanpde.training.tolerance`
-            self.around.log(f"no windows of time: {ending}")
+        if not march.done.networks:  # the result is the untrained network; the checkpoint of the windows stays
+            self.around.save = None
             return replace(state, march=None)
         reached = f"the solution ends at t = {march.done.end:.4g}"
         ending = Ending(ending.end, f"{ending.detail}; {reached}" if ending.detail else reached)

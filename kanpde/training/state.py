@@ -101,6 +101,8 @@ class March:
         resolution: cells per local length (`kanpde.training.spacing`).
         errors, values: integrals of the squared estimated error and of the squared solution, by unknown.
         squares: integrals over time of the mean squared residuals on the training points, by condition.
+        looseness: the largest of all windows, see `kanpde.training.assessment.Estimate`.
+        unexplained: total length of the windows in which a finer network explains little of a large residual.
         trained: number of windows trained in the pass, with those that were repeated.
         points: of all windows.
         began: seconds of the run when the pass began.
@@ -119,6 +121,8 @@ class March:
     errors: Tensor
     values: Tensor
     squares: Mapping[str, float] = field(default_factory=dict)
+    looseness: float = 0.0
+    unexplained: float = 0.0
     trained: int = 0
     points: int = 0
     began: float = 0.0

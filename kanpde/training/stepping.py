@@ -14,10 +14,11 @@ from kanpde.residuals.objective import Objective
 from kanpde.training.evolution import Evolution, initial_values
 from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
+from kanpde.training.shapes import Shape
 from kanpde.training.spacing import equidistributed, limited, local_lengths, number_of_cells, shorter
 from kanpde.training.state import March
 from kanpde.training.surroundings import Surroundings, limit
-from kanpde.training.window import Shape, StateAt, Trained, Window
+from kanpde.training.window import StateAt, Trained, Window
 
 SAMPLES = 4001  # at which the local length is computed
 FEWEST_CELLS, MOST_CELLS = 6, 300
@@ -128,7 +129,10 @@ class Stepper:
         begin, rows, unchanged = march.done.end, len(history), march
         modes = ceil(3 - 0.55 * log10(march.aim))
         state_at, finer_at = (self.state_at_end(each) for each in (march.done, march.finer))
-        lengths, cause = self.lengths(state_at(self.samples())), Cause(march.length)
+        values = state_at(self.samples())
+        if not bool(values.isfinite().all()):
+            raise Stuck(f"at t = {begin:.4g} the values are not finite everywhere")
+        lengths, cause = self.lengths(values), Cause(march.length)
         while True:
             end, ends = self.end_after(begin, cause.length), self.ends(lengths, march.resolution)
             if ends is None:
@@ -189,6 +193,8 @@ class Stepper:
             share=march.share * (MORE if is_damped else 1.0),
             errors=errors,
             values=values,
+            looseness=max(march.looseness, found.looseness),
+            unexplained=march.unexplained + (0.0 if found.is_explained else end - begin),
             points=march.points + found.points,
         )
 

@@ -7,8 +7,9 @@ long.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,11 +22,10 @@ from kanpde.models.separable import factors, fit_factors, separable
 from kanpde.models.windows import base_jet, points_at, power_jet, state_of
 from kanpde.optimizers import Step
 from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
-from kanpde.optimizers.lm import LM
-from kanpde.problem import Problem
+from kanpde.problem import Condition, Problem
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import components_of
-from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.misfit import Misfit, misfit_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.training.evolution import (
@@ -35,26 +35,18 @@ from kanpde.training.evolution import (
     on_window,
     window_points,
 )
+from kanpde.training.newton import OPTIMIZER, converged
 from kanpde.training.settings import Settings
+from kanpde.training.shapes import Shape, refined, transferred
+from kanpde.training.tangent import largest_change
 from kanpde.training.watch import RELATIVE_IN_WINDOWS
 
 StateAt = Callable[[Tensor], Tensor]  # x (points,) -> u and, for m = 2, u_t: (order, points, unknowns)
 
-OPTIMIZER = LM(damping=1e-11, tolerance=1e-6)
-STEPS = 12  # Newton's method has converged before, or does not
-NEGLIGIBLE = 0.9  # a step that leaves more than this share of the loss is the last
 RANDOM, UNSEEN = 2000, 10.0  # random points; ratio of the squared residuals from which on something was not seen
 FINER, MORE_MODES = 1.25, 2  # cells in x and polynomials in time of the finer network
+LEFT = 0.5  # share of the loss from which on a finer network does not explain a residual
 DAMPING, CHORDS = 1e-13, 3
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The size of a window's network: the cells' ends in x, the degree of the splines, polynomials in time."""
-
-    ends: Float[Tensor, " ends"]
-    degree: int
-    modes: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,10 @@ class Trained:
         finer_begin, finer: those of the finer solution.
         points: number of training points.
         squares: mean squared residuals on the training points by condition.
+        is_explained: whether a finer network lowers the loss, or the residuals inside are small; else the equations
+            contradict each other or are not resolved at all.
         is_seen: whether they are not much larger on random points (`UNSEEN`).
+        looseness: as in `kanpde.training.assessment.Estimate`.
         fine: a finer N from the same state as N.
         local: the root mean square of the error that the window adds at its end, by unknown.
         in_time: the part of it that more polynomials in time would remove, judged by the last ones of N.
@@ -81,11 +76,26 @@ class Trained:
     fine: Network
     points: int
     squares: Mapping[str, float]
+    is_explained: bool
     is_seen: bool
+    looseness: float
     local: Float[Tensor, " unknowns"]
     in_time: Float[Tensor, " unknowns"]
     errors: Float[Tensor, " unknowns"]
     values: Float[Tensor, " unknowns"]
+
+
+class Steps(NamedTuple):
+    """Two finer networks, and what their linear problem says.
+
+    ``left`` is the share of the loss that the finer network leaves; ``largest`` the largest relative change of the
+    solution per change of the residuals (`kanpde.training.tangent`).
+    """
+
+    fine: Network
+    other: Network
+    left: float
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -118,27 +128,55 @@ class Window:
             return None
         more = Shape(refined(shape.ends, FINER), shape.degree, shape.modes + MORE_MODES)
         finer_begin, _ = self._begin(self.finer_state, more)
-        fine, finer = self._steps(problem, self._problem(finer_begin), network, more)
+        steps = self._steps(problem, self._problem(finer_begin), network, more)
+        if steps is None:
+            return None
+        fine, finer = steps.fine, steps.other
         errors, values = self._integrals((begin, network), (finer_begin, finer), more)
         changes = self._local(network, fine, more.ends)
         local, in_time = gap + changes, torch.minimum(changes, self._last_modes(network, shape))
         points = sum(len(points.x) for points in objective.points.values())
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
-        is_seen = self._is_seen(problem, network, squares)
+        found = self._on_random_points(problem, network)
         return Trained(
-            begin, network, finer_begin, finer, fine, points, squares, is_seen, local, in_time, errors, values
+            begin=begin,
+            network=network,
+            finer_begin=finer_begin,
+            finer=finer,
+            fine=fine,
+            points=points,
+            squares=squares,
+            is_explained=steps.left <= LEFT
+            or all(
+                each.relative <= RELATIVE_IN_WINDOWS
+                for name, each in found.items()
+                if problem.conditions[name].region.is_interior
+            ),
+            is_seen=not any(
+                each.relative > RELATIVE_IN_WINDOWS and not each.square <= UNSEEN * squares[name]
+                for name, each in found.items()
+            ),
+            looseness=steps.largest * terms_of(objective.weights, found),
+            local=local,
+            in_time=in_time,
+            errors=errors,
+            values=values,
         )
 
-    def _is_seen(self, problem: Problem, network: Network, squares: Mapping[str, float]) -> bool:
-        """Return whether the residuals on random points are small, or not much larger than on the training points."""
-        generator = torch.Generator(self.settings.device).manual_seed(self.settings.seed)
-        components = components_of(network, "jets")
-        for name, condition in problem.conditions.items():
-            points = condition.region.sample("uniform", RANDOM, generator, self.settings.device, self.settings.dtype)
-            found = misfit_of(problem, name, components, points, {})
-            if found.relative > RELATIVE_IN_WINDOWS and found.square > UNSEEN * squares[name]:
-                return False
-        return True
+    def _on_random_points(self, problem: Problem, network: Network) -> dict[str, Misfit]:
+        """Return the residuals of every condition on random points."""
+        settings, components = self.settings, components_of(network, "jets")
+        generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        return {
+            name: misfit_of(
+                problem,
+                name,
+                components,
+                condition.region.sample("uniform", RANDOM, generator, settings.device, settings.dtype),
+                {},
+            )
+            for name, condition in problem.conditions.items()
+        }
 
     def local_errors(self, found: Trained, x: Float[Tensor, " points"]) -> Float[Tensor, "points parts"]:
         """Return the parts of the local error at points x of the window's end.
@@ -183,12 +221,15 @@ class Window:
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
         return Objective(problem, network, points, weights | given, sites=sites)
 
-    def _steps(self, problem: Problem, ahead: Problem, network: Network, shape: Shape) -> tuple[Network, Network]:
-        """Return two Newton steps from the same network with one Jacobian: on ``problem`` and on ``ahead``."""
+    def _steps(self, problem: Problem, ahead: Problem, network: Network, shape: Shape) -> Steps | None:
+        """Return finer networks, each from Newton steps with one Jacobian: for ``problem`` and for ``ahead``.
+
+        None if the linear problem has no solution.
+        """
         fine = transferred(network, self._network(shape), self.evolution.axis, shape)
         other = deepcopy(fine)
-        along = (5, shape.modes + 3)
-        objective = self._objective(problem, fine, shape, along)
+        objective = self._objective(problem, fine, shape, (5, shape.modes + 3))
+        before = float(Objective(problem, network, objective.points, objective.weights).loss().detach())
         second = Objective(ahead, other, objective.points, objective.weights)
         _, jacobian = objective.linearize()
         normal = gram(jacobian)
@@ -200,9 +241,15 @@ class Window:
                 if y is None and (better := system.more_accurate()) is not None:
                     system = better
                     y = system.solve(DAMPING, r, system.transposed(r))
-                if y is not None:
-                    each.assign(each.vector() + y / system.scale)
-        return fine, other
+                if y is None:
+                    return None
+                each.assign(each.vector() + y / system.scale)
+        own = Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])
+        inside = next(p for name, p in objective.points.items() if problem.conditions[name].region.is_interior)
+        of_values = Objective(replace(problem, conditions={"values": own}), fine, {"values": inside})
+        size = float(of_values.values().square().sum().sqrt())
+        left = float(objective.loss().detach()) / max(before, 1e-300)
+        return Steps(fine, other, left, largest_change(of_values, system) / max(size, 1e-300))
 
     def _local(self, network: Network, fine: Network, ends: Float[Tensor, " ends"]) -> Float[Tensor, " unknowns"]:
         """Return the root mean square of the difference at the end of the window; for m = 2 also that of the rate."""
@@ -243,35 +290,8 @@ class Window:
         return box.measure * (points.weight @ (v - u).square()), box.measure * (points.weight @ u.square())
 
 
-def converged(objective: Objective, observe: Callable[[Step, Objective], bool]) -> bool:
-    """Train until the loss falls no further, and return whether that happened within `STEPS` steps."""
-    optimizer, before = OPTIMIZER(objective), float(objective.loss().detach())
-    for _ in range(STEPS):
-        step = optimizer.step()
-        if not observe(step, objective) or not isfinite(step.loss):
-            return False
-        if step.end is not None or step.loss >= NEGLIGIBLE * before:
-            return True
-        before = step.loss
-    return False
-
-
-def refined(ends: Float[Tensor, " ends"], factor: float) -> Float[Tensor, " ends"]:
-    """Return ``factor`` times as many cells, whose widths vary alike."""
-    cells = len(ends) - 1
-    where = torch.linspace(0, cells, round(factor * cells) + 1, device=ends.device, dtype=ends.dtype)
-    left = where.long().clamp(max=cells - 1)
-    return torch.lerp(ends[left], ends[left + 1], where - left)
-
-
-@torch.no_grad()
-def transferred(network: Network, new: Network, axis: int, shape: Shape) -> Network:
-    """Fit a new separable network of a given shape to another network."""
-    lower, upper = new.inputs.lower[1 - axis], new.inputs.upper[1 - axis]
-    x, _ = gauss(shape.ends, 5)
-    t, weight = gauss(shape.ends.new_tensor([-1.0, 1.0]), shape.modes + 2)
-    columns = [x.repeat_interleave(len(t)), (lower + (t + 1) / 2 * (upper - lower)).repeat(len(x))]
-    values = network(torch.stack(columns if axis == 0 else columns[::-1], dim=1)).unflatten(0, (len(x), len(t)))
-    legendre = [(2 * k + 1) * torch.special.legendre_polynomial_p(t, k) for k in range(shape.modes)]
-    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, torch.stack(legendre, dim=1)))
-    return new
+def terms_of(weights: Mapping[str, float], found: Mapping[str, Misfit]) -> float:
+    """Return the root mean square of the largest term of all conditions, as it enters the loss."""
+    return max(
+        (sqrt(weights[n] * each.square) / each.relative for n, each in found.items() if each.relative > 0), default=0.0
+    )
