@@ -83,7 +83,7 @@ class Display:
             self.said = monotonic()
             place = (
                 f"step {progress.step}/{progress.steps}"
-                if progress.unit == "steps"
+                if not progress.is_percent
                 else f"{progress.step} % of the interval"
             )
             self._print(f"phase {phase}  {place}  {status}")
@@ -92,7 +92,7 @@ class Display:
         speed = progress.step / max(progress.seconds - self.phase_began, 1e-9)
         grid = [f"grid {progress.grid}"] if progress.grid else []
         error = [f"error {progress.error:.1e}"] if isfinite(progress.error) else []
-        fast = [f"{speed:.3g} steps/s"] if progress.unit == "steps" else []
+        fast = [f"{speed:.3g} steps/s"] if not progress.is_percent else []
         return "  ".join([*grid, f"loss {progress.loss:.1e}", *error, *fast])
 
 

@@ -138,10 +138,7 @@ def fit_factors(
     network: Network, axis: int, x: Float[Tensor, " points"], wanted: Float[Tensor, "points modes outputs"]
 ) -> None:
     """Fit the functions of x of a network from `separable` to values at points, by least squares."""
-    layer, inputs = network.layers[0], network.inputs
-    assert isinstance(layer, ProductLayer)
-    share = (x - inputs.lower[axis]) / (inputs.upper[axis] - inputs.lower[axis])
-    dense = layer.derivatives(2 * share - 1, axis, 0)[0]
+    layer, dense = _splines(network, axis, x)
     found = torch.linalg.lstsq(dense, wanted.flatten(1), driver="gels").solution.view(-1, *wanted.shape[1:])
     layer.weight.copy_((found if axis == 0 else found.transpose(0, 1)).flatten(0, 1))
 
@@ -149,16 +146,17 @@ def fit_factors(
 @torch.no_grad()
 def factors(network: Network, axis: int, x: Float[Tensor, " points"]) -> Float[Tensor, "points modes outputs"]:
     """Return the functions of x of a network from `separable`."""
+    layer, dense = _splines(network, axis, x)
+    sizes = (dense.shape[1], -1) if axis == 0 else (-1, dense.shape[1])
+    return torch.einsum("ng,gko->nko" if axis == 0 else "ng,kgo->nko", dense, layer.weight.unflatten(0, sizes))
+
+
+def _splines(network: Network, axis: int, x: Float[Tensor, " points"]) -> tuple[ProductLayer, Tensor]:
+    """Return the layer, and its functions of x at points, (points, size)."""
     layer, inputs = network.layers[0], network.inputs
     assert isinstance(layer, ProductLayer)
     share = (x - inputs.lower[axis]) / (inputs.upper[axis] - inputs.lower[axis])
-    dense, outputs = layer.derivatives(2 * share - 1, axis, 0)[0], layer.weight.shape[1]
-    weight = (
-        layer.weight.view(dense.shape[1], -1, outputs)
-        if axis == 0
-        else (layer.weight.view(-1, dense.shape[1], outputs).transpose(0, 1))
-    )
-    return torch.einsum("ng,gko->nko", dense, weight)
+    return layer, layer.derivatives(2 * share - 1, axis, 0)[0]
 
 
 def _periodic(breakpoints: Float[Tensor, " points"], degree: int) -> Float[Tensor, "1 knots"]:

@@ -132,9 +132,9 @@ class Windows(Network):
         return jet[: self.order]
 
 
-def points_at(x: Float[Tensor, " points"], time: float, axis: int) -> Float[Tensor, "points 2"]:
-    """Return the points (x, time), x in the position ``axis``."""
-    columns = [x, torch.full_like(x, time)]
+def points_at(x: Float[Tensor, " points"], time: Tensor | float, axis: int) -> Float[Tensor, "points 2"]:
+    """Return the points (x, time), x in the position ``axis``; ``time`` is one number for all, or one for each."""
+    columns = [x, torch.as_tensor(time, device=x.device, dtype=x.dtype).expand_as(x)]
     return torch.stack(columns if axis == 0 else columns[::-1], dim=1)
 
 

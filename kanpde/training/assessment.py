@@ -22,14 +22,13 @@ from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
 from kanpde.errors import InputError
 from kanpde.models.network import Network
-from kanpde.problem import Condition
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings
-from kanpde.training.tangent import tangent_change
+from kanpde.training.tangent import objective_of_values, tangent_change
 from kanpde.training.watch import LOOSE, kept
 
 ALONG = {1: 6, 2: 5, 3: 4}  # Gauss points along each coordinate of a cell, by number of coordinates
@@ -170,16 +169,13 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
         return Objective(problem, network, at, weights, coefficients)
 
-    def objective_of_values(network: nn.Module) -> Objective:
+    def of_values(network: nn.Module) -> Objective:
         x = around.errors.x[:: max(1, len(around.errors.x) // VALUES)]
-        own = {"values": Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])}
-        ansatz = None if problem.ansatz is None else replace(problem.ansatz, satisfies=())
-        at = {"values": Points(x, torch.full_like(x[:, 0], 1 / len(x)))}
-        return Objective(replace(problem, conditions=own, ansatz=ansatz, parameters={}), network, at)
+        return objective_of_values(problem, network, x, torch.full_like(x[:, 0], 1 / len(x)))
 
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     values = partial(values_of, settings, around)
-    found = tangent_change(state.network, state.coefficients, make, points, values, objective_of_values, generator)
+    found = tangent_change(state.network, state.coefficients, make, points, values, of_values, generator)
     if found is None:
         return Estimate()
     now, relative = values(state.network), {name: level.get(f"relative_{name}", 0.0) for name in problem.trained}

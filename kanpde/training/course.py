@@ -29,9 +29,9 @@ ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the er
 
 def train(settings: Settings, state: State, around: Surroundings) -> State:
     """Train through the remaining phases of the schedule."""
-    evolution = marching(settings)
     is_new = state.leg is None and not state.levels
-    if evolution is not None and settings.tolerance is not None and (state.march is not None or is_new):
+    evolution = marching(settings) if state.march is not None or is_new else None
+    if evolution is not None and settings.tolerance is not None:
         state = march(settings, evolution, settings.tolerance, state, around)
     while not state.done:
         if state.leg is None:

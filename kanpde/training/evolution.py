@@ -42,6 +42,33 @@ class Evolution:
     initial: tuple[tuple[Value, ...], ...]
     conditions: Mapping[str, Condition]
 
+    @property
+    def times(self) -> tuple[float, float]:
+        """The beginning and the end of the interval."""
+        return self.domain.ranges[1 - self.axis]
+
+    @property
+    def duration(self) -> float:
+        return self.times[1] - self.times[0]
+
+    @property
+    def space(self) -> tuple[float, float]:
+        """The ends of the range of x."""
+        return self.domain.ranges[self.axis]
+
+    @property
+    def width(self) -> float:
+        return self.space[1] - self.space[0]
+
+    @property
+    def wraps(self) -> bool:
+        """Whether x is periodic."""
+        return self.axis in self.domain.periodic
+
+    def within(self, window: tuple[float, float]) -> Box:
+        """Return the domain restricted to a window of time."""
+        return self.domain.restricted(**{self.domain.names[1 - self.axis]: window})
+
 
 def evolution_of(problem: Problem) -> Evolution | None:
     """Return the problem as one of evolution; None if it is not.
@@ -97,7 +124,7 @@ def is_whole(region: Region, domain: Box) -> bool:
 def initial_values(evolution: Evolution, x: Float[Tensor, " points"]) -> Float[Tensor, "order points unknowns"]:
     """Return the given values and rates at the beginning."""
     domain, axis = evolution.domain, evolution.axis
-    context = Context(domain.names, domain.space, points_at(x, domain.ranges[1 - axis][0], axis))
+    context = Context(domain.names, domain.space, points_at(x, evolution.times[0], axis))
     coords = [coordinate(context, i) for i in range(2)]
 
     def values(value: Value) -> Tensor:
@@ -113,9 +140,8 @@ def on_window(problem: Problem, evolution: Evolution, window: tuple[float, float
 
     The formulas are those of `kanpde.models.windows`; ``begin`` has p and q as outputs.
     """
-    domain, axis, order = evolution.domain, evolution.axis, evolution.order
-    time, (first, last) = domain.names[1 - axis], window
-    box = domain.restricted(**{time: window})
+    axis, order, (first, last) = evolution.axis, evolution.order, window
+    box = evolution.within(window)
     conditions = {name: replace(c, region=box.part_like(c.region)) for name, c in evolution.conditions.items()}
     own = object()
 
@@ -170,9 +196,7 @@ def window_points(
 def interior_points(box: Box, axis: int, ends: Float[Tensor, " ends"], along: tuple[int, int]) -> Points:
     """Return the Gauss points of the interior, whose weights sum to 1."""
     (x, in_x), (t, in_t) = gauss(ends, along[0]), gauss(ends.new_tensor(box.ranges[1 - axis]), along[1])
-    columns = [x.repeat_interleave(len(t)), t.repeat(len(x))]
-    at = torch.stack(columns if axis == 0 else columns[::-1], dim=1)
-    return Points(at, (in_x[:, None] * in_t).flatten())
+    return Points(points_at(x.repeat_interleave(len(t)), t.repeat(len(x)), axis), (in_x[:, None] * in_t).flatten())
 
 
 def gauss(ends: Float[Tensor, " ends"], along: int) -> tuple[Tensor, Tensor]:

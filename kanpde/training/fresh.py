@@ -9,6 +9,7 @@ from torch import nn
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of
+from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -17,9 +18,15 @@ from kanpde.training.state import Candidate, State
 WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less
 
 
+def size_of(network: nn.Module) -> int:
+    """Return the number of parameters that the points must suit; of windows of time, those of one on average."""
+    parameters = sum(p.numel() for p in network.parameters())
+    return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
+
+
 def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
     """Draw new points for every trained condition, with a number that suits the network's size."""
-    parameters, grid = sum(p.numel() for p in network.parameters()), grid_of(network) or 0
+    parameters, grid = size_of(network), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
         n = sampling.size(condition.region, parameters, grid)

@@ -10,6 +10,7 @@ import torch
 from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
 from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
@@ -122,10 +123,16 @@ def level_row(
         "end": ending.end.name,
     }
     components = components_of(state.network, settings.derivatives)
-    for unknown, errors in around.errors.all(components).items():
-        suffix = "" if unknown == settings.problem.unknowns[0] else f"_{unknown}"
-        level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
-    return level
+    return level | error_columns(settings.problem, around.errors.all(components))
+
+
+def error_columns(problem: Problem, errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return errors by unknown and kind as columns: ``l2``, and ``l2_NAME`` for all but the first unknown."""
+    columns = {}
+    for unknown, by_kind in errors.items():
+        suffix = "" if unknown == problem.unknowns[0] else f"_{unknown}"
+        columns.update({f"{kind}{suffix}": value for kind, value in by_kind.items()})
+    return columns
 
 
 def level_line(level: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@ r"""Runs with a tolerance on problems of evolution: one window of time after the
 
 Every window is trained by `kanpde.training.window` and compared with a step on a finer network from the same state.
 Their difference at its end is the local error, which may be the window's share of the tolerance. If it is larger, the
-window is repeated with more cells in space or with half the length, depending on which of them is the cause. A second,
+window is repeated with more cells in space or in a shorter window, depending on which of them is the cause. A second,
 finer chain of windows is computed along the way from its own states; its distance from the solution is the estimate of
 the global error, which includes what the equation makes of the local errors. A first pass with a mild tolerance
 measures that: the local errors that the last pass permits follow from it. (Step-size control by local errors and
@@ -25,6 +25,7 @@ from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.site import sites_of
 from kanpde.training.evolution import Evolution, evolution_of
 from kanpde.training.fresh import draw
+from kanpde.training.leaving import error_columns
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, March, State
 from kanpde.training.stepping import PASSES, Stepper, Stuck, relative
@@ -57,7 +58,7 @@ def march(settings: Settings, evolution: Evolution, tolerance: float, state: Sta
 
     If not even the first window can be trained, the state is returned with ``march`` None, and not done.
     """
-    run, saved = Run(Stepper(settings, evolution, around), tolerance), around.clock.seconds()
+    run, saved = Run(settings, evolution, tolerance, around), around.clock.seconds()
     if state.march is None:
         state = run.first_pass(state)
         save(settings, evolution, state, around)
@@ -67,11 +68,9 @@ def march(settings: Settings, evolution: Evolution, tolerance: float, state: Sta
             if not around.stop.is_taken_over():
                 return run.cut(state, state.march, ended)
             continue
-        if state.march.done.end >= run.times[1]:
-            state = run.after_pass(state, state.march)
-        else:
-            state = run.after_window(state, state.march)
-        if around.clock.seconds() - saved >= 60 * settings.checkpoint:
+        is_over = state.march.done.end >= evolution.times[1]
+        state = run.after_pass(state, state.march) if is_over else run.after_window(state, state.march)
+        if is_over or around.clock.seconds() - saved >= 60 * settings.checkpoint:
             save(settings, evolution, state, around)
             saved = around.clock.seconds()
     return state
@@ -91,8 +90,7 @@ def residual(settings: Settings, evolution: Evolution, windows: Windows) -> floa
     """
     if not windows.networks:
         return 0.0
-    names, time = evolution.domain.names, 1 - evolution.axis
-    box = evolution.domain.restricted(**{names[time]: (windows.times[0], windows.end)})
+    box = evolution.within((windows.times[0], windows.end))
     generator = torch.Generator(settings.device).manual_seed(0)
     problem, total = settings.problem, 0.0
     for name, condition in problem.conditions.items():
@@ -117,35 +115,24 @@ def refuse_another(settings: Settings, state: State, march: March) -> None:
 class Run:
     """A run in windows of time: its passes."""
 
-    stepper: Stepper
+    settings: Settings
+    evolution: Evolution
     tolerance: float
-
-    @property
-    def settings(self) -> Settings:
-        return self.stepper.settings
-
-    @property
-    def around(self) -> Surroundings:
-        return self.stepper.around
-
-    @property
-    def times(self) -> tuple[float, float]:
-        """The beginning and the end of the interval."""
-        return self.stepper.times
+    around: Surroundings
 
     def first_pass(self, state: State) -> State:
         """Return the state before the first window."""
         aim = MILD if self.tolerance < MILD / 10 else self.tolerance
-        return self.begun(state, 0, aim, SHARE * aim, self.times[1] - self.times[0], None)
+        return self.begun(state, 0, aim, SHARE * aim, self.evolution.duration, None)
 
     def begun(
         self, state: State, number: int, aim: float, share: float, longest: float, complete: Candidate | None
     ) -> State:
         """Return the state before the first window of a pass."""
-        done = Windows(self.stepper.evolution.order, self.stepper.evolution.axis, self.times[:1])
+        done = Windows(self.evolution.order, self.evolution.axis, self.evolution.times[:1])
         zero = torch.zeros(len(self.settings.problem.unknowns), device=self.settings.device, dtype=self.settings.dtype)
-        first = min(FIRST * (self.times[1] - self.times[0]), longest)
-        resolution, began = 0.5 * aim ** (-1 / (self.stepper.degree + 1)), self.around.clock.seconds()
+        first = min(FIRST * (self.evolution.duration), longest)
+        resolution, began = 0.5 * aim ** (-1 / (self.settings.model.degree + 1)), self.around.clock.seconds()
         march = March(done, done, number, aim, share, longest, first, resolution, zero, zero)
         return replace(state, march=replace(march, began=began, complete=complete))
 
@@ -174,21 +161,21 @@ class Run:
         if is_seen:
             share, longest = march.share * min(SHARE * self.tolerance / estimate, 1.0), march.longest
         else:
-            share, longest = march.share, min(march.longest, self.times[1] - self.times[0]) * SHORTER
+            share, longest = march.share, min(march.longest, self.evolution.duration) * SHORTER
         return self.begun(state, march.number + 1, self.tolerance, share, longest, best)
 
     def doubt(self, state: State, march: March) -> str | None:
         """Return why no further pass can help, or None."""
         if undetermined(state):
             return "the conditions hardly determine the solution"
-        if march.unexplained > 0.5 * (self.times[1] - self.times[0]):
+        if march.unexplained > 0.5 * (self.evolution.duration):
             return "most of the residual remains with finer networks; do the equations contradict each other?"
         return None
 
     def after_window(self, state: State, march: March) -> State:
         """Return the state after the next window, or at the end of the run if there can be none."""
         try:
-            march = self.stepper.after_window(state.history, march)
+            march = Stepper(self.settings, self.evolution, self.around).after_window(state.history, march)
         except Stuck as reason:
             if march.complete is None and not march.done.networks:  # then by `kanpde.training.tolerance`
                 self.around.log(f"no windows of time: {reason}")
@@ -199,10 +186,10 @@ class Run:
     def with_level(self, state: State, march: March, estimate: float, ending: Ending) -> State:
         """Return the state with a row for the pass in the table of levels."""
         settings, network = self.settings, march.done
-        points = draw(settings, network.networks[-1], settings.sampling, state.generator)
+        points = draw(settings, network, settings.sampling, state.generator)
         weights = {**automatic_weights(network, sites_of(settings.problem, points)), **settings.weights}
         components = components_of(network, settings.derivatives)
-        duration = march.done.end - self.times[0]
+        duration = march.done.end - self.evolution.times[0]
         parts = {name: weights[name] * square / duration for name, square in march.squares.items()}
         for name in [name for name in points if name not in parts]:  # initial values
             parts[name] = weights[name] * misfit_of(settings.problem, name, components, points[name], {}).square
@@ -227,9 +214,7 @@ class Run:
             "estimate": estimate,
             "windows": len(network.networks),
         }
-        for unknown, errors in self.around.errors.all(components).items():
-            suffix = "" if unknown == settings.problem.unknowns[0] else f"_{unknown}"
-            level.update({f"{kind}{suffix}": value for kind, value in errors.items()})
+        level |= error_columns(settings.problem, self.around.errors.all(components))
         level |= watched(settings, state, 0, weights)
         error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
         self.around.log(

@@ -64,7 +64,7 @@ class Progress:
     """The progress of a run after one step, as passed to `observe`; ``error`` is the last one measured.
 
     ``step`` of ``steps`` counts the steps of the phase; if the interval of time is divided into windows, the percent of
-    it that is done (``unit``), and phases are passes.
+    it that is done (``is_percent``), and phases are passes.
     """
 
     phase: int
@@ -76,7 +76,7 @@ class Progress:
     grid: int | None
     parameters: int
     seconds: float
-    unit: str = "steps"
+    is_percent: bool = False
 
 
 DEFAULT_STARTS = 5

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpde.models.network import Network
-from kanpde.models.separable import fit_factors
+from kanpde.models.separable import ProductLayer, fit_factors
+from kanpde.models.windows import points_at
 from kanpde.training.evolution import gauss
 
 
@@ -34,8 +35,12 @@ def transferred(network: Network, new: Network, axis: int, shape: Shape) -> Netw
     lower, upper = new.inputs.lower[1 - axis], new.inputs.upper[1 - axis]
     x, _ = gauss(shape.ends, 5)
     t, weight = gauss(shape.ends.new_tensor([-1.0, 1.0]), shape.modes + 2)
-    columns = [x.repeat_interleave(len(t)), (lower + (t + 1) / 2 * (upper - lower)).repeat(len(x))]
-    values = network(torch.stack(columns if axis == 0 else columns[::-1], dim=1)).unflatten(0, (len(x), len(t)))
-    legendre = [(2 * k + 1) * torch.special.legendre_polynomial_p(t, k) for k in range(shape.modes)]
-    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, torch.stack(legendre, dim=1)))
+    times = lower + (t + 1) / 2 * (upper - lower)
+    at = points_at(x.repeat_interleave(len(t)), times.repeat(len(x)), axis)
+    values = network(at).unflatten(0, (len(x), len(t)))
+    layer = new.layers[0]
+    assert isinstance(layer, ProductLayer)
+    norms = 2 * torch.arange(shape.modes, device=x.device, dtype=x.dtype) + 1  # 1 over the mean squares on [-1, 1]
+    legendre = norms * layer.derivatives(t, 1 - axis, 0)[0]
+    fit_factors(new, axis, x, torch.einsum("xto,t,tk->xko", values, weight, legendre))
     return new

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf, isfinite, log10, nan
+from math import ceil, inf, log10, nan
 
 import torch
 from torch import Tensor
@@ -81,39 +81,22 @@ class Stepper:
     around: Surroundings
 
     @property
-    def times(self) -> tuple[float, float]:
-        """The beginning and the end of the interval."""
-        return self.evolution.domain.ranges[1 - self.evolution.axis]
-
-    @property
-    def space(self) -> tuple[float, float]:
-        return self.evolution.domain.ranges[self.evolution.axis]
-
-    @property
-    def width(self) -> float:
-        return self.space[1] - self.space[0]
-
-    @property
-    def wraps(self) -> bool:
-        return self.evolution.axis in self.evolution.domain.periodic
-
-    @property
     def degree(self) -> int:
         """The degree of the splines in space."""
         return self.settings.model.degree
 
     def lengths(self, state: Tensor) -> Tensor:
         """Return the local lengths of a state (order, points, unknowns) at the samples."""
-        return local_lengths(state.permute(0, 2, 1).flatten(0, 1), self.width, self.wraps)
+        return local_lengths(state.permute(0, 2, 1).flatten(0, 1), self.evolution.width, self.evolution.wraps)
 
     def samples(self) -> Tensor:
         """Return equally spaced points in space, with both ends."""
-        return torch.linspace(*self.space, SAMPLES, device=self.settings.device, dtype=self.settings.dtype)
+        return torch.linspace(*self.evolution.space, SAMPLES, device=self.settings.device, dtype=self.settings.dtype)
 
     def ends(self, lengths: Tensor, resolution: float) -> Tensor | None:
         """Return the ends of the cells in space; None if there would be too many."""
-        count = max(FEWEST_CELLS, number_of_cells(lengths, self.width, resolution))
-        return None if count > MOST_CELLS else equidistributed(lengths, *self.space, count)
+        count = max(FEWEST_CELLS, number_of_cells(lengths, self.evolution.width, resolution))
+        return None if count > MOST_CELLS else equidistributed(lengths, *self.evolution.space, count)
 
     def state_at_end(self, windows: Windows) -> StateAt:
         """Return the state from which the next window begins."""
@@ -137,7 +120,7 @@ class Stepper:
             end, ends = self.end_after(begin, cause.length), self.ends(lengths, march.resolution)
             if ends is None:
                 raise Stuck(f"at t = {begin:.4g} it needs more than {MOST_CELLS} cells in space")
-            if end - begin < SHORTEST * (self.times[1] - self.times[0]):
+            if end - begin < SHORTEST * (self.evolution.duration):
                 raise Stuck(f"at t = {begin:.4g} the windows of time become too short")
             shape = Shape(ends, self.degree, modes)
             window = Window(self.settings, self.evolution, (begin, end), state_at, finer_at)
@@ -146,13 +129,11 @@ class Stepper:
             if limit(self.settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
                 return unchanged
-            allowed, excess, in_time = None, nan, nan
-            if found is not None:
-                allowed = self.allowed(march, found, end)
-                excess, in_time = (float((error / allowed).max()) for error in (found.local, found.in_time))
-            if found is None or allowed is None or not isfinite(excess):
+            if found is None:
                 cause = replace(cause, length=NOT_CONVERGED * (end - begin), longer=1.0)
                 continue
+            allowed = self.allowed(march, found, end)
+            excess, in_time = (float((error / allowed).max()) for error in (found.local, found.in_time))
             if not found.is_seen:  # something lies between the training points
                 cause, lengths = Cause(0.5 * (end - begin), 1.0), 0.7 * lengths
             elif excess <= 1:
@@ -164,13 +145,15 @@ class Stepper:
                 exponent = max(1 / (self.degree + 1), min(1.5 * cause.exponent, 0.5))
                 parts = window.local_errors(found, self.samples()) / allowed.repeat(2 * self.evolution.order)
                 lengths = lengths * shorter(parts.square().sum(dim=1), ends, SAFETY, exponent)
-                lengths = limited(lengths, self.width / (SAMPLES - 1), self.wraps)
+                lengths = limited(lengths, self.evolution.width / (SAMPLES - 1), self.evolution.wraps)
                 cause = replace(cause, is_shorter=False, before=excess, exponent=exponent)
 
     def end_after(self, begin: float, length: float) -> float:
         """Return the end of a window of about that length, such that the last windows are not short."""
-        rest = self.times[1] - begin
-        return self.times[1] if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
+        rest = self.evolution.times[1] - begin
+        return (
+            self.evolution.times[1] if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
+        )
 
     def accepted(
         self, march: March, window: Window, shape: Shape, found: Trained, excess: float, in_time: float, longer: float
@@ -182,7 +165,7 @@ class Stepper:
         after = march.done.followed_by(found.begin, found.network, end)
         # at this resolution the state after the window would have about as many cells as were needed
         cells = (len(shape.ends) - 1) / factor(excess - in_time, 2 * (self.degree + 1), 1 / MORE_CELLS, 1 / FEWER)
-        now = number_of_cells(self.lengths(after.state(self.samples())), self.width, march.resolution)
+        now = number_of_cells(self.lengths(after.state(self.samples())), self.evolution.width, march.resolution)
         return replace(
             march,
             done=after,
@@ -200,14 +183,14 @@ class Stepper:
 
     def allowed(self, march: March, found: Trained, end: float) -> Tensor:
         """Return the root mean square of the local error that a window may have, by unknown."""
-        part = max((end - march.done.end) / (self.times[1] - self.times[0]), LEAST_PART)
-        measure = (end - self.times[0]) * (self.space[1] - self.space[0])
+        part = max((end - march.done.end) / (self.evolution.duration), LEAST_PART)
+        measure = (end - self.evolution.times[0]) * self.evolution.width
         size = ((march.values + found.values) / measure).sqrt()
         return march.share * part * size + torch.finfo(size.dtype).tiny
 
     def observer(self, history: list[dict[str, float]], march: March) -> Callable[[Step, Objective], bool]:
         """Return the function that records a step and tells whether to go on."""
-        done = (march.done.end - self.times[0]) / (self.times[1] - self.times[0])
+        done = (march.done.end - self.evolution.times[0]) / (self.evolution.duration)
         percent = max(1, round(100 * done))
 
         def observe(step: Step, objective: Objective) -> bool:
@@ -215,7 +198,7 @@ class Stepper:
             row = {"step": len(history) + 1, "start": 0, "phase": march.number, "grid": nan, "parameters": size}
             history.append(row | {"loss": step.loss, "error": nan, "seconds": seconds})
             self.around.observe(
-                Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, unit="% of time")
+                Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, is_percent=True)
             )
             return limit(self.settings, self.around) is None
 

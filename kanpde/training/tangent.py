@@ -15,6 +15,7 @@ by 1. Where the solution is not unique, it is limited only by the damping, and t
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from math import nan
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.models.network import Network
 from kanpde.optimizers.damped import QR, DampedSystem, column_scale
+from kanpde.problem import Condition, Problem
 from kanpde.residuals.objective import Objective
 
 OVERDETERMINED = 2  # least number of residuals per parameter
@@ -51,7 +53,7 @@ def tangent_change(
     make: Callable[[nn.Module, nn.Parameter | None, Mapping[str, Points]], Objective],
     points: Mapping[str, Points],
     values: Callable[[nn.Module], Tensor],
-    objective_of_values: Callable[[nn.Module], Objective],
+    of_values: Callable[[nn.Module], Objective],
     generator: torch.Generator,
 ) -> Tangent | None:
     """Return the linearized error at the points at which ``values`` evaluates a network.
@@ -64,7 +66,7 @@ def tangent_change(
         make: makes the objective of a network at points.
         points: fresh points by condition, more than the enlarged network has parameters.
         values: returns the unknowns of a network at test points.
-        objective_of_values: makes an objective whose residuals are the unknowns of a network.
+        of_values: makes an objective of a network by `objective_of_values`.
         generator: for the weights of new nodes.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
@@ -80,23 +82,38 @@ def tangent_change(
         return None
     start, before = objective.vector(), values(larger)
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
-    largest = largest_change(objective_of_values(larger), system) if is_overdetermined else nan  # leave freedom
+    largest = largest_change(of_values(larger), system) if is_overdetermined else nan  # leave freedom
     objective.assign(start + PROBE * y / system.scale)
     left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
     return Tangent((values(larger) - before) / PROBE, float(left), largest)
 
 
+def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
+    """Return an objective whose residuals are the unknowns of a network, with the problem's ansatz, at points x."""
+    own = {"values": Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])}
+    ansatz = None if problem.ansatz is None else replace(problem.ansatz, satisfies=())
+    problem = replace(problem, conditions=own, ansatz=ansatz, parameters={})
+    return Objective(problem, network, {"values": Points(x, weight)})
+
+
 def largest_change(of_values: Objective, system: DampedSystem) -> float:
-    """Return the largest ratio of the root mean square change of the values to the change of the residuals."""
+    """Return the largest ratio of the root mean square change of the values to the change of the residuals.
+
+    It is NaN if the system cannot be solved with so little damping.
+    """
     _, jacobian = of_values.linearize()
     own = jacobian.shape[1]  # the coefficients of an inverse problem do not change the values
     b = torch.nn.functional.pad(jacobian / system.scale[:own], (0, len(system.scale) - own))
     y, ratio = torch.ones_like(system.scale), 0.0
     for _ in range(ITERATIONS):
         target = b.T @ (b @ y)
-        solved = system.solve(LEAST_DAMPING, system.forward(torch.zeros_like(y)), -target)
+        nothing = system.forward(torch.zeros_like(y))
+        solved = system.solve(LEAST_DAMPING, nothing, -target)
+        if solved is None and (better := system.more_accurate()) is not None:
+            system = better
+            solved = system.solve(LEAST_DAMPING, nothing, -target)
         if solved is None:
-            break
+            return nan
         y = solved / solved.norm()
         tiny = torch.finfo(y.dtype).tiny
         ratio = float((b @ y).norm() / system.forward(y).norm().clamp_min(tiny))

@@ -5,7 +5,7 @@ with hardly any damping is Newton's method for the equation, which converges in 
 long.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -19,10 +19,10 @@ from kanpde.calculus.jet import JetSpace
 from kanpde.domains.box import Box
 from kanpde.models.network import Network
 from kanpde.models.separable import factors, fit_factors, separable
-from kanpde.models.windows import base_jet, points_at, power_jet, state_of
+from kanpde.models.windows import Windows, points_at, state_of
 from kanpde.optimizers import Step
 from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import Misfit, misfit_of
@@ -38,7 +38,7 @@ from kanpde.training.evolution import (
 from kanpde.training.newton import OPTIMIZER, converged
 from kanpde.training.settings import Settings
 from kanpde.training.shapes import Shape, refined, transferred
-from kanpde.training.tangent import largest_change
+from kanpde.training.tangent import largest_change, objective_of_values
 from kanpde.training.watch import RELATIVE_IN_WINDOWS
 
 StateAt = Callable[[Tensor], Tensor]  # x (points,) -> u and, for m = 2, u_t: (order, points, unknowns)
@@ -116,13 +116,16 @@ class Window:
 
     @property
     def box(self) -> Box:
-        names = self.evolution.domain.names
-        return self.evolution.domain.restricted(**{names[1 - self.evolution.axis]: self.range})
+        return self.evolution.within(self.range)
+
+    @property
+    def length(self) -> float:
+        return self.range[1] - self.range[0]
 
     def trained(self, shape: Shape, observe: Callable[[Step, Objective], bool]) -> Trained | None:
         """Train a network of that shape from zero; None if it does not converge, or if ``observe`` returns False."""
         begin, gap = self._begin(self.state, shape)
-        problem, network = self._problem(begin), self._network(shape)
+        problem, network = self._problem(begin), self._network(shape, len(self.settings.problem.unknowns))
         objective = self._objective(problem, network, shape, (4, shape.modes + 3))
         if not converged(objective, observe):
             return None
@@ -134,6 +137,8 @@ class Window:
         fine, finer = steps.fine, steps.other
         errors, values = self._integrals((begin, network), (finer_begin, finer), more)
         changes = self._local(network, fine, more.ends)
+        if not bool(changes.isfinite().all()):
+            return None
         local, in_time = gap + changes, torch.minimum(changes, self._last_modes(network, shape))
         points = sum(len(points.x) for points in objective.points.values())
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
@@ -184,9 +189,7 @@ class Window:
         For every unknown these are the change by the finer network, and what p does not resolve of the state before;
         for m = 2 also those of the rate, multiplied by the length of the window.
         """
-        gaps = self.state(x) - state_of(found.begin, x, 0, self.evolution.order, self.evolution.axis)[:, 0]
-        parts = [*self._changes(found.network, found.fine, x), gaps[0]]
-        return torch.cat(parts if len(gaps) == 1 else [*parts, (self.range[1] - self.range[0]) * gaps[1]], dim=1)
+        return torch.cat([*self._changes(found.network, found.fine, x), *self._gaps(self.state, found.begin, x)], dim=1)
 
     def _problem(self, begin: Network) -> Problem:
         return on_window(self.settings.problem, self.evolution, self.range, begin)
@@ -196,23 +199,23 @@ class Window:
 
         For m = 2 the latter includes the rate, multiplied by the length of the window.
         """
-        evolution, axis = self.evolution, self.evolution.axis
         x, _ = gauss(shape.ends, shape.degree + 2)
         wanted = torch.cat(list(state(x)), dim=1)
-        begin = separable(self.box.ranges, axis, wanted.shape[1], shape.ends, shape.degree, 1, self._wraps)
-        fit_factors(begin, axis, x, wanted[:, None])
+        begin = self._network(replace(shape, modes=1), wanted.shape[1])
+        fit_factors(begin, self.evolution.axis, x, wanted[:, None])
         x, weight = gauss(shape.ends, shape.degree + 3)
-        gaps = state(x) - state_of(begin, x, 0, evolution.order, axis)[:, 0]
-        sizes = torch.stack([(weight @ gap.square()).sqrt() for gap in gaps])
-        return begin, sizes[0] if len(sizes) == 1 else sizes[0] + (self.range[1] - self.range[0]) * sizes[1]
+        return begin, root_mean_squares(weight, self._gaps(state, begin, x))
 
-    @property
-    def _wraps(self) -> bool:
-        return self.evolution.axis in self.evolution.domain.periodic
+    def _gaps(self, state: StateAt, begin: Network, x: Float[Tensor, " points"]) -> list[Tensor]:
+        """Return what p does not resolve of a state; for m = 2 also what q does not, multiplied by the length."""
+        gaps = state(x) - state_of(begin, x, 0, self.evolution.order, self.evolution.axis)[:, 0]
+        return [gaps[0], *(self.length * gap for gap in gaps[1:])]
 
-    def _network(self, shape: Shape) -> Network:
-        axis, count = self.evolution.axis, len(self.evolution.initial[0])
-        return separable(self.box.ranges, axis, count, shape.ends, shape.degree, shape.modes, self._wraps)
+    def _network(self, shape: Shape, outputs: int) -> Network:
+        evolution = self.evolution
+        return separable(
+            self.box.ranges, evolution.axis, outputs, shape.ends, shape.degree, shape.modes, evolution.wraps
+        )
 
     def _objective(self, problem: Problem, network: Network, shape: Shape, along: tuple[int, int]) -> Objective:
         points = window_points(self.box, self.evolution.axis, problem.conditions, shape.ends, along)
@@ -226,7 +229,7 @@ class Window:
 
         None if the linear problem has no solution.
         """
-        fine = transferred(network, self._network(shape), self.evolution.axis, shape)
+        fine = transferred(network, self._network(shape, len(problem.unknowns)), self.evolution.axis, shape)
         other = deepcopy(fine)
         objective = self._objective(problem, fine, shape, (5, shape.modes + 3))
         before = float(Objective(problem, network, objective.points, objective.weights).loss().detach())
@@ -244,9 +247,8 @@ class Window:
                 if y is None:
                     return None
                 each.assign(each.vector() + y / system.scale)
-        own = Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])
-        inside = next(p for name, p in objective.points.items() if problem.conditions[name].region.is_interior)
-        of_values = Objective(replace(problem, conditions={"values": own}), fine, {"values": inside})
+        inside = interior_points(self.box, self.evolution.axis, shape.ends, (5, shape.modes + 3))
+        of_values = objective_of_values(problem, fine, inside.x, inside.weight)
         size = float(of_values.values().square().sum().sqrt())
         left = float(objective.loss().detach()) / max(before, 1e-300)
         return Steps(fine, other, left, largest_change(of_values, system) / max(size, 1e-300))
@@ -254,7 +256,7 @@ class Window:
     def _local(self, network: Network, fine: Network, ends: Float[Tensor, " ends"]) -> Float[Tensor, " unknowns"]:
         """Return the root mean square of the difference at the end of the window; for m = 2 also that of the rate."""
         x, weight = gauss(ends, 5)
-        return torch.stack([(weight @ each.square()).sqrt() for each in self._changes(network, fine, x)]).sum(dim=0)
+        return root_mean_squares(weight, self._changes(network, fine, x))
 
     @torch.no_grad()
     def _last_modes(self, network: Network, shape: Shape) -> Float[Tensor, " unknowns"]:
@@ -267,10 +269,10 @@ class Window:
     @torch.no_grad()
     def _changes(self, network: Network, fine: Network, x: Float[Tensor, " points"]) -> list[Tensor]:
         """Return the change of u at the end of the window; for m = 2 also that of u_t, multiplied by its length."""
-        axis, (begin, end) = self.evolution.axis, self.range
+        axis = self.evolution.axis
         space = JetSpace.spanned([(1 - axis,)], (axis,))
-        n, rate = fine.jet(at := points_at(x, end, axis), space) - network.jet(at, space)
-        return [n] if self.evolution.order == 1 else [n, 2 * n + (end - begin) * rate]
+        n, rate = fine.jet(at := points_at(x, self.range[1], axis), space) - network.jet(at, space)
+        return [n] if self.evolution.order == 1 else [n, 2 * n + self.length * rate]
 
     def _integrals(
         self, solution: tuple[Network, Network], finer: tuple[Network, Network], shape: Shape
@@ -278,16 +280,15 @@ class Window:
         """Return the integrals of the squared difference of two solutions (begin, N), and of the first one squared."""
         order, axis, box = self.evolution.order, self.evolution.axis, self.box
         points = interior_points(box, axis, shape.ends, (5, shape.modes + 3))
-        space = JetSpace.spanned([()], (axis,))
-        weight = power_jet(points.x, space, self.range, order, axis)[0]
-
-        def values(begin: Network, network: Network) -> Tensor:
-            state = state_of(begin, points.x[:, axis], 0, order, axis)
-            return base_jet(state, points.x, space, self.range[0], axis)[0] + weight * network.jet(points.x, space)[0]
-
-        with torch.no_grad():
-            u, v = values(*solution), values(*finer)
+        u, v = (Windows(order, axis, self.range, [p], [n])(points.x) for p, n in (solution, finer))
         return box.measure * (points.weight @ (v - u).square()), box.measure * (points.weight @ u.square())
+
+
+def root_mean_squares(
+    weight: Float[Tensor, " points"], parts: Sequence[Float[Tensor, "points unknowns"]]
+) -> Float[Tensor, " unknowns"]:
+    """Return the sum of the root mean squares of the parts, by unknown."""
+    return torch.stack([(weight @ part.square()).sqrt() for part in parts]).sum(dim=0)
 
 
 def terms_of(weights: Mapping[str, float], found: Mapping[str, Misfit]) -> float:
