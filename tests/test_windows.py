@@ -178,8 +178,8 @@ def test_refined_cells_vary_alike():
 
 
 # problems of evolution -----------------------------------------------------------------------------------------------
-def heat(**changes):
-    domain = Box(x=(0.0, 1.0), t=(0.0, 0.5))
+def heat(end=0.5, **changes):
+    domain = Box(x=(0.0, 1.0), t=(0.0, end))
     conditions = {
         "pde": Condition(domain.interior, lambda u: diff(u, "t") - diff(u, "x", "x")),
         "initial": initial(domain.at(t=0.0), lambda x, t: torch.sin(pi * x)),
@@ -311,6 +311,11 @@ def test_a_short_pulse_between_the_points_is_seen():
 def test_other_networks_train_on_the_whole_interval():
     solution = kanpde.solve(heat(), MLP([4]), [kanpde.Phase(kanpde.LM(), steps=3)], tolerance=0.5)
     assert "windows" not in solution.settings
+
+
+@unchecked
+def test_a_solution_that_decays_to_nothing_reaches_a_tolerance():
+    assert kanpde.solve(heat(end=4.0), tolerance=1e-2).ending.end is End.TOLERANCE_REACHED
 
 
 @unchecked

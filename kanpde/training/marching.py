@@ -168,7 +168,7 @@ class Run:
         """Return why no further pass can help, or None."""
         if undetermined(state):
             return "the conditions hardly determine the solution"
-        if march.unexplained > 0.5 * (self.evolution.duration):
+        if march.unexplained > 0.5 * float(march.values.sum()):
             return "most of the residual remains with finer networks; do the equations contradict each other?"
         return None
 

@@ -102,7 +102,7 @@ class March:
         errors, values: integrals of the squared estimated error and of the squared solution, by unknown.
         squares: integrals over time of the mean squared residuals on the training points, by condition.
         looseness: the largest of all windows, see `kanpde.training.assessment.Estimate`.
-        unexplained: total length of the windows in which a finer network explains little of a large residual.
+        unexplained: the part of ``values`` in windows in which a finer network explains little of a large residual.
         trained: number of windows trained in the pass, with those that were repeated.
         points: of all windows.
         began: seconds of the run when the pass began.

@@ -177,7 +177,7 @@ class Stepper:
             errors=errors,
             values=values,
             looseness=max(march.looseness, found.looseness),
-            unexplained=march.unexplained + (0.0 if found.is_explained else end - begin),
+            unexplained=march.unexplained + (0.0 if found.is_explained else float(found.values.sum())),
             points=march.points + found.points,
         )
 
