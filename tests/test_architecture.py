@@ -11,6 +11,7 @@ from kanpde.bases import Basis
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.architecture import network_from
 from kanpde.models.mlp import ACTIVATIONS
+from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
 
@@ -29,6 +30,11 @@ def moved(network):
     network.update_grid(torch.rand(300, 2, generator=torch.Generator().manual_seed(3)).to(weight(network)), 5, 0.3)
 
 
+def halved(network):
+    x = torch.rand(50, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    network.refine_where(x.to(weight(network)), x[:, 0].to(weight(network)) ** 8, network.grid + 3)
+
+
 def weight(network):
     return network.layers[0].weight
 
@@ -41,6 +47,7 @@ CASES += [
     (KAN([], degree=3), [refined], {}),
     (MLP([5], fourier=3, scale=2.0), [], {"periodic": [1]}),
     (SplineMLP([4], degree=3, grid=2), [moved, refined], {}),
+    (SPIKAN(3, degree=4, grid=2), [refined, halved], {"outputs": 2}),
 ]
 
 

@@ -18,6 +18,7 @@ from kanpde.command import main
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
 from kanpde.configure.typed import CHOICES, on_command_line
+from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -127,6 +128,8 @@ CASES = [
     (KAN, {"hidden": [[1, 2, 3]]}, ["model.hidden=[[1,2,3]]"], "model.hidden=[8]"),
     (MLP, {"fourier": -1}, ["model=mlp", "model.fourier=-1"], "model.fourier=32"),
     (SplineMLP, {"hidden": [2, 2]}, ["model=splinemlp", "model.hidden=[2,2]"], "model.hidden=[16]"),
+    (SPIKAN, {"products": 0}, ["model=spikan", "model.products=0"], "model.products=2"),
+    (SPIKAN, {"degree": 60}, ["model=spikan", "model.degree=60"], "model.degree=9"),
     (Phase, {"steps": 0}, ["schedule.phases.1.steps=0"], "schedule.phases.1.steps=10"),
     (Phase, {"grid": 8, "refine": 2}, ["schedule.phases.2.grid=8"], "schedule.phases.2.refine=null"),
     (LM, {"damping": -1.0}, ["schedule.phases.0.optimizer.damping=-1"], "schedule.phases.0.optimizer.damping=0.001"),

@@ -8,6 +8,7 @@ from kanpde import KAN, MLP
 from kanpde.calculus.functions import TABLES, by_autograd, power
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, bell_terms
 from kanpde.models.mlp import ACTIVATIONS
+from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.engines import autograd, jets
 
@@ -17,6 +18,7 @@ MODELS = {
     "kan-deep": KAN([3, 2, 3], degree=6, grid=3),
     "kan-products": KAN([[2, 2], [0, 1]], degree=6, grid=3, mult_arity=3),
     "splinemlp": SplineMLP([4], degree=6, grid=3),
+    "spikan": SPIKAN(3, degree=6, grid=3),
     "mlp-fourier": MLP([5], fourier=4),
     **{f"mlp-{a}": MLP([5, 4], activation=a) for a in ACTIVATIONS},
 }
@@ -65,7 +67,7 @@ def test_jets_equal_autograd(model, order, periodic, generator):
         assert relative(a, b) < 1e-10, key
 
 
-@pytest.mark.parametrize("model", ["kan5", "kan-deep", "kan-products", "splinemlp", "mlp-tanh", "mlp-gelu"])
+@pytest.mark.parametrize("model", ["kan5", "kan-deep", "kan-products", "splinemlp", "spikan", "mlp-tanh", "mlp-gelu"])
 @pytest.mark.parametrize("moved", [False, True])
 def test_gradients_of_jets_equal_autograd(model, moved, generator):
     network = MODELS[model](RANGES, 1, generator=generator)

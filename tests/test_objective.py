@@ -22,6 +22,7 @@ from kanpde import (
     periodic,
     robin,
 )
+from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.objective import Objective
@@ -79,6 +80,7 @@ MODELS = {
     "kan-deep": KAN([2, 3], degree=3, grid=2),
     "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
     "splinemlp": SplineMLP([3], degree=3, grid=2),
+    "spikan": SPIKAN(2, degree=3, grid=2),
     "mlp": MLP([4, 3]),
     "mlp-fourier": MLP([3], fourier=2),
     "mlp-sine": MLP([4], activation="sine"),

@@ -11,6 +11,7 @@ import kanpde.errors
 import kanpde.training.tolerance
 from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian, neumann
 from kanpde.ends import End
+from kanpde.models.spikan import SPIKAN
 from kanpde.training.signals import StopRequest
 from kanpde.training.trials import Trial, enlarged
 
@@ -139,7 +140,11 @@ def test_impossible_tolerances_are_refused(tolerance):
         kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=tolerance)
 
 
-@pytest.mark.parametrize("model", [KAN([4, [3, 2]], degree=5, grid=3), MLP([5, 4])], ids=["kan", "mlp"])
+@pytest.mark.parametrize(
+    "model",
+    [KAN([4, [3, 2]], degree=5, grid=3), KAN([[0, 2]], degree=5, grid=3), MLP([5, 4]), SPIKAN(2, degree=5, grid=3)],
+    ids=["kan", "products", "mlp", "spikan"],
+)
 def test_wider_networks_are_the_same_function(model, generator):
     network = model([(0.0, 1.0), (-1.0, 2.0)], 2, generator=generator)
     x = torch.rand(20, 2, generator=generator, dtype=torch.float64)

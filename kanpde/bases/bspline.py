@@ -182,8 +182,10 @@ class BSpline(Basis):
         return features, self.edge_sums(data, weight.detach(), space)
 
     def embedding(self, new: Basis) -> NDArray | None:
-        """As in `Basis`; it exists if every cell is split evenly."""
-        if new.cells % self.cells:
+        """As in `Basis`; it exists if every end of a cell remains one."""
+        gaps = (new.breakpoints[:, None] - self.breakpoints[:, :, None]).abs().amin(dim=2)
+        span = self.breakpoints[:, -1:] - self.breakpoints[:, :1]
+        if bool((gaps > 1e3 * torch.finfo(span.dtype).eps * span).any()):
             return None
         old, fine = (basis.knots.double().cpu().numpy() for basis in (self, new))
         return np.stack([refinement(o, f, self.degree) for o, f in zip(old, fine, strict=True)])

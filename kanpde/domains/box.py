@@ -135,6 +135,11 @@ class Box:
         ]
         return self._region(region.label, slabs, is_interior=region.is_interior)
 
+    def has_part(self, region: Region) -> bool:
+        """Return whether a region is a part of the whole box, and not of another one within it."""
+        own, whole = (each.sample("gauss", 16).x for each in (region, self.part_like(region)))
+        return own.shape == whole.shape and torch.allclose(own, whole)
+
     # description -----------------------------------------------------------------------------------------------------
     def describe(self) -> dict[str, Any]:
         """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""

@@ -9,7 +9,8 @@ import kanpde.models
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
 from kanpde.models.inputs import Inputs
-from kanpde.models.network import Layer, Network, Nodes
+from kanpde.models.layer import Layer, Nodes
+from kanpde.models.network import Network
 
 
 def network_from(

@@ -3,8 +3,10 @@ r"""Kolmogorov-Arnold networks: a learned function on every edge, φ(x) = Σ_g c
 Z. Liu et al., KAN: Kolmogorov-Arnold Networks, 2024, eq. 2.10-2.12, with the grids and their refinement of section 2.4.
 """
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +20,10 @@ from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
 from kanpde.models.inputs import Inputs
-from kanpde.models.network import Layer, Network, Nodes, check_hidden
+from kanpde.models.layer import Layer, Nodes
+from kanpde.models.network import Network, check_hidden
+
+AFTER = 0.1  # by which a halving lowers the squared residual in a cell; cautious, as the residual may not be smooth
 
 
 class KANLayer(Layer):
@@ -58,6 +63,10 @@ class KANLayer(Layer):
     @property
     def grid(self) -> int:
         return self.basis.cells
+
+    @property
+    def breakpoints(self) -> Tensor:
+        return self.basis.breakpoints
 
     @property
     def smoothness(self) -> float:
@@ -110,6 +119,19 @@ class KANLayer(Layer):
         if grid != self.basis.cells:
             self._change_basis(*self.basis.refined(grid))
 
+    def refine_where(self, samples: Float[Tensor, "points d_in"], shares: Float[Tensor, " points"], grid: int) -> None:
+        """Halve the cells with the largest shares until there are ``grid``; the functions are unchanged.
+
+        Families whose cells are equal refine all of them.
+        """
+        new = self.basis.on(
+            torch.stack(
+                [halved(ends, x, shares, grid) for ends, x in zip(self.basis.breakpoints, samples.T, strict=True)]
+            )
+        )
+        exact = self.basis.embedding(new)
+        self._change_basis(new, self.basis.transfer(new) if exact is None else exact)
+
     @torch.no_grad()
     def update_grid(
         self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
@@ -138,6 +160,33 @@ class KANLayer(Layer):
         points = torch.cat([torch.zeros_like(lower), gaps.cumsum(dim=1)], dim=1) * span + (middle - 0.5 * span)
         new = self.basis.on(points)
         self._change_basis(new, self.basis.transfer(new))
+
+
+def halved(
+    ends: Float[Tensor, " ends"], x: Float[Tensor, " points"], shares: Float[Tensor, " points"], cells: int
+) -> Float[Tensor, " new_ends"]:
+    """Return the ends of ``cells`` cells, which result from halving the one with the largest share again and again.
+
+    Args:
+        ends: of the present cells.
+        x, shares: points, and their shares in what is to be reduced. A halving multiplies them by `AFTER`.
+        cells: number of the new cells, at least that of the present ones.
+    """
+    order = x.argsort()
+    place, sums = x[order].tolist(), [0.0, *shares[order].cumsum(0).tolist()]
+
+    def cell(a: float, b: float, halvings: int) -> tuple[float, float, float, float, int]:
+        share = sums[bisect(place, b)] - sums[bisect(place, a)]
+        return -share * AFTER**halvings, a - b, a, b, halvings
+
+    found = [cell(a, b, 0) for a, b in pairwise(ends.tolist())]
+    heapify(found)
+    while len(found) < cells:
+        _, _, a, b, halvings = heappop(found)
+        for half in ((a, 0.5 * (a + b)), (0.5 * (a + b), b)):
+            heappush(found, cell(*half, halvings + 1))
+    inner = sorted(a for _, _, a, _, _ in found)[1:]
+    return torch.cat([ends[:1], ends.new_tensor(inner), ends[-1:]])
 
 
 @dataclass(frozen=True)
@@ -215,7 +264,7 @@ class KAN:
     def layer(self, half: Float[Tensor, " d_in"], outputs: int, generator: torch.Generator | None) -> KANLayer:
         """Return an untrained layer with grids on [-half, half]."""
         basis = families(kanpde.bases, Basis)[self.basis].over(-half, half, self.grid, self.degree)
-        return KANLayer(basis, self._start(basis, len(half), outputs, generator))
+        return KANLayer(basis, self.start(basis, len(half), outputs, generator))
 
     def _nodes(self) -> list[Nodes]:
         """Return the nodes between the layers."""
@@ -230,7 +279,8 @@ class KAN:
             found.append(Nodes(*parts, self.mult_arity))
         return found
 
-    def _start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
+    def start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
+        """Return the initial weight of a layer."""
         knots = basis.knots
         ends = basis.breakpoints[:1, [0, -1]]
         x = (

@@ -14,7 +14,8 @@ from kanpde.calculus.functions import TABLES
 from kanpde.calculus.jet import JetSpace, compose
 from kanpde.errors import InputError, suggest
 from kanpde.models.inputs import Inputs
-from kanpde.models.network import Layer, Network, check_hidden
+from kanpde.models.layer import Layer
+from kanpde.models.network import Network, check_hidden
 
 ACTIVATIONS = {"tanh": torch.tanh, "sine": torch.sin, "silu": nn.functional.silu, "gelu": nn.functional.gelu}
 TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}

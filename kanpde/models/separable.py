@@ -18,7 +18,8 @@ from kanpde.bases.legendre import Legendre
 from kanpde.bases.table_jets import consecutive
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.inputs import Inputs
-from kanpde.models.network import Layer, Network
+from kanpde.models.layer import Layer
+from kanpde.models.network import Network
 
 
 class ProductLayer(Layer):

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kanpde.models.network import Network, Nodes
+from kanpde.models.layer import Nodes
+from kanpde.models.network import Network
 from kanpde.solution import Solution
 
 if TYPE_CHECKING:

@@ -209,7 +209,8 @@ class Objective:
             columns = block.split([*sizes, len(wanted)], dim=1)
             for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
                 if adjoint is not None:
-                    _add_outer(columns[k % len(sizes)], features, adjoint)
+                    of = list(self.model.layers)[layers][k % len(sizes)]
+                    _add_outer(columns[k % len(sizes)], features, adjoint, of.groups)
             for k, adjoint in enumerate(adjoints[len(parts) :]):
                 if adjoint is not None:
                     columns[-1][:, k] = adjoint
@@ -252,8 +253,13 @@ def _add_outer(
     block: Float[Tensor, "points size"],
     features: Float[Tensor, "components points features"],
     adjoint: Float[Tensor, "components points d_out"],
+    groups: int = 1,
 ) -> None:
     """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
+    if groups > 1:
+        for g, (b, f) in enumerate(zip(block.chunk(groups, dim=1), features.chunk(groups, dim=2), strict=True)):
+            _add_outer(b, f, adjoint[:, :, g::groups])
+        return
     by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # contiguous memory for the summation
     for row, of_row in zip(features, adjoint, strict=True):
         by_output.addcmul_(row, of_row.T[..., None])

@@ -9,30 +9,24 @@ from math import isfinite, nan
 
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
-from kanpde.models.network import grid_of
+from kanpde.models.network import Network, grid_of
 from kanpde.optimizers import Step
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
-from kanpde.training.assessment import with_estimate
+from kanpde.training import separation, tolerance
 from kanpde.training.entering import enter
 from kanpde.training.fresh import losses
-from kanpde.training.leaving import leave, with_fresh_loss
-from kanpde.training.marching import march, marching
+from kanpde.training.leaving import leave
 from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
-from kanpde.training.tolerance import after_one_start, decide
 
 ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
 
 def train(settings: Settings, state: State, around: Surroundings) -> State:
     """Train through the remaining phases of the schedule."""
-    is_new = state.leg is None and not state.levels
-    evolution = marching(settings) if state.march is not None or is_new else None
-    if evolution is not None and settings.tolerance is not None:
-        state = march(settings, evolution, settings.tolerance, state, around)
     while not state.done:
         if state.leg is None:
             state = enter(settings, state, around)
@@ -41,12 +35,13 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
         state = carry_on(settings, state, work, around)
         state = leave(settings, state, work, around)
         if settings.tolerance is not None and state.leg is None:
+            is_separable = isinstance(state.network, Network) and state.network.is_separable
             if state.phase and state.ending.end.may_go_on:
+                decide = separation.decide if is_separable else tolerance.decide
                 state = decide(settings, settings.tolerance, state, around)
-            elif not state.phase and state.best is not None:
-                state = after_one_start(settings, settings.tolerance, state, state.best, around)
-    state = with_estimate(settings, with_fresh_loss(settings, state), around)
-    return replace(state, seconds=around.clock.seconds())
+            elif not state.phase and state.best is not None and not is_separable:
+                state = tolerance.after_one_start(settings, settings.tolerance, state, state.best, around)
+    return state
 
 
 def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) -> Work:

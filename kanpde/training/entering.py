@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.models.network import grid_of
+from kanpde.models.network import Network, grid_of
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
-from kanpde.training.fresh import draw
+from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
@@ -41,8 +41,13 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
 def first_state(settings: Settings) -> State:
     """Return the initial state of a run."""
     generator = torch.Generator(device=settings.device).manual_seed(settings.seed)
-    plan = settings.phases if settings.tolerance is None else settings.phases[:1]
-    return State(*new_network(settings, generator), generator, tuple(plan))
+    network, coefficients = new_network(settings, generator)
+    plan = settings.phases
+    if settings.tolerance is not None:
+        plan = plan[:1]
+        if isinstance(network, Network) and network.is_separable:
+            plan = [replace(plan[0], sampling=settings.sampling.for_products(size_of(network)))]
+    return State(network, coefficients, generator, tuple(plan))
 
 
 def enter(settings: Settings, state: State, around: Surroundings) -> State:

@@ -11,6 +11,7 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of
 from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
+from kanpde.training.grading import graded
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, State
@@ -30,7 +31,8 @@ def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: 
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
         n = sampling.size(condition.region, parameters, grid)
-        points[name] = condition.region.sample(sampling.rule, n, generator, settings.device, settings.dtype)
+        found = condition.region.sample(sampling.rule, n, generator, settings.device, settings.dtype)
+        points[name] = graded(found, condition.region, settings.problem.domain, network)
     return points
 
 

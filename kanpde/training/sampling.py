@@ -1,6 +1,7 @@
 """The training points of a condition: which rule, and how many."""
 
 from dataclasses import dataclass
+from math import log2
 
 from kanpde.domains import Region
 from kanpde.domains.rules import RULES
@@ -13,6 +14,7 @@ POINTS_PER_CELL = 2.5  # along each axis; with fewer, the solution can violate t
 
 
 LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
+PER_PARAMETER_OF_PRODUCTS, LEAST_OF_PRODUCTS = 8, 4096  # they have few parameters
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,12 @@ class Sampling:
         if region.is_interior:
             return interior
         return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
+
+    def for_products(self, parameters: int) -> "Sampling":
+        """Return the sampling for a sum of products of functions of one coordinate each.
+
+        Points with many different values of every coordinate serve such functions better than a grid does.
+        """
+        wanted = min(max(PER_PARAMETER_OF_PRODUCTS * parameters, LEAST_OF_PRODUCTS), MOST_POINTS)
+        interior = self.interior or 2 ** int(log2(wanted))  # powers of two suit Sobol points
+        return Sampling("sobol" if self.rule == "auto" else self.rule, interior, self.boundary or interior // 4)

@@ -17,7 +17,7 @@ from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
 from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings, phase_data, phase_from
-from kanpde.training.state import Assessed, Candidate, Leg, March, State
+from kanpde.training.state import NOT_TRAINED, Assessed, Candidate, Leg, March, State
 
 Data = dict[str, Any]
 
@@ -35,6 +35,8 @@ def to_data(state: State) -> Data:
         "cells": {name: asdict(cells) for name, cells in state.cells.items()},
         "before": None if state.before is None else asdict(state.before),
         "march": None if state.march is None else _march_data(state.march),
+        "attempt": state.attempt,
+        "rival": None if state.rival is None else to_data(state.rival),
         "leg": None if state.leg is None else _leg_data(state.leg),
         "best": None if state.best is None else _candidate_data(state.best),
         "used": deepcopy(dict(state.used)),
@@ -43,6 +45,7 @@ def to_data(state: State) -> Data:
         "seconds": state.seconds,
         "watching": state.watching,
         "error": state.error,
+        "ending": _ending_data(state.ending),
     }
 
 
@@ -69,12 +72,15 @@ def from_data(data: Data, settings: Settings) -> State:
         cells={name: Cells(**each) for name, each in data.get("cells", {}).items()},
         before=None if data.get("before") is None else Assessed(**data["before"]),
         march=None if data.get("march") is None else _march(data["march"], network_of),
+        attempt=data.get("attempt", ""),
+        rival=None if data.get("rival") is None else from_data(data["rival"], settings),
         used=data["used"],
         history=_table(data["history"]),
         levels=tuple(data["levels"]),
         seconds=data["seconds"],
         watching=data["watching"],
         error=data["error"],
+        ending=_ending(data.get("ending")) or NOT_TRAINED,
     )
 
 

@@ -19,8 +19,8 @@ from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
 from kanpde.solution import Errors, Solution
 from kanpde.storage.checkpoint import Checkpoints
+from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all
-from kanpde.training.course import train
 from kanpde.training.entering import first_state
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
@@ -149,7 +149,7 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
-            solution = solution_of(settings, train(settings, state, around), errors)
+            solution = solution_of(settings, carried_through(settings, state, around), errors)
     finally:
         torch.set_num_threads(before)
     for warning in solution.warnings:

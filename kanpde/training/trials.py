@@ -71,25 +71,40 @@ def best_trial(
 ) -> Trial | None:
     """Train every network for a few steps; return the one with the largest gain, or None if the time is used up."""
     best, size = None, sum(p.numel() for p in state.network.parameters())
-    problem, weights, optimizer = settings.problem, state.used["weights"], state.plan[-1].optimizer
     for what, network in networks.items():
         if limit(settings, around) is not None:
             return None
-        coefficients = deepcopy(state.coefficients)
-        objective = Objective(problem, network, points, weights, coefficients, settings.derivatives)
-        method = optimizer(objective)
-        good = objective.vector()
-        for _ in range(STEPS):
-            step = method.step()
-            if not isfinite(step.loss):
-                objective.assign(good)
-                break
-            good = objective.vector()
-            if step.end is not None or limit(settings, around) is not None:
-                break
-        found = fresh(replace(state, network=network, coefficients=coefficients))
-        trial = Trial(what, network, coefficients, len(good), found if isfinite(found) else inf)
-        around.log(f"  tried {what}: {trial.size} parameters, fresh loss {trial.fresh:.2e}")
+        trial = tried(settings, state, around, what, network, points, fresh)
         if best is None or trial.gain(before, size) > best.gain(before, size):
             best = trial
     return best
+
+
+def tried(
+    settings: Settings,
+    state: State,
+    around: Surroundings,
+    what: str,
+    network: Network,
+    points: Mapping[str, Points],
+    fresh: Callable[[State], float],
+    least: float = -inf,
+) -> Trial:
+    """Train a network for a few steps, less if a limit is met or the loss falls by less than the fraction ``least``."""
+    coefficients, weights = deepcopy(state.coefficients), state.used["weights"]
+    objective = Objective(settings.problem, network, points, weights, coefficients, settings.derivatives)
+    method, good, before = state.plan[-1].optimizer(objective), objective.vector(), inf
+    for _ in range(STEPS):
+        step = method.step()
+        if not isfinite(step.loss):
+            objective.assign(good)
+            break
+        good = objective.vector()
+        is_slow = step.loss > (1 - least) * before
+        if step.end is not None or is_slow or limit(settings, around) is not None:
+            break
+        before = step.loss
+    found = fresh(replace(state, network=network, coefficients=coefficients))
+    trial = Trial(what, network, coefficients, len(good), found if isfinite(found) else inf)
+    around.log(f"  tried {what}: {trial.size} parameters, fresh loss {trial.fresh:.2e}")
+    return trial

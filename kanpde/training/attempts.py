@@ -1,0 +1,87 @@
+"""A run from its beginning to its end: which methods are attempted, one after the other.
+
+A run with a tolerance and the default KAN begins with windows of time (`kanpde.training.marching`) where the problem is
+one of evolution, and elsewhere with a sum of products of functions of one coordinate each
+(`kanpde.training.separation`). Where that does not reach the tolerance, and in all other runs, the network of the
+settings is trained (`kanpde.training.course`).
+"""
+
+from dataclasses import replace
+from math import inf, isfinite
+
+import torch
+
+from kanpde.domains.box import Box
+from kanpde.ends import End, Ending
+from kanpde.models.spikan import SPIKAN
+from kanpde.optimizers.lm import LM
+from kanpde.training.assessment import with_estimate
+from kanpde.training.course import train
+from kanpde.training.entering import first_state
+from kanpde.training.leaving import with_fresh_loss
+from kanpde.training.marching import is_default, march, marching
+from kanpde.training.phases import Phase
+from kanpde.training.settings import Settings
+from kanpde.training.state import State
+from kanpde.training.surroundings import Surroundings
+from kanpde.training.watch import kept, undetermined
+
+PRODUCTS, STARTS = "products", 3
+
+
+def carried_through(settings: Settings, state: State, around: Surroundings) -> State:
+    """Return the state at the end of the run."""
+    is_new = state.leg is None and not state.levels and state.rival is None
+    evolution = marching(settings) if state.march is not None or is_new else None
+    if evolution is not None and settings.tolerance is not None:
+        state = march(settings, evolution, settings.tolerance, state, around)
+    if not state.done and is_new and separates(settings):
+        begun = first_state(with_products(settings))
+        state = replace(begun, attempt=PRODUCTS, history=state.history, watching=state.watching)
+    if state.attempt == PRODUCTS:
+        state = train(with_products(settings), state, around)
+        if state.ending.end is End.NOT_REACHED and not undetermined(state):
+            around.log("next: the network of the settings, because a sum of products does not reach the tolerance")
+            rival = replace(state, history=[])
+            state = replace(first_state(settings), rival=rival, history=state.history, watching=state.watching)
+    if not state.done:
+        state = best_of(settings, train(settings, state, around))
+    state = with_estimate(settings, with_fresh_loss(settings, state), around)
+    return replace(state, seconds=around.clock.seconds())
+
+
+def separates(settings: Settings) -> bool:
+    """Return whether a run with these settings begins with a sum of products."""
+    domain = settings.problem.domain
+    if settings.tolerance is None or settings.derivatives != "jets" or settings.dtype != torch.float64:
+        return False
+    if not is_default(settings.model) or not isinstance(domain, Box) or len(domain.names) < 2 or domain.periodic:
+        return False
+    return all(domain.has_part(condition.region) for condition in settings.problem.conditions.values())
+
+
+def with_products(settings: Settings) -> Settings:
+    """Return the settings with a sum of products as model."""
+    first = Phase(LM(), steps=40)
+    model = SPIKAN(products=1, degree=settings.model.degree)
+    return replace(settings, model=model, starts=STARTS, phases=(first,))
+
+
+def best_of(settings: Settings, state: State) -> State:
+    """Return the last attempt, or the one before it if that was more accurate."""
+    rival = state.rival
+    if rival is None or state.ending.end is End.TOLERANCE_REACHED:
+        return state
+    if quality(settings, rival) >= quality(settings, state):
+        return state
+    end = state.ending.end if state.ending.end is not End.TOLERANCE_REACHED else End.NOT_REACHED
+    ending = Ending(end, "the result is a sum of products")
+    return replace(rival, history=state.history, watching=state.watching, ending=ending, done=True)
+
+
+def quality(settings: Settings, state: State) -> tuple[float, float]:
+    """Return the estimated error, infinity without one, and the largest relative residual."""
+    level = kept(state.levels)
+    estimate = level.get("estimate", inf)
+    relative = max((level.get(f"relative_{name}", inf) for name in settings.problem.trained), default=inf)
+    return estimate if isfinite(estimate) else inf, relative

@@ -1,0 +1,171 @@
+"""Sums of products: the network, points that follow its cells, and runs with a tolerance that grow it."""
+
+from contextlib import suppress
+from dataclasses import replace
+from math import isfinite, pi
+
+import pytest
+import torch
+from conftest import load_problem
+from torch import exp, sin
+
+import kanpde
+import kanpde.training.attempts
+import kanpde.training.separation
+from kanpde import KAN, Box, Condition, Problem, dirichlet, laplacian
+from kanpde.domains.region import Points
+from kanpde.ends import End
+from kanpde.models.kan import halved
+from kanpde.models.spikan import SPIKAN
+from kanpde.training.grading import graded, mapped
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+SQUARE = Box(x=(-1.0, 1.0), y=(0.0, 2.0))
+ENDS = torch.tensor([-1.0, -0.1, 0.0, 0.05, 1.0], dtype=torch.float64)
+
+
+def uniform(n, generator):
+    x = torch.rand(n, 2, generator=generator, dtype=torch.float64) * 2 - torch.tensor([1.0, 0.0])
+    return Points(x, torch.full((n,), 1 / n, dtype=torch.float64))
+
+
+# the network ---------------------------------------------------------------------------------------------------------
+def test_the_network_is_a_sum_of_products_of_functions_of_one_coordinate(generator):
+    network = SPIKAN(3, degree=5, grid=4)(SQUARE.ranges, generator=generator)
+    assert network.is_separable and not KAN([3])(SQUARE.ranges).is_separable
+    x, y = (torch.rand(9, generator=generator, dtype=torch.float64) for _ in range(2))
+    table = network(torch.cartesian_prod(2 * x - 1, 2 * y)).detach().view(9, 9)
+    values = torch.linalg.svdvals(table - table.mean())
+    assert int((values > 1e-12 * values[0]).sum()) <= 4, "three products and a constant"
+    assert int((values > 1e-12 * values[0]).sum()) >= 3
+
+
+def test_a_new_product_vanishes_but_a_step_can_move_it(generator):
+    network = SPIKAN(1, degree=5, grid=4)(SQUARE.ranges, generator=generator)
+    x = uniform(40, generator).x
+    before = network(x)
+    network.widen(2, generator)
+    assert torch.allclose(network(x), before, rtol=1e-13, atol=1e-13)
+    (slopes,) = torch.autograd.grad(network(x).square().sum(), [network.layers[0].weight])
+    new = slopes.view(2, -1, 3)[..., 1:].abs().amax(dim=1)
+    assert bool((new > 0).any(dim=0).all()), "every new product has a factor that changes the output"
+
+
+def test_cells_are_halved_where_the_shares_are_and_the_functions_stay(generator):
+    network = SPIKAN(2, degree=5, grid=4)(SQUARE.ranges, generator=generator)
+    x = uniform(500, generator).x
+    before = network(x)
+    network.refine_where(x, exp(-100 * (x[:, 0] - 0.3) ** 2), 12)
+    assert torch.allclose(network(x), before, rtol=1e-9, atol=1e-9)
+    in_x, in_y = network.ends
+    assert len(in_x) == len(in_y) == 13
+    narrow = in_x.diff().argmin()
+    assert 0.2 <= float(in_x[narrow]) <= 0.4 and in_x.diff().min() < 0.3 * in_y.diff().min()
+
+
+def test_equal_shares_halve_all_cells():
+    x = torch.linspace(-1, 1, 4001, dtype=torch.float64)
+    ends = halved(torch.linspace(-1, 1, 5, dtype=torch.float64), x, torch.ones_like(x), 8)
+    assert torch.allclose(ends, torch.linspace(-1, 1, 9, dtype=torch.float64))
+
+
+# points --------------------------------------------------------------------------------------------------------------
+def test_mapped_points_have_the_same_means_and_follow_the_cells(generator):
+    points = mapped(uniform(200_000, generator), [ENDS, torch.linspace(0, 2, 5, dtype=torch.float64)])
+    x, y = points.x.unbind(1)
+    for mean, wanted in (((x**2 * y).mul(points.weight).sum(), 1 / 3), ((y**3).mul(points.weight).sum(), 2.0)):
+        assert abs(float(mean) - wanted) < 0.02
+    inside = ((x > 0) & (x < 0.05)).double().mean()
+    assert float(inside) == pytest.approx(0.5 / 4 + 0.5 * 0.025, abs=0.01)
+
+
+def test_faces_stay_where_they_are(generator):
+    network = SPIKAN(1, degree=5, grid=4)(SQUARE.ranges, generator=generator)
+    x = uniform(500, generator).x
+    network.refine_where(x, (x[:, 0] > 0).double(), 9)
+    plain = SQUARE.boundary.sample("uniform", 400, generator)
+    points = graded(plain, SQUARE.boundary, SQUARE, network)
+    fixed = (plain.x[:, 0].abs() == 1) | (plain.x[:, 1] == 0) | (plain.x[:, 1] == 2)
+    assert bool(fixed.all())
+    for i in (0, 1):
+        at_end = (plain.x[:, i] == SQUARE.ranges[i][0]) | (plain.x[:, i] == SQUARE.ranges[i][1])
+        assert torch.equal(points.x[at_end, i], plain.x[at_end, i])
+    assert float(points.weight.sum()) == pytest.approx(1.0) and not torch.equal(points.x, plain.x)
+
+
+def test_parts_of_another_box_are_not_graded(generator):
+    network = SPIKAN(1, degree=5, grid=4)(SQUARE.ranges, generator=generator)
+    x = uniform(500, generator).x
+    network.refine_where(x, (x[:, 0] > 0).double(), 9)
+    part = Box(x=(0.0, 0.5), y=(0.0, 1.0)).interior
+    points = part.sample("uniform", 100, generator)
+    assert graded(points, part, SQUARE, network) is points
+
+
+# runs ----------------------------------------------------------------------------------------------------------------
+def test_a_peak_reaches_its_tolerance(generator):
+    problem = load_problem("peak")(sharpness=100.0)
+    solution = kanpde.solve(replace(problem, exact=None), tolerance=1e-3)
+    error = kanpde.solution.Errors(problem, torch.device("cpu"), torch.float64).l2(solution.components)
+    assert solution.ending.end is End.TOLERANCE_REACHED and error < 1e-3
+    assert 0.3 < solution.settings["estimate"] / error < 3
+    assert solution.model.is_separable and len(solution.model.ends) == 2
+
+
+def test_five_coordinates_are_within_reach():
+    solution = kanpde.solve(load_problem("poisson")(dim=5), tolerance=1e-3)
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-3
+
+
+def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
+    """And the more accurate one of both is the result."""
+    monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
+    monkeypatch.setattr(kanpde.training.tolerance, "MOST_PARAMETERS", 60)
+    lines = []
+    solution = kanpde.solve(load_problem("poisson")(solution="mixed"), tolerance=1e-4, starts=1, log=lines.append)
+    assert any("the network of the settings" in line for line in lines)
+    assert solution.ending.end is End.NOT_REACHED
+    assert solution.settings["estimate"] > 1e-4 or not isfinite(solution.settings["estimate"])
+
+
+def test_a_solution_that_is_not_unique_is_no_success():
+    domain = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
+
+    def residual(u):
+        x, y = u.coords
+        return laplacian(u) + 2 * pi**2 * sin(pi * x) * sin(pi * y)
+
+    only = domain.face("x", 0)
+    problem = Problem(domain, {"pde": Condition(domain.interior, residual), "left": dirichlet(only, 0.0)})
+    solution = kanpde.solve(problem, tolerance=1e-2, time_limit=40)
+    assert solution.ending.end is not End.TOLERANCE_REACHED
+
+
+@pytest.mark.parametrize("change", [{"model": KAN([3])}, {"dtype": "float32"}, {"derivatives": "autograd"}])
+def test_only_the_default_network_begins_with_products(change, monkeypatch):
+    begun = []
+    monkeypatch.setattr(kanpde.training.attempts, "with_products", lambda *a: begun.append(a))
+    phases = [kanpde.Phase(kanpde.LBFGS(), steps=2)] if "derivatives" in change else None
+    with suppress(kanpde.InputError):
+        kanpde.solve(load_problem("poisson")(), phases=phases, tolerance=0.5, starts=1, time_limit=1, **change)
+    assert not begun
+
+
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
+    """It is stopped after the first larger network."""
+    problem, steps = load_problem("helmholtz")(), []
+    full = kanpde.solve(problem, tolerance=1e-4, observe=steps.append)
+    count = len(steps) - 3
+
+    def interrupt(progress):
+        nonlocal count
+        count -= 1
+        if count == 0:
+            raise KeyboardInterrupt
+
+    cut = kanpde.solve(problem, tolerance=1e-4, folder=tmp_path / "run", observe=interrupt)
+    assert cut.ending.end is End.INTERRUPTED
+    again = kanpde.resume(tmp_path / "run", problem)
+    assert again.ending.end is full.ending.end is End.TOLERANCE_REACHED
+    for a, b in zip(full.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
