@@ -97,7 +97,8 @@ def begin(**arguments):
 
 def begin_as_typed(options):
     """The same for options."""
-    job = make_job(config_from(["model.hidden=[2]", "sampling.interior=64", "device=cpu", *options]))
+    small = [] if "model=spikan" in options else ["model.hidden=[2]"]
+    job = make_job(config_from([*small, "sampling.interior=64", "device=cpu", *options]))
     begin(
         problem=job.problem,
         model=job.model,

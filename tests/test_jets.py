@@ -18,7 +18,7 @@ MODELS = {
     "kan-deep": KAN([3, 2, 3], degree=6, grid=3),
     "kan-products": KAN([[2, 2], [0, 1]], degree=6, grid=3, mult_arity=3),
     "splinemlp": SplineMLP([4], degree=6, grid=3),
-    "spikan": SPIKAN(3, degree=6, grid=3),
+    "spikan": SPIKAN(3, degree=6, grid=2),
     "mlp-fourier": MLP([5], fourier=4),
     **{f"mlp-{a}": MLP([5, 4], activation=a) for a in ACTIVATIONS},
 }

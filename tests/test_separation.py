@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from math import isfinite, pi
+from math import pi
 
 import pytest
 import torch
@@ -118,14 +118,20 @@ def test_five_coordinates_are_within_reach():
 
 
 def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
-    """And the more accurate one of both is the result."""
     monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
-    monkeypatch.setattr(kanpde.training.tolerance, "MOST_PARAMETERS", 60)
     lines = []
     solution = kanpde.solve(load_problem("poisson")(solution="mixed"), tolerance=1e-4, starts=1, log=lines.append)
     assert any("the network of the settings" in line for line in lines)
-    assert solution.ending.end is End.NOT_REACHED
-    assert solution.settings["estimate"] > 1e-4 or not isfinite(solution.settings["estimate"])
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-4
+    assert not solution.model.is_separable and "estimate" in solution.levels[0]
+
+
+def test_the_more_accurate_attempt_is_the_result(monkeypatch):
+    monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
+    monkeypatch.setattr(kanpde.training.tolerance, "MOST_IDLE", 0)
+    solution = kanpde.solve(load_problem("helmholtz")(), tolerance=1e-9, starts=1)
+    assert solution.ending.end is End.NOT_REACHED and "sum of products" in str(solution.ending)
+    assert solution.model.is_separable and solution.settings["estimate"] < 1e-3
 
 
 def test_a_solution_that_is_not_unique_is_no_success():

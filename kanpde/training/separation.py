@@ -36,6 +36,7 @@ from kanpde.training.watch import LOOSE
 LEAST_MORE_CELLS = 12  # where the residual is
 LEAST_FALL = 0.8  # if no enlargement lowers the loss by this factor, cells and products are enlarged
 EXPLAINED, RELATIVE = 0.25, 1e-4  # share of the loss that a larger network may leave, unless the residual is small
+ENOUGH = 1e-3  # of the loss: most of the error is known when the rest is gone
 LEAST_STEP = 0.1  # a trial ends if a step lowers the loss by a smaller fraction
 Change = Callable[[Network], None]
 
@@ -47,7 +48,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     fresh = fresh_loss(settings, state)
     changes = enlargements(settings, state, network)
     *others, both = ((what, grown(network, change)) for what, change in changes.items())
-    finer = trial(settings, state, around, *both, least=0.0)
+    finer = trial(settings, state, around, *both, least=0.0, enough=ENOUGH)
     now = assessed(settings, state, around, fresh, finer)
     reached = now.estimate <= tolerance and limit(settings, around) is None
     if reached or now.idle:
@@ -129,12 +130,18 @@ def grown(network: Network, change: Change) -> Network:
 
 
 def trial(
-    settings: Settings, state: State, around: Surroundings, what: str, network: Network, least: float = LEAST_STEP
+    settings: Settings,
+    state: State,
+    around: Surroundings,
+    what: str,
+    network: Network,
+    least: float = LEAST_STEP,
+    enough: float = 0.0,
 ) -> Trial:
-    """Train a network for a few steps on points of its own; ``least`` is that of `kanpde.training.trials.tried`."""
+    """Train a network for a few steps on points of its own, as `kanpde.training.trials.tried` does."""
     sampling = settings.sampling.for_products(size_of(network))
     points = draw(settings, network, sampling, state.generator)
-    return tried(settings, state, around, what, network, points, lambda each: fresh_loss(settings, each), least)
+    return tried(settings, state, around, what, network, points, lambda each: fresh_loss(settings, each), least, enough)
 
 
 def fresh_loss(settings: Settings, state: State) -> float:

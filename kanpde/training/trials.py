@@ -89,19 +89,25 @@ def tried(
     points: Mapping[str, Points],
     fresh: Callable[[State], float],
     least: float = -inf,
+    enough: float = 0.0,
 ) -> Trial:
-    """Train a network for a few steps, less if a limit is met or the loss falls by less than the fraction ``least``."""
+    """Train a network for a few steps, and fewer if a limit is met.
+
+    A step that lowers the loss by less than the fraction ``least`` is the last one, as is one that lowers it to the
+    part ``enough`` of the first loss.
+    """
     coefficients, weights = deepcopy(state.coefficients), state.used["weights"]
     objective = Objective(settings.problem, network, points, weights, coefficients, settings.derivatives)
-    method, good, before = state.plan[-1].optimizer(objective), objective.vector(), inf
+    method, good = state.plan[-1].optimizer(objective), objective.vector()
+    first = before = float(objective.loss().detach())
     for _ in range(STEPS):
         step = method.step()
         if not isfinite(step.loss):
             objective.assign(good)
             break
         good = objective.vector()
-        is_slow = step.loss > (1 - least) * before
-        if step.end is not None or is_slow or limit(settings, around) is not None:
+        is_last = step.loss > (1 - least) * before or step.loss <= enough * first
+        if step.end is not None or is_last or limit(settings, around) is not None:
             break
         before = step.loss
     found = fresh(replace(state, network=network, coefficients=coefficients))
