@@ -36,7 +36,7 @@ from kanpde.training.watch import LOOSE
 LEAST_MORE_CELLS = 12  # where the residual is
 LEAST_FALL = 0.8  # if no enlargement lowers the loss by this factor, cells and products are enlarged
 EXPLAINED, RELATIVE = 0.25, 1e-4  # share of the loss that a larger network may leave, unless the residual is small
-ENOUGH = 1e-3  # of the loss: most of the error is known when the rest is gone
+ENOUGH = 1e-5  # of the loss: then the larger network differs from the present one by nearly all of its error
 LEAST_STEP = 0.1  # a trial ends if a step lowers the loss by a smaller fraction
 Change = Callable[[Network], None]
 
