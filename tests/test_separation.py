@@ -7,7 +7,7 @@ from math import pi
 import pytest
 import torch
 from conftest import load_problem
-from torch import exp, sin
+from torch import exp, log, sin
 
 import kanpde
 import kanpde.training.attempts
@@ -102,6 +102,30 @@ def test_parts_of_another_box_are_not_graded(generator):
     assert graded(points, part, SQUARE, network) is points
 
 
+def source(width):
+    """A narrow source in the unit square, with the solution of the whole plane on the boundary; exact without it."""
+    domain, (a, b) = Box(x=(0.0, 1.0), y=(0.0, 1.0)), (0.6123, 0.4321)
+
+    def residual(u):
+        x, y = u.coords
+        square = ((x - a) ** 2 + (y - b) ** 2) / width**2
+        return -laplacian(u) - exp(-square) / (pi * width**2)
+
+    def outside(x, y):
+        return -log((x - a) ** 2 + (y - b) ** 2) / (4 * pi)
+
+    return Problem(domain, {"pde": Condition(domain.interior, residual), "b": dirichlet(domain.boundary, outside)})
+
+
+def test_a_narrow_source_is_found_or_the_tolerance_is_not_reached():
+    """Dense random points see what the training points miss."""
+    solution = kanpde.solve(source(4e-3), tolerance=1e-2, time_limit=12)
+    x, y = 0.7, 0.5
+    wanted = -log(torch.tensor((x - 0.6123) ** 2 + (y - 0.4321) ** 2)) / (4 * pi)
+    error = abs(float(solution(x, y)) - float(wanted)) / float(wanted)
+    assert solution.ending.end is not End.TOLERANCE_REACHED or error < 3e-2, (str(solution.ending), error)
+
+
 # runs ----------------------------------------------------------------------------------------------------------------
 def test_a_peak_reaches_its_tolerance(generator):
     problem = load_problem("peak")(sharpness=100.0)
@@ -113,16 +137,16 @@ def test_a_peak_reaches_its_tolerance(generator):
 
 
 def test_five_coordinates_are_within_reach():
-    solution = kanpde.solve(load_problem("poisson")(dim=5), tolerance=1e-3)
-    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-3
+    solution = kanpde.solve(load_problem("poisson")(dim=5), tolerance=1e-2)
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2
 
 
 def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
     monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
     lines = []
-    solution = kanpde.solve(load_problem("poisson")(solution="mixed"), tolerance=1e-4, starts=1, log=lines.append)
+    solution = kanpde.solve(load_problem("poisson")(solution="mixed"), tolerance=1e-2, starts=1, log=lines.append)
     assert any("the network of the settings" in line for line in lines)
-    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-4
+    assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2
     assert not solution.model.is_separable and "estimate" in solution.levels[0]
 
 
@@ -160,7 +184,7 @@ def test_only_the_default_network_begins_with_products(change, monkeypatch):
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     """It is stopped after the first larger network."""
     problem, steps = load_problem("helmholtz")(), []
-    full = kanpde.solve(problem, tolerance=1e-4, observe=steps.append)
+    full = kanpde.solve(problem, tolerance=1e-2, observe=steps.append)
     count = len(steps) - 3
 
     def interrupt(progress):
@@ -169,7 +193,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
         if count == 0:
             raise KeyboardInterrupt
 
-    cut = kanpde.solve(problem, tolerance=1e-4, folder=tmp_path / "run", observe=interrupt)
+    cut = kanpde.solve(problem, tolerance=1e-2, folder=tmp_path / "run", observe=interrupt)
     assert cut.ending.end is End.INTERRUPTED
     again = kanpde.resume(tmp_path / "run", problem)
     assert again.ending.end is full.ending.end is End.TOLERANCE_REACHED

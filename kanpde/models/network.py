@@ -108,8 +108,8 @@ class Network(nn.Module):
     @property
     def ends(self) -> list[Tensor]:
         """The ends of the first layer's cells by coordinate; none if all are equal, or if a coordinate is periodic."""
-        first = self.layers[0]
-        if first.grid is None or self.inputs.periodic:
+        first = self.layers[0] if len(self.layers) else None
+        if first is None or first.grid is None or self.inputs.periodic:
             return []
         widths = first.breakpoints.diff(dim=1)
         if bool((widths.amax(dim=1) <= (1 + 1e-9) * widths.amin(dim=1)).all()):

@@ -148,7 +148,7 @@ class Estimate:
     looseness: float = nan
 
     def row(self) -> dict[str, float]:
-        """Return both by the names that tables use."""
+        """Return error and looseness under the names of their columns in tables."""
         return {"estimate": self.error, "looseness": self.looseness}
 
 
@@ -156,7 +156,7 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     """Return the relative L2 error estimated by `kanpde.training.tangent`.
 
     There is no estimate if the Jacobian cannot be assembled or is too large, if most of a residual that is not small
-    remains unexplained, or if the conditions do not determine the solution.
+    remains unexplained, if it would exceed 1, or if the conditions do not determine the solution.
     """
     if not isinstance(state.network, Network) or settings.derivatives != "jets":
         return Estimate()
@@ -183,7 +183,18 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     looseness = found.largest * max(terms, default=nan) / max(float(now.square().mean().sqrt()), 1e-300)
     if looseness >= LOOSE or (found.left > LEFT and max(relative.values()) > RELATIVE):
         return Estimate(nan, looseness)
-    return Estimate(float((found.change.norm(dim=1) / now.norm(dim=1)).max()), looseness)
+    return Estimate(resolved(found.change, now), looseness)
+
+
+def resolved(change: Tensor, values: Tensor) -> float:
+    """Return the relative size of a change of the unknowns, the largest of all; NaN above 1, where it means nothing.
+
+    Args:
+        change: (unknowns, points).
+        values: of the unknowns at the same points.
+    """
+    error = float((change.norm(dim=1) / values.norm(dim=1)).max())
+    return error if error <= 1 else nan
 
 
 def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:

@@ -113,7 +113,7 @@ def refuse_another(settings: Settings, state: State, march: March) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run in windows of time: its passes."""
+    """The passes of a run in windows of time."""
 
     settings: Settings
     evolution: Evolution
@@ -178,7 +178,9 @@ class Run:
             march = Stepper(self.settings, self.evolution, self.around).after_window(state.history, march)
         except Stuck as reason:
             if march.complete is None and not march.done.networks:  # then by `kanpde.training.tolerance`
-                self.around.log(f"no windows of time: {reason}")
+                self.around.log(
+                    f"the first window of time cannot be trained ({reason}); next: the whole interval at once"
+                )
                 return replace(state, march=None)
             return self.cut(state, march, Ending(End.NOT_REACHED, str(reason)))
         return replace(state, network=march.done if march.done.networks else state.network, march=march)

@@ -22,7 +22,7 @@ from kanpde.ends import End
 from kanpde.models.network import Network
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.evaluation import components_of, from_components, residuals_of
-from kanpde.training.assessment import LEAST_GAIN, UNSEEN, Estimate, tangent_estimate, values_of
+from kanpde.training.assessment import LEAST_GAIN, UNSEEN, Estimate, resolved, tangent_estimate, values_of
 from kanpde.training.fresh import draw, fresh_points, loss_at, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS, Sampling
@@ -31,7 +31,7 @@ from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings, limit
 from kanpde.training.tolerance import MOST_IDLE, MOST_PARAMETERS, ended
 from kanpde.training.trials import Trial, tried
-from kanpde.training.watch import LOOSE
+from kanpde.training.watch import LOOSE, dense_points, unseen
 
 LEAST_MORE_CELLS = 12  # where the residual is
 LEAST_FALL = 0.8  # if no enlargement lowers the loss by this factor, cells and products are enlarged
@@ -49,8 +49,8 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     changes = enlargements(settings, state, network)
     *others, both = ((what, grown(network, change)) for what, change in changes.items())
     finer = trial(settings, state, around, *both, least=0.0, enough=ENOUGH)
-    now = assessed(settings, state, around, fresh, finer)
-    reached = now.estimate <= tolerance and limit(settings, around) is None
+    now, is_hidden = assessed(settings, state, around, fresh, finer), bool(unseen(settings, state))
+    reached = now.estimate <= tolerance and not is_hidden and limit(settings, around) is None
     if reached or now.idle:
         now = replace(now, looseness=tangent_estimate(settings, state, around).looseness)
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
@@ -65,6 +65,8 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         return ended(state, this, End.NOT_REACHED, "the conditions hardly determine the solution")
     if reached:
         return ended(state, this, End.TOLERANCE_REACHED, f"estimated relative L2 error {now.estimate:.1e}")
+    if is_hidden and size_of(network) <= MOST_PARAMETERS:
+        return towards_hidden(settings, state, around, network)
     if now.idle >= MOST_IDLE:
         why = f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little"
         return ended(state, best, End.NOT_REACHED, why)
@@ -75,6 +77,17 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     if level["end"] == End.STEPS_DONE.name:
         return following(state, around, "more steps", points)
     return larger(settings, state, around, [finer, *(trial(settings, state, around, *each) for each in others)])
+
+
+def towards_hidden(settings: Settings, state: State, around: Surroundings, network: Network) -> State:
+    """Return the state with more cells, and so with more points, where only the dense random points see a residual."""
+    state = replace(state, before=None)  # the loss will grow when the points see it too
+    x, shares = residual_shares(settings, state, dense_points(settings, state, state.phase - 1))
+    grid = more_cells(network)
+    larger = grown(network, lambda new: new.refine_where(x, shares, grid))
+    state = replace(state, network=larger, best=None)
+    what = f"grid {grid}, because some residual lies between the points"
+    return following(state, around, what, settings.sampling.for_products(size_of(larger)))
 
 
 def larger(settings: Settings, state: State, around: Surroundings, trials: list[Trial]) -> State:
@@ -105,10 +118,9 @@ def doubled(points: Sampling) -> Sampling:
 # larger networks -----------------------------------------------------------------------------------------------------
 def enlargements(settings: Settings, state: State, network: Network) -> dict[str, Change]:
     """Return functions that enlarge a network, by what they change; the last one enlarges it in every respect."""
-    grid, more, generator = network.grid, network.half_wider, state.generator
+    grid, more, generator, some = network.grid, network.half_wider, state.generator, more_cells(network)
     assert grid is not None
-    some = grid + max(LEAST_MORE_CELLS, grid // 2)
-    x, shares = residual_shares(settings, state)
+    x, shares = residual_shares(settings, state, points_of(settings, state))
 
     def in_both(new: Network) -> None:
         new.refine(2 * grid)
@@ -120,6 +132,12 @@ def enlargements(settings: Settings, state: State, network: Network) -> dict[str
         f"{more} more products": lambda new: new.widen(more, generator),
         f"grid {2 * grid} and {more} more products": in_both,
     }
+
+
+def more_cells(network: Network) -> int:
+    """Return the number of cells with those that are added where the residual is."""
+    assert network.grid is not None
+    return network.grid + max(LEAST_MORE_CELLS, network.grid // 2)
 
 
 def grown(network: Network, change: Change) -> Network:
@@ -154,11 +172,11 @@ def points_of(settings: Settings, state: State) -> Mapping[str, Points]:
     return fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
 
 
-def residual_shares(settings: Settings, state: State) -> tuple[Tensor, Tensor]:
-    """Return fresh points in the domain, and their shares in the loss."""
+def residual_shares(settings: Settings, state: State, at: Mapping[str, Points]) -> tuple[Tensor, Tensor]:
+    """Return those of the given points that lie in the domain, and their shares in the loss."""
     problem, x, shares = settings.problem, [], []
     unknowns = from_components(problem, components_of(state.network, settings.derivatives))
-    for name, points in points_of(settings, state).items():
+    for name, points in at.items():
         if problem.conditions[name].region.is_interior:
             residuals = residuals_of(problem, name, unknowns, points, state.named_coefficients(problem))
             square = torch.stack([r.detach().square() for r in residuals]).sum(dim=0)
@@ -174,7 +192,7 @@ def assessed(settings: Settings, state: State, around: Surroundings, fresh: floa
     """
     values, ahead = (values_of(settings, around, network) for network in (state.network, finer.network))
     relative = max(state.levels[-1][f"relative_{name}"] for name in settings.problem.trained)
-    estimate = float(((ahead - values).norm(dim=1) / values.norm(dim=1)).max())
+    estimate = resolved(ahead - values, values)
     if finer.fresh > EXPLAINED * fresh and relative > RELATIVE:
         estimate = nan
     before = state.before

@@ -31,6 +31,7 @@ LEAST_PART = 1 / 20  # shorter windows may have the local error of a window of t
 VAIN = 0.7  # a change that leaves so much of the local error did not help
 MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their sum is below that part of the aim
 PASSES = 4
+MOST_ATTEMPTS = 20  # at the first window; windows of typical problems need up to ten
 
 
 class Stuck(Exception):
@@ -126,6 +127,8 @@ class Stepper:
             window = Window(self.settings, self.evolution, (begin, end), state_at, finer_at)
             found = window.trained(shape, self.observer(history, march))
             march = replace(march, trained=march.trained + 1)
+            if march.trained > MOST_ATTEMPTS and not march.done.networks:
+                raise Stuck(f"at t = {begin:.4g} no length and no number of cells gives the accuracy")
             if limit(self.settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
                 return unchanged
