@@ -11,6 +11,7 @@ from kanpde.bases import Basis
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.architecture import network_from
 from kanpde.models.mlp import ACTIVATIONS
+from kanpde.models.polynomials import polynomials
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
@@ -47,6 +48,7 @@ CASES += [
     (KAN([], degree=3), [refined], {}),
     (MLP([5], fourier=3, scale=2.0), [], {"periodic": [1]}),
     (SplineMLP([4], degree=3, grid=2), [moved, refined], {}),
+    (lambda *a, dtype, **k: polynomials(a[0], 2, 20, "cpu", dtype), [], {}),
     (SPIKAN(3, degree=4, grid=2), [refined, halved], {"outputs": 2}),
 ]
 

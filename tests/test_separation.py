@@ -7,16 +7,19 @@ from math import pi
 import pytest
 import torch
 from conftest import load_problem
-from torch import exp, log, sin
+from torch import cos, exp, log
 
 import kanpde
 import kanpde.training.attempts
 import kanpde.training.separation
 from kanpde import KAN, Box, Condition, Problem, dirichlet, laplacian
+from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.domains.region import Points
 from kanpde.ends import End
 from kanpde.models.kan import halved
+from kanpde.models.polynomials import polynomials
 from kanpde.models.spikan import SPIKAN
+from kanpde.residuals.engines import autograd, jets
 from kanpde.training.grading import graded, mapped
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -67,6 +70,17 @@ def test_equal_shares_halve_all_cells():
     x = torch.linspace(-1, 1, 4001, dtype=torch.float64)
     ends = halved(torch.linspace(-1, 1, 5, dtype=torch.float64), x, torch.ones_like(x), 8)
     assert torch.allclose(ends, torch.linspace(-1, 1, 9, dtype=torch.float64))
+
+
+def test_polynomials_and_their_jets(generator):
+    network = polynomials(SQUARE.ranges, 1, 30, "cpu", torch.float64)
+    with torch.no_grad():
+        network.layers[0].weight.normal_(generator=generator)
+    assert network.layers[0].weight.shape == (28, 1), "of a total degree of at most 6"
+    space = JetSpace.spanned([LAPLACIAN, (0, 1), (1, 1, 1)], (0, 1))
+    x = uniform(20, generator).x
+    for found, wanted in zip(jets(network, x, space), autograd(network, x, space), strict=True):
+        assert torch.allclose(found, wanted, rtol=1e-10, atol=1e-10)
 
 
 # points --------------------------------------------------------------------------------------------------------------
@@ -158,17 +172,21 @@ def test_the_more_accurate_attempt_is_the_result(monkeypatch):
     assert solution.model.is_separable and solution.settings["estimate"] < 1e-3
 
 
-def test_a_solution_that_is_not_unique_is_no_success():
-    domain = Box(x=(-1.0, 1.0), y=(-1.0, 1.0))
+@pytest.mark.parametrize("missing", ["x1", None])
+def test_a_missing_side_is_noticed(missing):
+    """The solution is a product, to which harmonic functions that are no such products can be added."""
+    domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
 
-    def residual(u):
-        x, y = u.coords
-        return laplacian(u) + 2 * pi**2 * sin(pi * x) * sin(pi * y)
+    def exact(x, y):
+        return cos(2 * x) * exp(2 * y)
 
-    only = domain.face("x", 0)
-    problem = Problem(domain, {"pde": Condition(domain.interior, residual), "left": dirichlet(only, 0.0)})
-    solution = kanpde.solve(problem, tolerance=1e-2, time_limit=40)
-    assert solution.ending.end is not End.TOLERANCE_REACHED
+    sides = {f"{name}{side}": dirichlet(domain.face(name, side), exact) for name in "xy" for side in (0, 1)}
+    sides.pop(missing, None)
+    problem = Problem(domain, {"pde": Condition(domain.interior, laplacian), **sides})
+    solution = kanpde.solve(problem, tolerance=1e-2)
+    is_reached = solution.ending.end is End.TOLERANCE_REACHED
+    assert is_reached == (missing is None)
+    assert bool(solution.warnings) == (missing is not None)
 
 
 @pytest.mark.parametrize("change", [{"model": KAN([3])}, {"dtype": "float32"}, {"derivatives": "autograd"}])

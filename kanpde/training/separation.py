@@ -22,7 +22,7 @@ from kanpde.ends import End
 from kanpde.models.network import Network
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.evaluation import components_of, from_components, residuals_of
-from kanpde.training.assessment import LEAST_GAIN, UNSEEN, Estimate, resolved, tangent_estimate, values_of
+from kanpde.training.assessment import LEAST_GAIN, UNSEEN, Estimate, resolved, values_of
 from kanpde.training.fresh import draw, fresh_points, loss_at, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS, Sampling
@@ -31,6 +31,7 @@ from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings, limit
 from kanpde.training.tolerance import MOST_IDLE, MOST_PARAMETERS, ended
 from kanpde.training.trials import Trial, tried
+from kanpde.training.uniqueness import looseness
 from kanpde.training.watch import LOOSE, dense_points, unseen
 
 LEAST_MORE_CELLS = 12  # where the residual is
@@ -52,7 +53,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     now, is_hidden = assessed(settings, state, around, fresh, finer), bool(unseen(settings, state))
     reached = now.estimate <= tolerance and not is_hidden and limit(settings, around) is None
     if reached or now.idle:
-        now = replace(now, looseness=tangent_estimate(settings, state, around).looseness)
+        now = replace(now, looseness=looseness_of(settings, state))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
     this = Candidate(network, state.coefficients, level, state.ending, fresh)
     best = this if state.best is None or fresh < state.best.fresh else state.best
@@ -183,6 +184,15 @@ def residual_shares(settings: Settings, state: State, at: Mapping[str, Points]) 
             x.append(points.x)
             shares.append(state.used["weights"][name] * points.weight * square)
     return torch.cat(x), torch.cat(shares)
+
+
+def looseness_of(settings: Settings, state: State) -> float:
+    """Return how little the conditions determine the solution."""
+    problem, level, weights = settings.problem, state.levels[-1], state.used["weights"]
+    relative = {name: level[f"relative_{name}"] for name in problem.trained}
+    squares = {name: level[f"loss_{name}"] for name in problem.trained}
+    points = points_of(settings, state)
+    return looseness(problem, state.network, state.coefficients, points, weights, relative, squares)
 
 
 def assessed(settings: Settings, state: State, around: Surroundings, fresh: float, finer: Trial) -> Assessed:
