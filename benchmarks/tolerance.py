@@ -64,7 +64,14 @@ def measure(row, model, tolerance, seed, limit):
     name, arguments, _ = ROWS[row]
     began = perf_counter()
     solution = kanpde.solve(
-        problem_of(name, arguments), MODELS[model], seed=seed, tolerance=tolerance, time_limit=limit, starts=5
+        problem_of(name, arguments),
+        MODELS[model],
+        seed=seed,
+        tolerance=tolerance,
+        time_limit=limit,
+        starts=5,
+        threads=1,
+        threads=1,
     )
     estimate = solution.settings.get("estimate")
     values = (
