@@ -71,7 +71,6 @@ def measure(row, model, tolerance, seed, limit):
         time_limit=limit,
         starts=5,
         threads=1,
-        threads=1,
     )
     estimate = solution.settings.get("estimate")
     values = (

@@ -75,7 +75,7 @@ def best_of(settings: Settings, state: State) -> State:
     if quality(settings, rival) >= quality(settings, state):
         return state
     end = state.ending.end if state.ending.end is not End.TOLERANCE_REACHED else End.NOT_REACHED
-    ending = Ending(end, "the result is a sum of products")
+    ending = Ending(end, "; ".join(filter(None, [state.ending.detail, "the result is a sum of products"])))
     return replace(rival, history=state.history, watching=state.watching, ending=ending, done=True)
 
 

@@ -55,8 +55,9 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     if reached or now.idle:
         now = replace(now, looseness=looseness_of(settings, state))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
-    this = Candidate(network, state.coefficients, level, state.ending, fresh)
-    best = this if state.best is None or fresh < state.best.fresh else state.best
+    # of levels with other points, compared at the dense random points that all have
+    this = Candidate(network, state.coefficients, level, state.ending, level["fresh"])
+    best = this if state.best is None or this.fresh < state.best.fresh else state.best
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
     said = f", estimated relative L2 error {now.estimate:.1e}" if isfinite(now.estimate) else ""
     around.log(f"loss on fresh points {fresh:.2e}{said}")

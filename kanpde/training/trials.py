@@ -30,7 +30,7 @@ class Trial:
 
     def gain(self, before: float, size: int) -> float:
         """Return the fall of the logarithm of the loss, divided by the relative size, to which the time is related."""
-        return (log(before) - log(max(self.fresh, 1e-300))) * size / self.size
+        return (log(max(before, 1e-300)) - log(max(self.fresh, 1e-300))) * size / self.size
 
 
 def enlarged(network: Network, everywhere: Tensor, most: int, generator: torch.Generator) -> dict[str, Network]:
