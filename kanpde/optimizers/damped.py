@@ -47,6 +47,10 @@ class DampedSystem(ABC):
     def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
         """Return y for a right-hand side w and target Aᵀw; None if the factorization breaks down."""
 
+    @abstractmethod
+    def inverse(self, damping: float, target: Tensor) -> Tensor | None:
+        """Return (AᵀA + λI)⁻¹ target for any target; None if the factorization breaks down."""
+
     def more_accurate(self) -> "DampedSystem | None":
         """Return the same system in a more accurate form, or None if there is none."""
         return None
@@ -78,8 +82,11 @@ class Normal(DampedSystem):
         self.factors = Factors(normal.div_(scale).div_(scale[:, None]))
 
     def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
+        return self.inverse(damping, -target)
+
+    def inverse(self, damping: float, target: Tensor) -> Tensor | None:
         lower = self.factors.at(damping)
-        return None if lower is None else _checked(-torch.cholesky_solve(target[:, None], lower)[:, 0])
+        return None if lower is None else _checked(torch.cholesky_solve(target[:, None], lower)[:, 0])
 
 
 class Cholesky(Normal):
@@ -144,6 +151,10 @@ class Dual(Scaled):
         lower = self.factors.at(damping)
         return None if lower is None else _checked(-(self.a.T @ torch.cholesky_solve(w[:, None], lower)[:, 0]))
 
+    def inverse(self, damping: float, target: Tensor) -> Tensor | None:
+        y = self.solve(damping, self.a @ target, target)  # -Aᵀ(AAᵀ + λI)⁻¹ A target
+        return None if y is None else (target + y) / damping
+
 
 class QR(Scaled):
     """The QR factorization, for a damping as small as the rounding errors of AᵀA."""
@@ -167,6 +178,9 @@ class QR(Scaled):
     def solve(self, damping: float, w: Tensor, target: Tensor) -> Tensor | None:
         y = -self._semi_normal(damping, target)
         return _checked(y - self._semi_normal(damping, self.a.T @ (w + self.a @ y) + damping * y))
+
+    def inverse(self, damping: float, target: Tensor) -> Tensor | None:
+        return _checked(self._semi_normal(damping, target))
 
 
 class Factors:

@@ -107,11 +107,10 @@ def largest_change(of_values: Objective, system: DampedSystem) -> float:
     y, ratio = torch.ones_like(system.scale), 0.0
     for _ in range(ITERATIONS):
         target = b.T @ (b @ y)
-        nothing = system.forward(torch.zeros_like(y))
-        solved = system.solve(LEAST_DAMPING, nothing, -target)
+        solved = system.inverse(LEAST_DAMPING, target)
         if solved is None and (better := system.more_accurate()) is not None:
             system = better
-            solved = system.solve(LEAST_DAMPING, nothing, -target)
+            solved = system.inverse(LEAST_DAMPING, target)
         if solved is None:
             return nan
         y = solved / solved.norm()
