@@ -150,6 +150,11 @@ def test_a_peak_reaches_its_tolerance(generator):
     assert solution.model.is_separable and len(solution.model.ends) == 2
 
 
+def test_the_solution_zero_is_reached():
+    problem = Problem(SQUARE, {"pde": Condition(SQUARE.interior, laplacian), "b": dirichlet(SQUARE.boundary)})
+    assert kanpde.solve(problem, tolerance=1e-3, time_limit=20).ending.end is End.TOLERANCE_REACHED
+
+
 def test_five_coordinates_are_within_reach():
     solution = kanpde.solve(load_problem("poisson")(dim=5), tolerance=1e-2)
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2

@@ -12,6 +12,7 @@ import kanpde.training.tolerance
 from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian, neumann
 from kanpde.ends import End
 from kanpde.models.spikan import SPIKAN
+from kanpde.optimizers.damped import QR, Cholesky, Dual
 from kanpde.training.signals import StopRequest
 from kanpde.training.trials import Trial, enlarged
 
@@ -189,3 +190,16 @@ def test_a_tolerance_needs_the_jacobian_from_the_beginning():
         kanpde.solve(
             load_problem("poisson")(dim=1), MLP([3]), [Phase(kanpde.Adam(), 5)], derivatives="autograd", tolerance=1e-3
         )
+
+
+@pytest.mark.parametrize("kind", ["cholesky", "qr", "dual"])
+def test_systems_are_inverted_for_any_right_hand_side(kind, generator):
+    """Also for those that are not in the range of the transposed matrix applied to the residuals."""
+    rows, size = (4, 6) if kind == "dual" else (40, 6)
+    a = torch.randn(rows, size, generator=generator, dtype=torch.float64)
+    scale, damping = torch.ones(size, dtype=torch.float64), 1e-3
+    made = {"cholesky": lambda: Cholesky(a, a.T @ a, scale), "qr": lambda: QR(a, scale), "dual": lambda: Dual(a, scale)}
+    target = torch.randn(size, generator=generator, dtype=torch.float64)
+    wanted = torch.linalg.solve(a.T @ a + damping * torch.eye(size, dtype=torch.float64), target)
+    found = made[kind]().inverse(damping, target)
+    assert torch.allclose(found, wanted, rtol=1e-8, atol=1e-10)

@@ -193,7 +193,8 @@ def resolved(change: Tensor, values: Tensor) -> float:
         change: (unknowns, points).
         values: of the unknowns at the same points.
     """
-    error = float((change.norm(dim=1) / values.norm(dim=1)).max())
+    tiny = torch.finfo(values.dtype).tiny  # a solution that is 0 and does not change has no error
+    error = float((change.norm(dim=1) / values.norm(dim=1).clamp_min(tiny)).max())
     return error if error <= 1 else nan
 
 

@@ -51,7 +51,10 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     *others, both = ((what, grown(network, change)) for what, change in changes.items())
     finer = trial(settings, state, around, *both, least=0.0, enough=ENOUGH)
     now, is_hidden = assessed(settings, state, around, fresh, finer), bool(unseen(settings, state))
-    reached = now.estimate <= tolerance and not is_hidden and limit(settings, around) is None
+    is_whole = (
+        limit(settings, around) is None or finer.fresh <= EXPLAINED * fresh
+    )  # a trial that was cut may say little
+    reached = now.estimate <= tolerance and not is_hidden and is_whole
     if reached or now.idle:
         now = replace(now, looseness=looseness_of(settings, state))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
@@ -61,8 +64,8 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
     said = f", estimated relative L2 error {now.estimate:.1e}" if isfinite(now.estimate) else ""
     around.log(f"loss on fresh points {fresh:.2e}{said}")
-    if (over := limit(settings, around)) is not None:
-        return replace(ended(state, best, over.end, over.detail), ending=over)
+    if (over := limit(settings, around)) is not None and not reached:
+        return ended(state, best, over.end, over.detail)
     if now.looseness >= LOOSE:
         return ended(state, this, End.NOT_REACHED, "the conditions hardly determine the solution")
     if reached:
