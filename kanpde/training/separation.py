@@ -51,10 +51,10 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     *others, both = ((what, grown(network, change)) for what, change in changes.items())
     finer = trial(settings, state, around, *both, least=0.0, enough=ENOUGH)
     now, is_hidden = assessed(settings, state, around, fresh, finer), bool(unseen(settings, state))
-    is_whole = (
-        limit(settings, around) is None or finer.fresh <= EXPLAINED * fresh
-    )  # a trial that was cut may say little
-    reached = now.estimate <= tolerance and not is_hidden and is_whole
+    is_cut = limit(settings, around) is not None and finer.fresh > EXPLAINED * fresh
+    if is_hidden or is_cut:  # then the distance from the larger network says little
+        now = replace(now, estimate=nan)
+    reached = now.estimate <= tolerance
     if reached or now.idle:
         now = replace(now, looseness=looseness_of(settings, state))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
