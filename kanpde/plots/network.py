@@ -137,6 +137,8 @@ def _draw_layer(axes: Axes, band: _Band, level: float, edges: DrawnEdges, inputs
     width = band.group * len(inputs)
     for a, i in enumerate(inputs):
         for b, o in enumerate(outputs):
+            if not edges.y[:, i, o].any():  # there is no such edge
+                continue
             x, y = band.corner(a, b)
             y += level
             middle = x + band.box / 2
