@@ -107,6 +107,26 @@ def test_faces_stay_where_they_are(generator):
     assert float(points.weight.sum()) == pytest.approx(1.0) and not torch.equal(points.x, plain.x)
 
 
+def test_slices_inside_the_box_and_rounded_faces_keep_their_points(generator):
+    box = Box(x=(0.07, 0.81), y=(0.0, 2.0))
+    network = SPIKAN(1, degree=5, grid=4)(box.ranges, generator=generator)
+    x = box.interior.sample("uniform", 500, generator).x
+    network.refine_where(x, (x[:, 0] > 0.5).double(), 9)
+    inside = box.at(x=0.3)
+    points = inside.sample("uniform", 50, generator)
+    assert graded(points, inside, box, network) is points
+    for side in (0, 1):
+        face = box.face("x", side)
+        points = face.sample("uniform", 2000, generator)
+        found = graded(points, face, box, network)
+        assert torch.equal(found.x[:, 0], points.x[:, 0])
+    both = graded(box.boundary.sample("gauss", 4000, generator), box.boundary, box, network)
+    on_left = both.x[:, 0] == both.x[:, 0].min()
+    share = box.boundary.sample("gauss", 4000, generator)
+    wanted = share.weight[share.x[:, 0] == share.x[:, 0].min()].sum()
+    assert float(both.weight[on_left].sum()) == pytest.approx(float(wanted), rel=0.02)
+
+
 def test_parts_of_another_box_are_not_graded(generator):
     network = SPIKAN(1, degree=5, grid=4)(SQUARE.ranges, generator=generator)
     x = uniform(500, generator).x

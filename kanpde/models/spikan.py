@@ -107,7 +107,7 @@ class SPIKAN:
         products: number of products.
         basis: family of the functions of one coordinate, as in `KAN`.
         degree: degree of the splines, as in `KAN`.
-        grid: initial number of cells per coordinate (schedules refine it).
+        grid: initial number of cells per coordinate; schedules and tolerances refine it.
 
     The functions are initially random and smooth, with a standard deviation of about 1. A periodic coordinate is
     represented by its sine and cosine, as in all networks; its function is then a product of one function of each.

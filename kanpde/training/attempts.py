@@ -70,7 +70,7 @@ def with_products(settings: Settings) -> Settings:
 def best_of(settings: Settings, state: State) -> State:
     """Return the last attempt, or the one before it if that was more accurate."""
     rival = state.rival
-    if rival is None or state.ending.end is End.TOLERANCE_REACHED:
+    if rival is None or state.ending.end is End.TOLERANCE_REACHED or undetermined(state):
         return state
     if quality(settings, rival) >= quality(settings, state):
         return state

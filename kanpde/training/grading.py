@@ -15,6 +15,7 @@ from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import Box
 from kanpde.models.network import Network
 
+ROUNDING = 1e-12  # of the range; points so near to an end lie on it
 EQUAL = 0.5  # part of the points that the cells share equally
 
 
@@ -23,13 +24,16 @@ def graded(points: Points, region: Region, domain: Domain, network: nn.Module) -
 
     Args:
         points: of the region, uniform or Gauss points.
-        region: only whole parts of a box have graded points.
+        region: only the interior, faces and end slices of a box have graded points.
         domain: of the problem.
         network: whose cells are followed.
     """
     ends = network.ends if isinstance(network, Network) else []
     if not ends or not isinstance(domain, Box) or not domain.has_part(region):
         return points
+    held = [(i, value) for piece in region.fixed for i, value in piece.items()]
+    if any(domain.ranges[i][0] < value < domain.ranges[i][1] for i, value in held):
+        return points  # a slice inside the box would be moved
     return mapped(points, ends)
 
 
@@ -43,7 +47,8 @@ def mapped(points: Points, ends: Sequence[Float[Tensor, " ends"]]) -> Points:
     x, weight = points.x.clone(), points.weight.clone()
     for i, places in enumerate(ends):
         lower, upper = places[0], places[-1]
-        inside = (x[:, i] > lower) & (x[:, i] < upper)
+        slack = ROUNDING * (upper - lower)
+        inside = (x[:, i] > lower + slack) & (x[:, i] < upper - slack)
         widths = places.diff() / (upper - lower)
         masses = EQUAL / len(widths) + (1 - EQUAL) * widths
         sums = torch.cat([masses.new_zeros(1), masses.cumsum(0)])

@@ -59,7 +59,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         now = replace(now, looseness=looseness_of(settings, state))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
     # of levels with other points, compared at the dense random points that all have
-    this = Candidate(network, state.coefficients, level, state.ending, level["fresh"])
+    this = Candidate(*deepcopy((network, state.coefficients)), level, state.ending, level["fresh"])
     best = this if state.best is None or this.fresh < state.best.fresh else state.best
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
     said = f", estimated relative L2 error {now.estimate:.1e}" if isfinite(now.estimate) else ""
@@ -74,6 +74,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         return towards_hidden(settings, state, around, network)
     if now.idle >= MOST_IDLE:
         why = f"{MOST_IDLE} levels in a row lowered the loss on fresh points by little"
+        best = replace(best, level={**best.level, "looseness": now.looseness})
         return ended(state, best, End.NOT_REACHED, why)
     points = state.plan[-1].sampling
     lacks_points = fresh > UNSEEN * level["loss"] and finer.fresh > EXPLAINED * fresh
@@ -81,7 +82,10 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         return following(state, around, "more points", doubled(points))
     if level["end"] == End.STEPS_DONE.name:
         return following(state, around, "more steps", points)
-    return larger(settings, state, around, [finer, *(trial(settings, state, around, *each) for each in others)])
+    trials = [finer, *(trial(settings, state, around, *each) for each in others)]
+    if (over := limit(settings, around)) is not None:  # some trials were cut
+        return ended(state, best, over.end, over.detail)
+    return larger(settings, state, around, trials)
 
 
 def towards_hidden(settings: Settings, state: State, around: Surroundings, network: Network) -> State:
@@ -191,7 +195,9 @@ def residual_shares(settings: Settings, state: State, at: Mapping[str, Points]) 
 
 
 def looseness_of(settings: Settings, state: State) -> float:
-    """Return how little the conditions determine the solution."""
+    """Return how little the conditions determine the solution; NaN where a coordinate is periodic."""
+    if settings.problem.domain.periodic:  # the polynomials are not
+        return nan
     problem, level, weights = settings.problem, state.levels[-1], state.used["weights"]
     relative = {name: level[f"relative_{name}"] for name in problem.trained}
     squares = {name: level[f"loss_{name}"] for name in problem.trained}
@@ -207,7 +213,7 @@ def assessed(settings: Settings, state: State, around: Surroundings, fresh: floa
     values, ahead = (values_of(settings, around, network) for network in (state.network, finer.network))
     relative = max(state.levels[-1][f"relative_{name}"] for name in settings.problem.trained)
     estimate = resolved(ahead - values, values)
-    if finer.fresh > EXPLAINED * fresh and relative > RELATIVE:
+    if finer.fresh > EXPLAINED * fresh and relative > min(RELATIVE, settings.tolerance or RELATIVE):
         estimate = nan
     before = state.before
     is_idle = before is not None and fresh * LEAST_GAIN > before.fresh

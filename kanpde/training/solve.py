@@ -81,8 +81,8 @@ def solve(
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
             (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
-        tolerance: the wanted relative L2 error of every unknown, instead of a schedule: after the first of the phases,
-            points, cells and nodes are added until the estimated error is smaller (`kanpde.training.tolerance`).
+        tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
+            points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.

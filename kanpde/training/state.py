@@ -67,12 +67,12 @@ class Leg:
 
 @dataclass(frozen=True)
 class Assessed:
-    """A level as it was assessed by `kanpde.training.tolerance`.
+    """A level as it was assessed by `kanpde.training.tolerance` or `kanpde.training.separation`.
 
     Attributes:
         values: the unknowns at the test points, (unknowns, points).
         fresh: loss on fresh points, with the weights of the whole run.
-        estimate: the relative L2 error estimated in the tangent space; NaN if there is none.
+        estimate: the relative L2 error, estimated in the tangent space or by a larger network; NaN if there is none.
         extrapolated: the error that the last two levels suggest; NaN if they do not converge.
         idle: number of levels in a row that lowered the fresh loss by little.
         looseness: how little the conditions determine the solution (`kanpde.training.assessment.Estimate`).

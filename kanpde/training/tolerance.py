@@ -13,6 +13,7 @@ that of adaptive finite elements: W. Dörfler, A convergent adaptive algorithm f
 Anal. 33, 1996.)
 """
 
+from copy import deepcopy
 from dataclasses import replace
 from math import isfinite
 
@@ -57,7 +58,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     now = assessed(settings, state, around, found)
     estimate = best_estimate(settings, state, tolerance, now)
     level = {**state.levels[-1], **Estimate(estimate, now.looseness).row()}
-    this = Candidate(state.network, state.coefficients, level, state.ending, found.loss)
+    this = Candidate(*deepcopy((state.network, state.coefficients)), level, state.ending, found.loss)
     best = this if state.best is None or found.loss < state.best.fresh else state.best
     before = state.before
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)

@@ -128,7 +128,7 @@ def cures(settings: Settings, state: State) -> list[Fix]:
         wanted = max(4 * count, _size(Sampling(), region, state))
         kind = "interior" if region.is_interior else "boundary"
         counts[kind] = max(counts.get(kind, 0), int(float(f"{wanted:.2g}")))
-    own = state.plan[state.phase - 1].sampling is not None
+    own = settings.tolerance is None and state.plan[state.phase - 1].sampling is not None
     found: list[Fix] = [(f"phases.{state.phase - 1}.sampling" if own else "sampling", counts)]
     grid, hidden = getattr(settings.model, "grid", None), getattr(settings.model, "hidden", None)
     if isinstance(grid, int) and not any(phase.grid for phase in settings.phases):
