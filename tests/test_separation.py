@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from math import pi
+from math import isnan, pi
 
 import pytest
 import torch
@@ -180,11 +180,18 @@ def test_five_coordinates_are_within_reach():
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2
 
 
+def test_a_schedule_gives_a_sum_of_products_no_estimate():
+    """Its tangent space lacks further products, so that an estimate there may be far too large or too small."""
+    problem = load_problem("poisson")(solution="mixed")
+    solution = kanpde.solve(problem, SPIKAN(1, degree=5), [kanpde.Phase(kanpde.LM(), steps=5)])
+    assert isnan(solution.settings["estimate"])
+
+
 def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
     monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
     lines = []
     solution = kanpde.solve(load_problem("poisson")(solution="mixed"), tolerance=1e-2, starts=1, log=lines.append)
-    assert any("the network of the settings" in line for line in lines)
+    assert any("the network of the options" in line for line in lines)
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2
     assert not solution.model.is_separable and "estimate" in solution.levels[0]
 

@@ -264,7 +264,7 @@ class KAN:
     def layer(self, half: Float[Tensor, " d_in"], outputs: int, generator: torch.Generator | None) -> KANLayer:
         """Return an untrained layer with grids on [-half, half]."""
         basis = families(kanpde.bases, Basis)[self.basis].over(-half, half, self.grid, self.degree)
-        return KANLayer(basis, self.start(basis, len(half), outputs, generator))
+        return KANLayer(basis, self._start(basis, len(half), outputs, generator))
 
     def _nodes(self) -> list[Nodes]:
         """Return the nodes between the layers."""
@@ -279,8 +279,7 @@ class KAN:
             found.append(Nodes(*parts, self.mult_arity))
         return found
 
-    def start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
-        """Return the initial weight of a layer."""
+    def _start(self, basis: Basis, d_in: int, d_out: int, generator: torch.Generator | None) -> Tensor:
         knots = basis.knots
         ends = basis.breakpoints[:1, [0, -1]]
         x = (

@@ -17,14 +17,13 @@ from kanpde.calculus.jet import JetSpace, multiply
 class Layer(nn.Module, ABC):
     """``features(x) @ weight``; ``weight`` is (features, d_out).
 
-    A layer with a grid overrides `grid`, `smoothness`, `size_at`, `refine` and `update_grid`; the others keep their
-    size. If ``has_edges``, every output is a sum of functions of one input each, and `edges` returns these functions.
-    If ``new_outputs_vanish``, the products of outputs that `add_outputs` inserts are zero.
+    A layer with a grid overrides `grid`, `breakpoints`, `smoothness`, `size_at`, `refine`, `refine_where` and
+    `update_grid`; the others keep their size. If ``has_edges``, every output is a sum of functions of one input each,
+    and `edges` returns these functions.
     """
 
     weight: nn.Parameter
     has_edges: ClassVar[bool] = False
-    new_outputs_vanish: ClassVar[bool] = False
 
     @abstractmethod
     def architecture(self) -> dict[str, Any]:
@@ -54,7 +53,7 @@ class Layer(nn.Module, ABC):
 
     @property
     def groups(self) -> int:
-        """Number of equal groups of features: output o is a sum over the features of group o modulo this number."""
+        """Number of equal groups of features; output o depends only on the features of group o % groups."""
         return 1
 
     def outputs(

@@ -94,7 +94,7 @@ class Network(nn.Module):
             else:
                 self.layers[i].add_outputs(nodes.outputs, count * nodes.arity, generator)
                 self.layers[i + 1].add_inputs(nodes.inputs, count)
-                if self.layers[i].new_outputs_vanish:  # then the weights after them need not
+                if self.is_separable:  # the new products vanish, so the weights after them need not
                     new = self.layers[i + 1].weight[nodes.inputs : nodes.inputs + count]
                     new.normal_(generator=generator)
                 self.nodes[i] = replace(nodes, products=nodes.products + count)
@@ -180,6 +180,11 @@ class Network(nn.Module):
 def grid_of(model: nn.Module) -> int | None:
     """Return the cells per input of a network; None without grids, and for modules from outside this package."""
     return model.grid if isinstance(model, Network) else None
+
+
+def is_separable(model: nn.Module) -> bool:
+    """Return whether a model is a sum of products of functions of one input each; False for modules from outside."""
+    return isinstance(model, Network) and model.is_separable
 
 
 def check_hidden(hidden: Sequence[int]) -> None:

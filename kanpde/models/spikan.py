@@ -5,23 +5,21 @@ Kolmogorov-Arnold Networks, 2024). In two coordinates a sum of products is what 
 matrices: few products suffice for a function whose coordinates nearly separate, in any number of dimensions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 import kanpde.bases
-from kanpde.bases import Basis, basis_from
-from kanpde.calculus.jet import JetSpace
+from kanpde.bases import Basis
 from kanpde.errors import InputError
 from kanpde.factories import families
 from kanpde.models.inputs import Inputs
 from kanpde.models.kan import KAN, KANLayer
-from kanpde.models.layer import Nodes
+from kanpde.models.layer import Layer, Nodes
 from kanpde.models.mlp import MLPLayer
 from kanpde.models.network import Network
 
@@ -34,16 +32,7 @@ class FactorLayer(KANLayer):
     ``weight`` is (d_in (n + 1), products), with the features of a `KANLayer`.
     """
 
-    def architecture(self) -> dict[str, Any]:
-        return {"basis": self.basis.architecture(), "products": self.weight.shape[1]}
-
-    @classmethod
-    def from_architecture(cls, architecture: Mapping[str, Any], device, dtype) -> "FactorLayer":
-        basis = basis_from(architecture["basis"], device, dtype)
-        size = len(basis.knots) * (basis.size + 1), architecture["products"]
-        return cls(basis, torch.zeros(size, device=device, dtype=dtype))
-
-    new_outputs_vanish = True
+    jet, traced = Layer.jet, Layer.traced  # KANLayer's are for sums over all inputs
 
     @property
     def groups(self) -> int:
@@ -59,13 +48,6 @@ class FactorLayer(KANLayer):
     def outputs(self, features: Tensor) -> Tensor:
         by_input = features.unflatten(2, (self.groups, -1))
         return torch.einsum("cnif,ifr->cnri", by_input, self.coefficients).flatten(2)
-
-    def jet(self, data: Tensor, space: JetSpace) -> Tensor:
-        return self.outputs(self.features(data, space))
-
-    def traced(self, data: Tensor, space: JetSpace) -> tuple[Tensor, Tensor]:
-        features = self.features(data, space)
-        return features.detach(), self.outputs(features)
 
     def edges(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_in d_out"]:
         """Return every edge function at its own column of x; those that do not exist are zero."""
@@ -123,10 +105,7 @@ class SPIKAN:
             raise InputError(
                 f"products must be a whole number of at least 1, got {self.products}.", write={"products": 2}
             )
-        self._of_functions()
-
-    def _of_functions(self) -> KAN:
-        return KAN(basis=self.basis, degree=self.degree, grid=self.grid, gain=1.0)
+        KAN(basis=self.basis, degree=self.degree, grid=self.grid)  # checks them
 
     def __call__(
         self,

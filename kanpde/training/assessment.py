@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, nan, sqrt
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
 from kanpde.errors import InputError
 from kanpde.models.network import Network
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
@@ -155,10 +157,11 @@ class Estimate:
 def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> Estimate:
     """Return the relative L2 error estimated by `kanpde.training.tangent`.
 
-    There is no estimate if the Jacobian cannot be assembled or is too large, if most of a residual that is not small
+    There is no estimate for a sum of products, whose tangent space lacks further products, or if the Jacobian cannot
+    be assembled or is too large, if most of a residual that is not small
     remains unexplained, if it would exceed 1, or if the conditions do not determine the solution.
     """
-    if not isinstance(state.network, Network) or settings.derivatives != "jets":
+    if not isinstance(state.network, Network) or settings.derivatives != "jets" or state.network.is_separable:
         return Estimate()
     if sum(p.numel() for p in state.network.parameters()) > MOST_PARAMETERS:
         return Estimate()
@@ -178,12 +181,18 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     found = tangent_change(state.network, state.coefficients, make, points, values, of_values, generator)
     if found is None:
         return Estimate()
-    now, relative = values(state.network), {name: level.get(f"relative_{name}", 0.0) for name in problem.trained}
-    terms = [sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0]
-    looseness = found.largest * max(terms, default=nan) / max(float(now.square().mean().sqrt()), 1e-300)
-    if looseness >= LOOSE or (found.left > LEFT and max(relative.values()) > RELATIVE):
+    now = values(state.network)
+    looseness = found.largest * largest_term(problem, level) / max(float(now.square().mean().sqrt()), 1e-300)
+    relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
+    if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
         return Estimate(nan, looseness)
     return Estimate(resolved(found.change, now), looseness)
+
+
+def largest_term(problem: Problem, level: Mapping[str, Any]) -> float:
+    """Return the root mean square of the largest term of all conditions, as it enters the loss; NaN if all are zero."""
+    relative = {name: level.get(f"relative_{name}", 0.0) for name in problem.trained}
+    return max((sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0), default=nan)
 
 
 def resolved(change: Tensor, values: Tensor) -> float:

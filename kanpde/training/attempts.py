@@ -13,6 +13,7 @@ import torch
 
 from kanpde.domains.box import Box
 from kanpde.ends import End, Ending
+from kanpde.models.network import is_separable
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.lm import LM
 from kanpde.training.assessment import with_estimate
@@ -26,7 +27,7 @@ from kanpde.training.state import State
 from kanpde.training.surroundings import Surroundings
 from kanpde.training.watch import kept, undetermined
 
-PRODUCTS, STARTS = "products", 3
+STARTS = 3
 
 
 def carried_through(settings: Settings, state: State, around: Surroundings) -> State:
@@ -37,11 +38,11 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
         state = march(settings, evolution, settings.tolerance, state, around)
     if not state.done and is_new and separates(settings):
         begun = first_state(with_products(settings))
-        state = replace(begun, attempt=PRODUCTS, history=state.history, watching=state.watching)
-    if state.attempt == PRODUCTS:
+        state = replace(begun, history=state.history, watching=state.watching)
+    if not state.done and is_separable(state.network) and separates(settings):
         state = train(with_products(settings), state, around)
         if state.ending.end is End.NOT_REACHED and not undetermined(state):
-            around.log("next: the network of the settings, because a sum of products does not reach the tolerance")
+            around.log("next: the network of the options; a sum of products does not reach the tolerance")
             rival = replace(state, history=[])
             state = replace(first_state(settings), rival=rival, history=state.history, watching=state.watching)
     if not state.done:

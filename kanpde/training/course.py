@@ -9,7 +9,7 @@ from math import isfinite, nan
 
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
-from kanpde.models.network import Network, grid_of
+from kanpde.models.network import grid_of, is_separable
 from kanpde.optimizers import Step
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.objective import Objective
@@ -35,11 +35,11 @@ def train(settings: Settings, state: State, around: Surroundings) -> State:
         state = carry_on(settings, state, work, around)
         state = leave(settings, state, work, around)
         if settings.tolerance is not None and state.leg is None:
-            is_separable = isinstance(state.network, Network) and state.network.is_separable
+            is_product = is_separable(state.network)
             if state.phase and state.ending.end.may_go_on:
-                decide = separation.decide if is_separable else tolerance.decide
+                decide = separation.decide if is_product else tolerance.decide
                 state = decide(settings, settings.tolerance, state, around)
-            elif not state.phase and state.best is not None and not is_separable:
+            elif not state.phase and state.best is not None and not is_product:
                 state = tolerance.after_one_start(settings, settings.tolerance, state, state.best, around)
     return state
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.models.network import Network, grid_of
+from kanpde.models.network import grid_of, is_separable
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
@@ -45,7 +45,7 @@ def first_state(settings: Settings) -> State:
     plan = settings.phases
     if settings.tolerance is not None:
         plan = plan[:1]
-        if isinstance(network, Network) and network.is_separable:
+        if is_separable(network):
             plan = [replace(plan[0], sampling=settings.sampling.for_products(size_of(network)))]
     return State(network, coefficients, generator, tuple(plan))
 

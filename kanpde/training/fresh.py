@@ -20,7 +20,7 @@ WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this fa
 
 
 def size_of(network: nn.Module) -> int:
-    """Return the number of parameters that the points must suit; of windows of time, those of one on average."""
+    """Return the number of parameters on which that of the points depends; for windows of time, the mean of all."""
     parameters = sum(p.numel() for p in network.parameters())
     return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
 

@@ -22,8 +22,8 @@ from kanpde.ends import End
 from kanpde.models.network import Network
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.evaluation import components_of, from_components, residuals_of
-from kanpde.training.assessment import LEAST_GAIN, UNSEEN, Estimate, resolved, values_of
-from kanpde.training.fresh import draw, fresh_points, loss_at, size_of
+from kanpde.training.assessment import LEAST_GAIN, RELATIVE, UNSEEN, Estimate, fresh_loss, resolved, values_of
+from kanpde.training.fresh import draw, fresh_points, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS, Sampling
 from kanpde.training.settings import Settings
@@ -36,7 +36,7 @@ from kanpde.training.watch import LOOSE, dense_points, unseen
 
 LEAST_MORE_CELLS = 12  # where the residual is
 LEAST_FALL = 0.8  # if no enlargement lowers the loss by this factor, cells and products are enlarged
-EXPLAINED, RELATIVE = 0.25, 1e-4  # share of the loss that a larger network may leave, unless the residual is small
+EXPLAINED = 0.25  # share of the loss that a larger network may leave, unless the residual is small
 ENOUGH = 1e-5  # of the loss: then the larger network differs from the present one by nearly all of its error
 LEAST_STEP = 0.1  # a trial ends if a step lowers the loss by a smaller fraction
 Change = Callable[[Network], None]
@@ -46,7 +46,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     """Return the state with a further phase, or at its end with the best network so far."""
     network, level = state.network, state.levels[-1]
     assert isinstance(network, Network)
-    fresh = fresh_loss(settings, state)
+    fresh, _ = fresh_loss(settings, state)
     changes = enlargements(settings, state, network)
     *others, both = ((what, grown(network, change)) for what, change in changes.items())
     finer = trial(settings, state, around, *both, least=0.0, enough=ENOUGH)
@@ -56,7 +56,7 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         now = replace(now, estimate=nan)
     reached = now.estimate <= tolerance
     if reached or now.idle:
-        now = replace(now, looseness=looseness_of(settings, state))
+        now = replace(now, looseness=looseness(settings, state, points_of(settings, state)))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
     # of levels with other points, compared at the dense random points that all have
     this = Candidate(*deepcopy((network, state.coefficients)), level, state.ending, level["fresh"])
@@ -100,7 +100,7 @@ def towards_hidden(settings: Settings, state: State, around: Surroundings, netwo
 
 
 def larger(settings: Settings, state: State, around: Surroundings, trials: list[Trial]) -> State:
-    """Return the state with the larger network that pays most, or at its end if none does."""
+    """Return the state with the enlargement that lowers the loss most for its size, or at its end."""
     assert state.best is not None and state.before is not None
     size, before = size_of(state.network), state.before.fresh
     small = [each for each in trials if each.size <= MOST_PARAMETERS]
@@ -168,12 +168,9 @@ def trial(
     """Train a network for a few steps on points of its own, as `kanpde.training.trials.tried` does."""
     sampling = settings.sampling.for_products(size_of(network))
     points = draw(settings, network, sampling, state.generator)
-    return tried(settings, state, around, what, network, points, lambda each: fresh_loss(settings, each), least, enough)
-
-
-def fresh_loss(settings: Settings, state: State) -> float:
-    """Return the loss on fresh points, with the weights of the run."""
-    return loss_at(settings, state, points_of(settings, state), state.used["weights"])
+    return tried(
+        settings, state, around, what, network, points, lambda each: fresh_loss(settings, each)[0], least, enough
+    )
 
 
 def points_of(settings: Settings, state: State) -> Mapping[str, Points]:
@@ -192,17 +189,6 @@ def residual_shares(settings: Settings, state: State, at: Mapping[str, Points]) 
             x.append(points.x)
             shares.append(state.used["weights"][name] * points.weight * square)
     return torch.cat(x), torch.cat(shares)
-
-
-def looseness_of(settings: Settings, state: State) -> float:
-    """Return how little the conditions determine the solution; NaN where a coordinate is periodic."""
-    if settings.problem.domain.periodic:  # the polynomials are not
-        return nan
-    problem, level, weights = settings.problem, state.levels[-1], state.used["weights"]
-    relative = {name: level[f"relative_{name}"] for name in problem.trained}
-    squares = {name: level[f"loss_{name}"] for name in problem.trained}
-    points = points_of(settings, state)
-    return looseness(problem, state.network, state.coefficients, points, weights, relative, squares)
 
 
 def assessed(settings: Settings, state: State, around: Surroundings, fresh: float, finer: Trial) -> Assessed:

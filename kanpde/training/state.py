@@ -148,8 +148,7 @@ class State:
         cells: with a tolerance, the adaptive points of conditions on the whole domain.
         before: with a tolerance, what the last decision was based on; None before the first.
         march: with a tolerance and windows of time, what is known of them; None otherwise.
-        attempt: the model that is trained: "products", or "" for that of the settings.
-        rival: the end of an earlier attempt.
+        rival: the end of an earlier attempt with a sum of products.
         used: rule, number of points and weights of the current or last phase, for the record.
         history: one row for every step.
         levels: one row for every phase that has ended.
@@ -171,7 +170,6 @@ class State:
     cells: Mapping[str, Cells] = field(default_factory=dict)
     before: Assessed | None = None
     march: March | None = None
-    attempt: str = ""
     rival: "State | None" = None
     used: Mapping[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)

@@ -31,7 +31,7 @@ LEAST_PART = 1 / 20  # shorter windows may have the local error of a window of t
 VAIN = 0.7  # a change that leaves so much of the local error did not help
 MARGIN, MORE = 0.2, 2.0  # in the first pass, local errors may grow where their sum is below that part of the aim
 PASSES = 4
-MOST_ATTEMPTS = 20  # at the first window; windows of typical problems need up to ten
+MOST_ATTEMPTS = 20  # at the first window
 
 
 class Stuck(Exception):

@@ -6,11 +6,11 @@ such as harmonic ones where boundary values are missing. So changes of the solut
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import nan, sqrt
+from math import nan
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
@@ -21,6 +21,9 @@ from kanpde.optimizers.damped import QR, column_scale
 from kanpde.problem import Ansatz, Problem
 from kanpde.residuals.evaluation import Components, components_of
 from kanpde.residuals.objective import Objective
+from kanpde.training.assessment import largest_term
+from kanpde.training.settings import Settings
+from kanpde.training.state import State
 from kanpde.training.tangent import FLOOR, largest_change, objective_of_values
 
 POLYNOMIALS = {1: 50, 2: 250}  # at most, for each unknown, by number of coordinates
@@ -28,39 +31,28 @@ MOST_POLYNOMIALS = 1000  # with more coordinates
 VALUES = 2000  # points at which the change of the values is measured
 
 
-def looseness(
-    problem: Problem,
-    network: nn.Module,
-    coefficients: nn.Parameter | None,
-    points: Mapping[str, Points],
-    weights: Mapping[str, float],
-    relative: Mapping[str, float],
-    squares: Mapping[str, float],
-) -> float:
-    """Return the largest change of the solution for a change of the residuals, as `Estimate.looseness` is defined.
+def looseness(settings: Settings, state: State, points: Mapping[str, Points]) -> float:
+    """Return the looseness (`kanpde.training.assessment.Estimate`) of the last level; NaN if a coordinate is periodic.
 
     Args:
-        problem: on a box without periodic coordinates.
-        network: the solution.
-        coefficients: of an inverse problem.
-        points: by condition.
-        weights: by condition.
-        relative: the size of the residuals relative to their largest terms, by condition.
-        squares: the contribution of every condition to the loss.
+        settings: with a problem on a box.
+        state: with its network.
+        points: by condition, several times as many as polynomials.
     """
-    components = components_of(network, "jets")
-    own, like = around_solution(problem, components), next(network.parameters())
+    problem, network = settings.problem, state.network
     domain = problem.domain
+    if domain.periodic:  # the polynomials are not
+        return nan
+    own = around_solution(problem, components_of(network, "jets"))
     most = POLYNOMIALS.get(len(domain.names), MOST_POLYNOMIALS)
-    added = polynomials(domain.ranges, len(problem.unknowns), most, like.device, like.dtype)
-    objective = Objective(own, added, points, weights, coefficients)
+    added = polynomials(domain.ranges, len(problem.unknowns), most, settings.device, settings.dtype)
+    objective = Objective(own, added, points, state.used["weights"], state.coefficients)
     _, jacobian = objective.linearize()
     system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), FLOOR))
-    x = domain.interior.sample("sobol", VALUES, None, like.device, like.dtype).x
+    x = domain.interior.sample("sobol", VALUES, None, settings.device, settings.dtype).x
     of_values = objective_of_values(own, added, x, torch.full_like(x[:, 0], 1 / len(x)))
     size = float(of_values.values().square().sum().sqrt())
-    terms = [sqrt(squares[name]) / part for name, part in relative.items() if part > 0]
-    return largest_change(of_values, system) * max(terms, default=nan) / max(size, 1e-300)
+    return largest_change(of_values, system) * largest_term(problem, state.levels[-1]) / max(size, 1e-300)
 
 
 def around_solution(problem: Problem, components: Components) -> Problem:

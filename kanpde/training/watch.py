@@ -28,7 +28,7 @@ DENSER = 4  # fresh points for every training point,
 LEAST_FRESH, MOST_FRESH = 1000, 50_000  # within these limits, and never fewer than training points
 LOSS_RATIO = 10.0  # warn from this ratio of the losses on fresh and on training points on,
 LOOSE = 1e4  # from this looseness on (`kanpde.training.assessment`) the conditions do not determine the solution
-LOOSE_IN_WINDOWS = 1e3  # measured: up to 130 where a solution decays much in a window, 2e4 for heat without boundary
+LOOSE_IN_WINDOWS = 1e3  # given initial values, missing boundary values leave less freedom (benchmarks/RESULTS.md)
 RELATIVE = 1e-3  # if a residual is also larger than this share of its largest term;
 RELATIVE_IN_WINDOWS = 0.1  # in windows of time, at whose beginning the residual is larger for a moment
 
