@@ -4,7 +4,10 @@
     python benchmarks/tolerance.py heat peak --seeds 0   some rows
     python benchmarks/tolerance.py --limit 120           seconds of each run
 
-Results are appended to outputs/tolerance.csv; runs that are already there are skipped. The table is printed from it.
+    python benchmarks/tolerance.py --three               1e-3, 1e-5 and 1e-7 on all problems of up to three coordinates
+
+Results are appended to outputs/tolerance.csv, and the estimates of all levels to outputs/tolerance_levels.csv; runs that
+are already there are skipped. The tables are printed from these files.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from kanpde import KAN, MLP
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "outputs" / "tolerance.csv"
+LEVELS = ROOT / "outputs" / "tolerance_levels.csv"
 COLUMNS = ("row", "model", "tolerance", "seed", "end", "error", "estimate", "seconds", "parameters", "levels")
 ROWS = {
     "poisson": ("poisson", {}, (1e-3, 1e-5, 1e-7, 1e-9)),
@@ -41,6 +45,8 @@ ROWS = {
     "kuramoto_sivashinsky": ("kuramoto_sivashinsky", {}, (1e-3,)),
     "poisson5": ("poisson", {"dim": 5}, (1e-6,)),
 }
+OF_LEVELS = ("row", "model", "tolerance", "seed", "level", "estimate", "error", "seconds", "parameters")
+THREE = (1e-3, 1e-5, 1e-7)
 MODELS = {"kan": KAN(), "mlp": MLP()}
 
 
@@ -52,10 +58,10 @@ def problem_of(name, arguments):
     return getattr(module, name)(**arguments)
 
 
-def read():
-    if not RESULTS.is_file():
+def read(path=RESULTS):
+    if not path.is_file():
         return []
-    with open(RESULTS, newline="") as file:
+    with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -85,14 +91,18 @@ def measure(row, model, tolerance, seed, limit):
         sum(p.numel() for p in solution.model.parameters()),
         len(solution.levels),
     )
-    RESULTS.parent.mkdir(exist_ok=True)
-    is_new = not RESULTS.is_file()
-    with open(RESULTS, "a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(COLUMNS)
-        writer.writerow(values)
+    append(RESULTS, COLUMNS, [values])
+    levels = [(level.get("estimate", nan), level["l2"], level["seconds"], level["parameters"]) for level in solution.levels]
+    append(LEVELS, OF_LEVELS, [(row, model, tolerance, seed, k, *level) for k, level in enumerate(levels)])
     print(*values, flush=True)
+
+
+def append(path, columns, rows):
+    """Append rows to a table, which begins with the names of its columns."""
+    path.parent.mkdir(exist_ok=True)
+    is_new = not path.is_file()
+    with open(path, "a", newline="") as file:
+        csv.writer(file).writerows([columns, *rows] if is_new else rows)
 
 
 def table(results):
@@ -121,12 +131,15 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["kan"])
     parser.add_argument("--tolerances", type=float, nargs="+", help="instead of those of the rows")
+    parser.add_argument("--three", action="store_true", help="the tolerances 1e-3, 1e-5, 1e-7, of every row but poisson5")
     parser.add_argument("--limit", type=float, default=300.0)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    for row in given.rows or ROWS:
+    tolerances = THREE if given.three else given.tolerances
+    rows = [row for row in ROWS if not given.three or "dim" not in ROWS[row][1]]
+    for row in given.rows or rows:
         for model in given.models:
-            for tolerance in given.tolerances or ROWS[row][2]:
+            for tolerance in tolerances or ROWS[row][2]:
                 for seed in given.seeds:
                     key = (row, model, tolerance, seed)
                     if key not in {(r["row"], r["model"], float(r["tolerance"]), int(r["seed"])) for r in read()}:
