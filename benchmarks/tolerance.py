@@ -6,8 +6,8 @@
 
     python benchmarks/tolerance.py --three               1e-3, 1e-5 and 1e-7 on all problems of up to three coordinates
 
-Results are appended to outputs/tolerance.csv, and the estimates of all levels to outputs/tolerance_levels.csv; runs that
-are already there are skipped. The tables are printed from these files.
+Results are appended to outputs/tolerance.csv, and the estimates of all levels to outputs/tolerance_levels.csv; runs
+that are already there are skipped. The tables are printed from these files.
 """
 
 import argparse
@@ -92,7 +92,9 @@ def measure(row, model, tolerance, seed, limit):
         len(solution.levels),
     )
     append(RESULTS, COLUMNS, [values])
-    levels = [(level.get("estimate", nan), level["l2"], level["seconds"], level["parameters"]) for level in solution.levels]
+    levels = [
+        (level.get("estimate", nan), level["l2"], level["seconds"], level["parameters"]) for level in solution.levels
+    ]
     append(LEVELS, OF_LEVELS, [(row, model, tolerance, seed, k, *level) for k, level in enumerate(levels)])
     print(*values, flush=True)
 
@@ -131,7 +133,9 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["kan"])
     parser.add_argument("--tolerances", type=float, nargs="+", help="instead of those of the rows")
-    parser.add_argument("--three", action="store_true", help="the tolerances 1e-3, 1e-5, 1e-7, of every row but poisson5")
+    parser.add_argument(
+        "--three", action="store_true", help="the tolerances 1e-3, 1e-5, 1e-7, of every row but poisson5"
+    )
     parser.add_argument("--limit", type=float, default=300.0)
     given = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -102,6 +102,8 @@ class Solution(Evaluable):
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
         warnings: why the solution may be wrong although its training loss is small; empty if nothing was found.
+        finer: a more accurate network, whose distance from the model is the estimated error; None if there is no
+            estimate, or if the solution was loaded.
     """
 
     problem: Problem
@@ -114,6 +116,7 @@ class Solution(Evaluable):
     settings: dict[str, Any]
     derivatives: str = "jets"
     warnings: list[ResultWarning] = field(default_factory=list)
+    finer: nn.Module | None = None
 
     @property
     def reason(self) -> str:
@@ -123,6 +126,18 @@ class Solution(Evaluable):
     @property
     def components(self) -> Components:
         return components_of(self.model, self.derivatives)
+
+    def estimated_errors(self, x: Tensor) -> list[Tensor]:
+        """Return the estimated errors of the unknowns, found minus exact, at points x (points, dim); [] without one."""
+        if self.finer is None:
+            return []
+        finer = components_of(self.finer, self.derivatives)
+
+        def values(*unknowns: Field) -> list[Tensor]:
+            return [u.value for u in unknowns]
+
+        found, better = self.fields(x, values), asked_of(self.problem, finer, x, values)
+        return [a - b for a, b in zip(found, better, strict=True)]
 
     @property
     def like(self) -> Tensor:

@@ -115,7 +115,9 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         lines.append("No exact solution to measure an error against.")
     if (estimate := solution.settings.get("estimate")) is not None:
         none = "There is no estimate of the error: the residual is not small, or the network is too large for one."
-        lines.append(f"Estimated relative L2 error {estimate:.1e}." if isfinite(estimate) else none)
+        atol = solution.settings.get("atol")
+        to = " (relative to the root mean square plus atol / tolerance)" if atol else ""
+        lines.append(f"Estimated relative L2 error {estimate:.1e}{to}." if isfinite(estimate) else none)
     parameters = sum(p.numel() for p in solution.model.parameters())
     windows = f"{solution.settings['windows']} windows of time, " if "windows" in solution.settings else ""
     steps, seconds = len(solution.history), solution.settings["seconds"]

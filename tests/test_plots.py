@@ -198,6 +198,7 @@ def test_no_panels_for_an_unknown_exact_solution_and_coefficients_are_told():
 def test_history_has_phases_apart_and_only_measured_errors():
     problem = load_problem("poisson")()
     solution = quick(problem)
+    solution.settings["estimate"] = 0.3
     errors = [1.0, 1.0, 0.5, 0.5, 0.2]
     for row, error in zip(solution.history, errors, strict=True):
         row["error"] = error
@@ -209,16 +210,20 @@ def test_history_has_phases_apart_and_only_measured_errors():
     np.testing.assert_array_equal(
         np.concatenate([line.get_ydata() for line in phases]), [row["loss"] for row in solution.history]
     )
-    drawn = [line for line in error.get_lines() if line.get_linestyle() != "--"]
+    *drawn, estimate = [line for line in error.get_lines() if line.get_linestyle() != "--"]
     assert [list(line.get_xdata()) for line in drawn] == [[1, 3], [5]]
+    assert estimate.get_ydata()[-1] == 0.3 and np.isnan(estimate.get_ydata()[:-1]).all()
     assert [t.get_text() for t in loss.texts] == ["LM, grid 2", "LM, grid 4"]
     assert loss.get_yscale() == error.get_yscale() == "log"
 
 
 def test_history_of_several_starts_and_without_exact():
     solution = quick(replace(load_problem("poisson")(), exact=None), phases=[Phase(LM(), steps=2)], starts=2)
+    solution.settings["estimate"] = nan
     (axes,) = history_figure(solution).axes
     assert [t.get_text() for t in axes.texts] == ["LM, grid 2", "start 2"]
+    solution.settings["estimate"] = 0.3
+    assert "estimated" in history_figure(solution).axes[1].get_legend_handles_labels()[1]
 
 
 # scaling -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dir
 from kanpde.ends import End
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.damped import QR, Cholesky, Dual
+from kanpde.training.assessment import relative_change
 from kanpde.training.signals import StopRequest
+from kanpde.training.stepping import relative
 from kanpde.training.trials import Trial, enlarged
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -116,6 +118,8 @@ def test_points_are_added_where_the_residual_was_not_seen():
 def test_contradictory_conditions_never_reach_a_tolerance():
     solution = kanpde.solve(contradictory(), **SMALL, tolerance=1e-2)
     assert solution.ending.end is End.NOT_REACHED
+    (warning,) = solution.warnings
+    assert '"pde"' in str(warning) and '"other"' in str(warning) and "contradict" in warning.advice
 
 
 def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
@@ -133,6 +137,25 @@ def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
     assert cut.ending.end is End.TERMINATED
     rest = kanpde.resume(tmp_path / "run", problem)
     assert weights(rest) == weights(whole) and rest.reason == whole.reason
+
+
+def test_an_absolute_error_is_allowed_too():
+    problem = load_problem("poisson")(dim=1)
+    mild = kanpde.solve(problem, **SMALL, tolerance=1e-8, atol=0.1)
+    error, size = mild.errors["u"]["l2"], 0.5**0.5  # of sin πx
+    assert mild.ending.end is End.TOLERANCE_REACHED and 1e-8 < error <= 1e-8 + 0.1 / size
+    assert 0.3 * error * size / (size + 0.1 / 1e-8) <= mild.settings["estimate"] <= 1e-8
+    for options in ({"atol": 1e-3}, {"tolerance": 1e-3, "atol": -1.0}, {"tolerance": 1e-3, "atol": float("inf")}):
+        with pytest.raises(InputError, match="atol"):
+            kanpde.solve(problem, **SMALL, **options)
+
+
+def test_an_error_is_small_enough_if_it_is_below_tolerance_times_size_plus_atol():
+    change, values = torch.full((1, 4), 3e-6, dtype=torch.float64), torch.full((1, 4), 2.0, dtype=torch.float64)
+    for atol in (0.9e-6, 1.1e-6):
+        assert (relative_change(change, values, atol / 1e-6) <= 1e-6) == (2e-6 + atol >= 3e-6)
+        sums = relative(*(5 * each.square().mean(dim=1) for each in (change, values)), atol / 1e-6, 5.0)
+        assert sums == pytest.approx(relative_change(change, values, atol / 1e-6))
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1e-3, 1.5, float("nan")])

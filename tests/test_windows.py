@@ -1,7 +1,10 @@
 """Windows of time: separable networks, their chain, the cells, and runs with a tolerance."""
 
+from dataclasses import replace
 from math import exp, isnan, pi
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from conftest import load_problem
@@ -15,6 +18,7 @@ from kanpde.errors import ResultWarning
 from kanpde.models.architecture import network_from
 from kanpde.models.separable import factors, fit_factors, separable
 from kanpde.models.windows import Windows
+from kanpde.plots.solution import solution_figure
 from kanpde.residuals.engines import autograd
 from kanpde.residuals.objective import Objective
 from kanpde.training.evolution import evolution_of, gauss, initial_values
@@ -228,6 +232,13 @@ def test_heat_reaches_a_tolerance_and_is_stored(tmp_path):
     kanpde.save(solution, tmp_path / "run")
     again = kanpde.load(tmp_path / "run")
     assert again(0.3, 0.2) == solution(0.3, 0.2) and again.diff("t")(0.3, 0.2) == solution.diff("t")(0.3, 0.2)
+    with h5py.File(tmp_path / "run" / "solution.vtkhdf") as file:
+        estimated, error = (np.asarray(file["kanpde/fields"][name]) for name in ("estimated_error", "error"))
+    assert np.abs(estimated - error).max() <= 0.3 * np.abs(error).max()
+    titles = [
+        axes.get_title() for axes in solution_figure(replace(solution, problem=replace(problem, exact=None))).axes
+    ]
+    assert "estimated error u" in titles and again.estimated_errors(points(3)) == []
 
 
 @unchecked

@@ -45,15 +45,16 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
 
 # history ------------------------------------------------------------------------------------------------------------
 def history_figure(solution: Solution) -> Figure:
-    """Plot the loss and, if it is known, the relative L2 error of the first unknown against the step.
+    """Plot the loss and, if they are known, the relative L2 error of the first unknown and its estimates, by step.
 
-    The loss on fresh points is marked at the end of every phase; warnings are written above.
+    The loss on fresh points and the estimates are marked at the ends of phases; warnings are written above.
     """
     from matplotlib.figure import Figure
 
     stretches = _stretches(solution.history)
     drawn = [("loss", "loss |r|²", LOSS)]
-    if np.isfinite(positive(row.get("error") for row in solution.history)).any():
+    errors = [*(row.get("error") for row in solution.history), *_by_level(solution, "estimate")]
+    if np.isfinite(positive(errors)).any():
         drawn.append(("error", f"relative L2 error of {solution.problem.unknowns[0]}", ERROR))
     figure = Figure(figsize=(8, 2.6 * len(drawn) + 0.8), layout="constrained")
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
@@ -65,7 +66,17 @@ def history_figure(solution: Solution) -> Figure:
             marker = "." if key == "error" or len(rows) < 3 else None
             axes.plot([r["step"] for r in new], positive(r.get(key) for r in new), color=colour, marker=marker)
         axes.set_ylabel(label)
-        ends = _draw_fresh(axes, solution, stretches) if key == "loss" else []
+        is_measured = np.isfinite(positive(row.get(key) for row in solution.history)).any()
+        if key == "loss":
+            ends = _draw_marks(axes, solution, stretches, "fresh", "D", color=FRESH, label="on fresh points")
+        else:
+            ends = _draw_marks(axes, solution, stretches, "estimate", "D", color=FRESH, label="estimated")
+            if not is_measured:  # at steps, as in windows of time
+                ends += _draw_marks(axes, solution, stretches, "l2", "o", color=colour, label="at the end of a phase")
+        if ends:
+            if is_measured:
+                axes.lines[0].set_label("on the training points" if key == "loss" else "measured")
+            axes.legend()
         log_scale(axes, y=positive([*ends, *(row.get(key) for row in solution.history)]))
         axes.grid(alpha=0.3)
         for rows in stretches[1:]:
@@ -79,20 +90,34 @@ def history_figure(solution: Solution) -> Figure:
     return figure
 
 
-def _draw_fresh(axes: Axes, solution: Solution, stretches: list[list[Mapping[str, float]]]) -> list[Any]:
-    """Mark the loss on fresh points where a phase ended, with a legend, and return these losses."""
+def _by_level(solution: Solution, column: str) -> list[Any]:
+    """Return a column of the table of levels; of the last estimate the one of the result."""
+    values = [level.get(column) for level in solution.levels]
+    if column == "estimate" and values and "estimate" in solution.settings:
+        values[-1] = solution.settings["estimate"] if values[-1] is None else values[-1]
+    return values
+
+
+def _draw_marks(
+    axes: Axes, solution: Solution, stretches: list[list[Mapping[str, float]]], column: str, style: str, **options: Any
+) -> list[Any]:
+    """Mark the values of a column of the table of levels where their phases ended, and return them.
+
+    Args:
+        axes: that have the history.
+        solution: with the levels.
+        stretches: from `_stretches`.
+        column: of the table of levels.
+        style: format string of the marks.
+        options: further ones of `Axes.plot`.
+    """
     ends = {(rows[0].get("start", 0), rows[0]["phase"]): rows[-1]["step"] for rows in stretches}
-    marks = [
-        (ends[level.get("start", 0), level["phase"]], level["fresh"])
-        for level in solution.levels
-        if "fresh" in level and (level.get("start", 0), level["phase"]) in ends
-    ]
-    if marks:
-        axes.lines[0].set_label("on the training points")
-        steps, losses = zip(*marks, strict=True)
-        axes.plot(steps, positive(losses), "D", color=FRESH, label="on fresh points")
-        axes.legend()
-    return [loss for _, loss in marks]
+    places = [ends.get((level.get("start", 0), level["phase"]), nan) for level in solution.levels]
+    values = positive(_by_level(solution, column))
+    if not (np.isfinite(values) & np.isfinite(places)).any():
+        return []
+    axes.plot(places, values, style, clip_on=False, **options)
+    return list(values)
 
 
 def _stretches(history: Sequence[Mapping[str, float]]) -> list[list[Mapping[str, float]]]:

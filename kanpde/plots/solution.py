@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +46,8 @@ def solution_figure(solution: Solution) -> Figure:
         else:
             _draw_images(figure, part, solution.problem, axes, [c for c, _ in slices], columns, block)
     facts = [f"relative L2 error of {u}: {e['l2']:.2e}" for u, e in solution.errors.items()]
+    estimate = solution.settings.get("estimate", nan)
+    facts += [f"estimated relative L2 error: {estimate:.2e}"] if isfinite(estimate) else []
     facts += [f"{name} = {value:.6g}" for name, value in solution.coefficients.items()]
     facts += [f"slice at {fixed}"] if fixed else []
     figure.suptitle(";  ".join(facts), fontsize="medium", wrap=True)
@@ -106,6 +108,8 @@ def _columns(solution: Solution, x: Tensor) -> Columns:
     if exact:
         columns["exact"] = list(zip(problem.unknowns, exact, strict=True))
         columns["error"] = [(name, a - b) for name, a, b in zip(problem.unknowns, found, exact, strict=True)]
+    elif estimated := solution.estimated_errors(x):
+        columns["estimated error"] = list(zip(problem.unknowns, estimated, strict=True))
     inside = [name for name, condition in problem.conditions.items() if condition.region.is_interior]
     if inside:
         columns["residual"] = [entry for name in inside for entry in _residuals(solution, name, x)]

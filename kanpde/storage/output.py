@@ -16,7 +16,7 @@ from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
 _BATCH = 20_000  # points evaluated at once, to limit the memory
-_RESERVED = ("exact", "error", "residual")
+_RESERVED = ("exact", "error", "estimated", "residual")
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,8 @@ def _batch(solution: Solution, x: torch.Tensor) -> dict[str, torch.Tensor]:
     for name, value, wanted in zip(problem.unknowns, values, exact, strict=False):
         suffix = f"_{name}" if len(problem.unknowns) > 1 else ""
         fields |= {f"exact{suffix}": wanted, f"error{suffix}": value - wanted}
+    for name, error in zip(problem.unknowns, solution.estimated_errors(x), strict=False):
+        fields["estimated_error" + (f"_{name}" if len(problem.unknowns) > 1 else "")] = error
     inside = [name for name, c in problem.conditions.items() if c.region.is_interior]
     with torch.no_grad():
         for name in inside:

@@ -128,7 +128,7 @@ def assessed(settings: Settings, state: State, around: Surroundings, found: Seen
     if before is None:
         return Assessed(values, found.loss, estimate, looseness=looseness)
     q = sqrt(found.loss / before.fresh) if before.fresh > 0 else inf
-    d = float(((values - before.values).norm(dim=1) / values.norm(dim=1)).max())
+    d = relative_change(values - before.values, values, settings.floor)
     extrapolated = d * q / (1 - q) if q <= CONVERGES else nan
     idle = 0 if q * q * LEAST_GAIN <= 1 else before.idle + 1
     # if points are missing, the size of the network is not the reason
@@ -186,7 +186,7 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
         return Estimate(nan, looseness)
-    return Estimate(resolved(found.change, now), looseness)
+    return Estimate(resolved(found.change, now, settings.floor), looseness)
 
 
 def largest_term(problem: Problem, level: Mapping[str, Any]) -> float:
@@ -195,15 +195,22 @@ def largest_term(problem: Problem, level: Mapping[str, Any]) -> float:
     return max((sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0), default=nan)
 
 
-def resolved(change: Tensor, values: Tensor) -> float:
-    """Return the relative size of a change of the unknowns, the largest of all; NaN above 1, where it means nothing.
+def relative_change(change: Tensor, values: Tensor, floor: float) -> float:
+    """Return the relative size of a change of the unknowns, the largest of all.
 
     Args:
         change: (unknowns, points).
         values: of the unknowns at the same points.
+        floor: as `kanpde.training.settings.Settings.floor`.
     """
+    sizes = values.square().mean(dim=1).sqrt() + floor
     tiny = torch.finfo(values.dtype).tiny  # a solution that is 0 and does not change has no error
-    error = float((change.norm(dim=1) / values.norm(dim=1).clamp_min(tiny)).max())
+    return float((change.square().mean(dim=1).sqrt() / sizes.clamp_min(tiny)).max())
+
+
+def resolved(change: Tensor, values: Tensor, floor: float) -> float:
+    """Return the `relative_change`; NaN above 1, where it means nothing."""
+    error = relative_change(change, values, floor)
     return error if error <= 1 else nan
 
 

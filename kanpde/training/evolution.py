@@ -65,6 +65,10 @@ class Evolution:
         """Whether x is periodic."""
         return self.axis in self.domain.periodic
 
+    def measure(self, end: float) -> float:
+        """Return the measure of the domain up to a time."""
+        return (end - self.times[0]) * self.width
+
     def within(self, window: tuple[float, float]) -> Box:
         """Return the domain restricted to a window of time."""
         return self.domain.restricted(**{self.domain.names[1 - self.axis]: window})

@@ -138,7 +138,8 @@ class Run:
 
     def after_pass(self, state: State, march: March) -> State:
         """Return the state at the end of the run, or before the next pass."""
-        estimate = relative(march.errors, march.values)
+        measure = self.evolution.measure(self.evolution.times[1])
+        estimate = relative(march.errors, march.values, self.settings.floor, measure)
         said = f"estimated relative L2 error {estimate:.1e}"
         state = self.with_level(state, march, estimate, Ending(End.STEPS_DONE, said))
         is_seen = not unseen(self.settings, state)
@@ -148,13 +149,13 @@ class Run:
         if estimate <= self.tolerance and is_seen:
             ending = Ending(End.TOLERANCE_REACHED, said)
             level = {**state.levels[-1], "end": ending.end.name, "reason": str(ending)}
-            return replace(state, levels=(*state.levels[:-1], level), ending=ending, done=True)
+            return replace(state, levels=(*state.levels[:-1], level), ending=ending, done=True, finer=march.finer)
         if not is_seen:  # the estimate does not know of it either
             levels = (*state.levels[:-1], {**state.levels[-1], "estimate": nan})
             state = replace(state, levels=levels, used={**state.used, "estimate": nan})
         best, valid = march.complete, estimate if is_seen else nan
         if best is None or not isfinite(best.level["estimate"]) or valid < best.level["estimate"]:
-            best = Candidate(march.done, None, state.levels[-1])
+            best = Candidate(march.done, None, state.levels[-1], finer=march.finer)
         if march.number + 1 == PASSES or not isfinite(estimate):
             detail = f"estimated relative L2 error {best.level['estimate']:.1e} after {march.number + 1} passes"
             return self.with_complete(state, best, Ending(End.NOT_REACHED, detail))
@@ -242,4 +243,5 @@ class Run:
         later = {"end": End.OVERFITTED.name, "reason": "taken back, because the estimate of an earlier pass is smaller"}
         levels = tuple({**row, **later} if row["phase"] > best.level["phase"] else row for row in state.levels)
         used = {**state.used, "estimate": best.level["estimate"], "windows": best.level["windows"]}
-        return replace(state, network=best.network, levels=levels, used=used, ending=ending, done=True)
+        state = replace(state, network=best.network, levels=levels, used=used, ending=ending, done=True)
+        return replace(state, finer=best.finer if isfinite(best.level["estimate"]) else None)

@@ -59,7 +59,8 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         now = replace(now, looseness=looseness(settings, state, points_of(settings, state)))
     level = {**level, **Estimate(now.estimate, now.looseness).row()}
     # of levels with other points, compared at the dense random points that all have
-    this = Candidate(*deepcopy((network, state.coefficients)), level, state.ending, level["fresh"])
+    ahead = finer.network if isfinite(now.estimate) else None
+    this = Candidate(*deepcopy((network, state.coefficients)), level, state.ending, level["fresh"], ahead)
     best = this if state.best is None or this.fresh < state.best.fresh else state.best
     state = replace(state, before=now, best=best, levels=(*state.levels[:-1], level), done=False)
     said = f", estimated relative L2 error {now.estimate:.1e}" if isfinite(now.estimate) else ""
@@ -198,7 +199,7 @@ def assessed(settings: Settings, state: State, around: Surroundings, fresh: floa
     """
     values, ahead = (values_of(settings, around, network) for network in (state.network, finer.network))
     relative = max(state.levels[-1][f"relative_{name}"] for name in settings.problem.trained)
-    estimate = resolved(ahead - values, values)
+    estimate = resolved(ahead - values, values, settings.floor)
     if finer.fresh > EXPLAINED * fresh and relative > min(RELATIVE, settings.tolerance or RELATIVE):
         estimate = nan
     before = state.before

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ class Settings:
         time_limit: seconds over all sessions of the run; None for no limit.
         checkpoint: minutes between checkpoints.
         tolerance: None, or the wanted relative L2 error; then only the first of the phases is used.
+        atol: with a tolerance, the root mean square error that is also allowed, for unknowns that may vanish.
     """
 
     problem: Problem
@@ -50,6 +51,15 @@ class Settings:
     constraints: str
     checkpoint: float
     tolerance: float | None = None
+    atol: float = 0.0
+
+    @property
+    def floor(self) -> float:
+        """What is added to the root mean square of an unknown, by which errors are divided: atol / tolerance.
+
+        The error is then at most the tolerance if and only if it is at most tolerance · size + atol.
+        """
+        return 0.0 if self.tolerance is None else self.atol / self.tolerance
 
     def __post_init__(self):
         if self.starts < 1:
@@ -78,6 +88,10 @@ class Settings:
                 f"tolerance must be a relative error between 0 and 1, got {self.tolerance:g}.",
                 write={"tolerance": 1e-6},
             )
+        if not 0 <= self.atol < inf:
+            raise InputError(f"atol must be an error of 0 or more, got {self.atol:g}.", write={"atol": 1e-9})
+        if self.atol and self.tolerance is None:
+            raise InputError("atol needs a tolerance, and there is none.", write={"tolerance": 1e-6})
         if not self.phases:
             raise InputError("A run needs at least one phase.", write={"phases": Code("[Phase(LM())]")})
 
@@ -85,7 +99,7 @@ class Settings:
 # in a checkpoint -----------------------------------------------------------------------------------------------------
 def settings_data(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values; the problem itself is replaced by its `identity`."""
-    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint", "tolerance")
+    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint", "tolerance", "atol")
     return {
         **{name: getattr(settings, name) for name in plain},
         "problem": identity(settings.problem),
@@ -137,6 +151,7 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
     }
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
     values: dict[str, Any] = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
+    values.setdefault("atol", data.get("atol", 0.0))
     values |= {name: make() for name, make in made.items() if name not in given}
     return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
 

@@ -35,6 +35,7 @@ def to_data(state: State) -> Data:
         "cells": {name: asdict(cells) for name, cells in state.cells.items()},
         "before": None if state.before is None else asdict(state.before),
         "march": None if state.march is None else _march_data(state.march),
+        "finer": None if state.finer is None else _network_data(state.finer),
         "rival": None if state.rival is None else to_data(state.rival),
         "leg": None if state.leg is None else _leg_data(state.leg),
         "best": None if state.best is None else _candidate_data(state.best),
@@ -71,6 +72,7 @@ def from_data(data: Data, settings: Settings) -> State:
         cells={name: Cells(**each) for name, each in data.get("cells", {}).items()},
         before=None if data.get("before") is None else Assessed(**data["before"]),
         march=None if data.get("march") is None else _march(data["march"], network_of),
+        finer=None if data.get("finer") is None else network_of(data["finer"]),
         rival=None if data.get("rival") is None else from_data(data["rival"], settings),
         used=data["used"],
         history=_table(data["history"]),
@@ -129,6 +131,7 @@ def _candidate_data(candidate: Candidate) -> Data:
         "level": dict(candidate.level),
         "ending": _ending_data(candidate.ending),
         "fresh": candidate.fresh,
+        "finer": None if candidate.finer is None else _network_data(candidate.finer),
     }
 
 
@@ -139,6 +142,7 @@ def _candidate(data: Data, network_of: Callable[[Data], nn.Module]) -> Candidate
         level=data["level"],
         ending=_ending(data["ending"]),
         fresh=data["fresh"],
+        finer=None if data.get("finer") is None else network_of(data["finer"]),
     )
 
 

@@ -53,6 +53,7 @@ def solve(
     constraints: str = "soft",
     checkpoint: float = 5.0,
     tolerance: float | None = None,
+    atol: float = 0.0,
     folder: str | Path | Checkpoints | None = None,
     stop: StopRequest | None = None,
     observe: Observe = lambda progress: None,
@@ -83,6 +84,8 @@ def solve(
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
+        atol: for unknowns that may vanish: the root mean square of the error may be tolerance times that of the
+            solution, plus atol.
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.
@@ -110,6 +113,7 @@ def solve(
         constraints=constraints,
         checkpoint=checkpoint,
         tolerance=tolerance,
+        atol=atol,
     )
     with ExitStack() as held:
         if isinstance(folder, (str, Path)) and (Path(folder) / CONFIG).is_file():
@@ -182,6 +186,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "constraints": settings.constraints,
         "seconds": state.seconds,
         "model": described(settings.model),
+        **({"atol": settings.atol} if settings.atol else {}),
         **state.used,
     }
     return Solution(
@@ -195,4 +200,5 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         settings=facts,
         derivatives=settings.derivatives,
         warnings=doubts(settings, state),
+        finer=state.finer,
     )

@@ -27,6 +27,7 @@ class Candidate:
         level: for a start, the row of its phase in the table of levels.
         ending: how that phase ended.
         fresh: loss on fresh points.
+        finer: a more accurate network, whose distance is the estimated error; None without an estimate.
     """
 
     network: nn.Module
@@ -34,6 +35,7 @@ class Candidate:
     level: Mapping[str, Any] = field(default_factory=dict)
     ending: Ending | None = None
     fresh: float = nan
+    finer: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class State:
         cells: with a tolerance, the adaptive points of conditions on the whole domain.
         before: with a tolerance, what the last decision was based on; None before the first.
         march: with a tolerance and windows of time, what is known of them; None otherwise.
+        finer: at the end, a more accurate network, as in `Candidate`.
         rival: the end of an earlier attempt with a sum of products.
         used: rule, number of points and weights of the current or last phase, for the record.
         history: one row for every step.
@@ -170,6 +173,7 @@ class State:
     cells: Mapping[str, Cells] = field(default_factory=dict)
     before: Assessed | None = None
     march: March | None = None
+    finer: nn.Module | None = None
     rival: "State | None" = None
     used: Mapping[str, Any] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)

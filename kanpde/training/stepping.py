@@ -68,9 +68,16 @@ def factor(excess: float, order: int, least: float, most: float) -> float:
     return min(max((SAFETY / max(excess, 1e-12)) ** (1 / order), least), most)
 
 
-def relative(errors: Tensor, values: Tensor) -> float:
-    """Return the largest relative L2 error, from integrals of squares by unknown; of an unknown that is 0 it is 0."""
-    return float((errors / values.clamp_min(torch.finfo(values.dtype).tiny)).sqrt().max())
+def relative(errors: Tensor, values: Tensor, floor: float, measure: float) -> float:
+    """Return the largest relative L2 error; of an unknown that is 0 and has no error it is 0.
+
+    Args:
+        errors, values: integrals of the squared error and the squared solution, by unknown.
+        floor: as `kanpde.training.settings.Settings.floor`.
+        measure: of the region of the integrals.
+    """
+    sizes = (values / measure).sqrt() + floor
+    return float(((errors / measure).sqrt() / sizes.clamp_min(torch.finfo(values.dtype).tiny)).max())
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,8 @@ class Stepper:
         """Return what is known after a window whose local error is small enough, and the sizes of the next one."""
         begin, end = window.range
         errors, values = march.errors + found.errors, march.values + found.values
-        is_damped = march.number == 0 and excess > MARGIN and relative(errors, values) < MARGIN * march.aim
+        error = relative(errors, values, self.settings.floor, self.evolution.measure(end))
+        is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
         after = march.done.followed_by(found.begin, found.network, end)
         # at this resolution the state after the window would have about as many cells as were needed
         cells = (len(shape.ends) - 1) / factor(excess - in_time, 2 * (self.degree + 1), 1 / MORE_CELLS, 1 / FEWER)
@@ -187,8 +195,7 @@ class Stepper:
     def allowed(self, march: March, found: Trained, end: float) -> Tensor:
         """Return the root mean square of the local error that a window may have, by unknown."""
         part = max((end - march.done.end) / (self.evolution.duration), LEAST_PART)
-        measure = (end - self.evolution.times[0]) * self.evolution.width
-        size = ((march.values + found.values) / measure).sqrt()
+        size = ((march.values + found.values) / self.evolution.measure(end)).sqrt() + self.settings.floor
         return march.share * part * size + torch.finfo(size.dtype).tiny
 
     def observer(self, history: list[dict[str, float]], march: March) -> Callable[[Step, Objective], bool]:

@@ -100,7 +100,7 @@ def ended(state: State, best: Candidate, end: End, detail: str) -> State:
     back = {"end": End.OVERFITTED.name, "reason": "taken back, because an earlier level has less loss on fresh points"}
     levels = [{**row, **back} if row["phase"] > best.level["phase"] else row for row in state.levels]
     used = {**state.used, **{name: best.level[name] for name in ("estimate", "looseness")}}
-    state = replace(state, network=best.network, coefficients=best.coefficients, best=None)
+    state = replace(state, network=best.network, coefficients=best.coefficients, best=None, finer=best.finer)
     return replace(state, levels=tuple(levels), used=used, ending=Ending(end, detail), done=True)
 
 

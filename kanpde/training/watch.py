@@ -73,18 +73,18 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: where the solution ends, whether it is unique, and whether the points show its residuals.
+    """Return warnings: where the solution ends, whether it is unique, and whether its residuals are seen and small.
 
-    The last one is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
-    residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but accurate solution; a large
-    residual alone is a training that is not finished, which the training loss shows.
+    That the points do not show the residuals is said if the loss on fresh points is at least `LOSS_RATIO` times the
+    training loss, and a relative residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but
+    accurate solution; a large residual alone is a training that is not finished, which the training loss shows.
     """
     if (end := state.used.get("ends_at")) is not None:
         asked, is_late = settings.time_limit, state.ending.end is End.TIME_LIMIT
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [ResultWarning(message, fixes=[("", limit)] if limit else [])]
-    return [*undetermined(state), *unseen(settings, state)]
+    return [*undetermined(state), *(unseen(settings, state) or unfinished(settings, state))]
 
 
 def undetermined(state: State) -> list[ResultWarning]:
@@ -118,6 +118,30 @@ def unseen(settings: Settings, state: State) -> list[ResultWarning]:
             fixes=cures(settings, state),
         )
     ]
+
+
+def unfinished(settings: Settings, state: State) -> list[ResultWarning]:
+    """Return a warning if a run with a tolerance ends without an estimate and with a residual that is not small."""
+    end, level = state.ending.end, kept(state.levels)
+    if settings.tolerance is None or end is End.TOLERANCE_REACHED or isfinite(state.used.get("estimate", nan)):
+        return []
+    relative = {name: level.get(f"relative_{name}", 0.0) for name in settings.problem.trained}
+    large = {name: size for name, size in relative.items() if size > RELATIVE}
+    if not large:
+        return []
+    sizes = ", ".join(f'{size:.2g} times its largest term in "{name}"' for name, size in large.items())
+    message = (
+        "The tolerance is not reached, and there is no estimate of the error. On fresh points the residual is still "
+        f"{sizes}."
+    )
+    advice = ""
+    if len(large) > 1:
+        advice = (
+            "If these conditions contradict each other, as where their values differ at common points, no network can "
+            "satisfy them."
+        )
+    asked = settings.time_limit if end is End.TIME_LIMIT else None
+    return [ResultWarning(message, [] if asked is None else [("", {"time_limit": 4 * asked})], advice)]
 
 
 def cures(settings: Settings, state: State) -> list[Fix]:
