@@ -6,6 +6,7 @@ one of evolution, and elsewhere with a sum of products of functions of one coord
 settings is trained (`kanpde.training.course`).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, isfinite
 
@@ -16,6 +17,7 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import is_separable
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.lm import LM
+from kanpde.residuals.jumps import Jump, find_jumps
 from kanpde.training.assessment import with_estimate
 from kanpde.training.course import train
 from kanpde.training.entering import first_state
@@ -33,6 +35,9 @@ STARTS = 3
 def carried_through(settings: Settings, state: State, around: Surroundings) -> State:
     """Return the state at the end of the run."""
     is_new = state.leg is None and not state.levels and state.rival is None
+    jumps = [str(jump) for jump in jumps_of(settings)]
+    for line in jumps if is_new else ():
+        around.log(f"note: {line}; a smooth network cannot follow, and no tolerance will count as reached")
     evolution = marching(settings) if state.march is not None or is_new else None
     if evolution is not None and settings.tolerance is not None:
         state = march(settings, evolution, settings.tolerance, state, around)
@@ -48,7 +53,22 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
     if not state.done:
         state = best_of(settings, train(settings, state, around))
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
+    if jumps:
+        state = doubted(state, jumps)
     return replace(state, seconds=around.clock.seconds())
+
+
+def jumps_of(settings: Settings) -> list[Jump]:
+    """Return the jumps of the problem's data, which are sought only if the run has a tolerance."""
+    return [] if settings.tolerance is None else find_jumps(settings.problem, settings.device, settings.dtype)
+
+
+def doubted(state: State, jumps: Sequence[str]) -> State:
+    """Return the state at the end of a run whose data jump: the tolerance does not count as reached."""
+    ending = state.ending
+    if ending.end in (End.TOLERANCE_REACHED, End.NOT_REACHED):
+        ending = Ending(End.NOT_REACHED, f"{jumps[0]}; {ending.detail}")
+    return replace(state, ending=ending, used={**state.used, "jumps": list(jumps)})
 
 
 def separates(settings: Settings) -> bool:

@@ -73,7 +73,7 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: where the solution ends, whether it is unique, and whether its residuals are seen and small.
+    """Return warnings: on jumps of the data, where the solution ends, on its uniqueness and on its residuals.
 
     That the points do not show the residuals is said if the loss on fresh points is at least `LOSS_RATIO` times the
     training loss, and a relative residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but
@@ -83,8 +83,20 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         asked, is_late = settings.time_limit, state.ending.end is End.TIME_LIMIT
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
-        return [ResultWarning(message, fixes=[("", limit)] if limit else [])]
-    return [*undetermined(state), *(unseen(settings, state) or unfinished(settings, state))]
+        return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
+    return [*discontinuous(state), *undetermined(state), *(unseen(settings, state) or unfinished(settings, state))]
+
+
+def discontinuous(state: State) -> list[ResultWarning]:
+    """Return a warning if data of the problem jump (`kanpde.residuals.jumps`)."""
+    found = state.used.get("jumps", [])
+    if not found:
+        return []
+    message = f"The data of the problem are discontinuous: {'; '.join(found)}. "
+    message += "The solution is inaccurate near there, and its estimated error does not include what is lost."
+    advice = "Replace the jump by a steep smooth function, such as tanh(x / width), and resolve it; or let the values "
+    advice += "agree where they meet. Where a coefficient jumps, the solution needs a condition on the flux there."
+    return [ResultWarning(message, advice=advice)]
 
 
 def undetermined(state: State) -> list[ResultWarning]:
