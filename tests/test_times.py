@@ -161,7 +161,9 @@ def test_runs_that_end_with_a_much_larger_error_are_counted_and_win_nothing(tmp_
     folder = write_times(tmp_path, {"kan": [5.0] * 10, "mlp": [1.0] * 10}, mlp=8)
     write_report(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")
-    assert re.search(r"Of 20 runs .* 8 have an error above 3 times the tolerance: 8 of mlp at 0.001", text)
+    assert re.search(
+        r"above 3 times the tolerance: 8 of 20 whose .* known: 8 of mlp at 0.001; they count as not reached", text
+    )
     assert "| 0.001 | mlp | 2 of 10 | > 60 | – | 8 | 1.0e+01 | 10 tolerance reached |" in text
     assert rows(folder / "comparison.csv")[0]["first_sooner"] == "8" and "mlp wins" not in text
     found = {each.arm: each for each in reachings(read_study(folder))}

@@ -78,9 +78,7 @@ def contest(first: Sequence[float], other: Sequence[float], limit: float) -> Con
 
 def _ratios(first: float, other: float, limit: float) -> tuple[float, float]:
     """Return the least and the largest possible ratio other / first."""
-    low = 0.0 if not isfinite(first) else min(other, limit) / first
-    high = inf if not isfinite(other) else other / min(first, limit)
-    return low, high
+    return min(other, limit) / first, other / min(first, limit)
 
 
 def _median(ratios: Sequence[float]) -> float:

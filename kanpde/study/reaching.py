@@ -30,16 +30,16 @@ class Reaching:
     limit: float
     runs: Mapping[Any, Outcome]
 
-    def claims(self, run: Outcome) -> bool:
+    def ended_reached(self, run: Outcome) -> bool:
         return run.state is RunState.FINISHED and run.end is End.TOLERANCE_REACHED
 
     def is_wrong(self, run: Outcome) -> bool:
         """Return whether the run ended with "tolerance reached", but has a much larger error."""
-        return self.claims(run) and run.largest_error > WRONG * self.tolerance
+        return self.ended_reached(run) and run.largest_error > WRONG * self.tolerance
 
     def time(self, run: Outcome) -> float:
         """Return the seconds to the tolerance, infinite if it was not reached."""
-        reached = self.claims(run) and not self.is_wrong(run) and run.seconds <= self.limit
+        reached = self.ended_reached(run) and not self.is_wrong(run) and run.seconds <= self.limit
         return run.seconds if reached else inf
 
     @property

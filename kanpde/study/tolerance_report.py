@@ -82,20 +82,24 @@ def _methods(study: Study) -> str:
     for run in study.runs:
         if run.architecture:
             used.setdefault(str(study.arms[run.arm]["family"]), Counter())[method_of(run)] += 1
-    parts = [f"{arm}: {', '.join(f'{name} ({n} runs)' for name, n in own.items())}" for arm, own in used.items()]
+    parts = [f"{arm}: {', '.join(f'{name} ({_runs(n)})' for name, n in own.items())}" for arm, own in used.items()]
     return f"Solutions were represented by: {'; '.join(parts)}." if parts else ""
 
 
+def _runs(n: int) -> str:
+    return f"{n} run{'s' * (n != 1)}"
+
+
 def _wrong(found: Sequence[Reaching]) -> str:
-    known = sum(each.claims(run) and isfinite(run.largest_error) for each in found for run in each.runs.values())
-    claimed = sum(each.claims(run) for each in found for run in each.runs.values())
+    known = sum(each.ended_reached(run) and isfinite(run.largest_error) for each in found for run in each.runs.values())
+    claimed = sum(each.ended_reached(run) for each in found for run in each.runs.values())
     wrong = [f"{each.wrong} of {each.arm} at {each.tolerance:g}" for each in found if each.wrong]
     listed = f": {', '.join(wrong)}; they count as not reached" if wrong else ""
-    unknown = f" The true error of {claimed - known} runs is not known." if claimed > known else ""
+    unknown = f" The true error of {_runs(claimed - known)} is not known." if claimed > known else ""
     total = sum(each.wrong for each in found)
     return (
-        f"Of {known} runs that ended with 'tolerance reached' and whose true error is known, {total} have an error "
-        f"above {WRONG:g} times the tolerance{listed}.{unknown}"
+        f"Runs that ended with 'tolerance reached' but have a true error above {WRONG:g} times the tolerance: {total} "
+        f"of {known} whose true error is known{listed}.{unknown}"
     )
 
 
@@ -172,7 +176,7 @@ def _bounded(seconds: float, is_bound: bool) -> str:
 
 def _largest(each: Reaching) -> float:
     """Return the largest true error over tolerance of the runs that ended with "tolerance reached"."""
-    known = [run.largest_error for run in each.runs.values() if each.claims(run) and isfinite(run.largest_error)]
+    known = [run.largest_error for run in each.runs.values() if each.ended_reached(run) and isfinite(run.largest_error)]
     return max(known) / each.tolerance if known else float("nan")
 
 
@@ -230,7 +234,7 @@ def diagrams(found: Sequence[Reaching]) -> list[Picture]:
     for each in found:
         for seed, run in each.runs.items():
             estimate = as_number(run.settings.get("estimate"))
-            effort = Effort(seed, each.tolerance, run.largest_error, estimate, run.seconds, each.claims(run))
+            effort = Effort(seed, each.tolerance, run.largest_error, estimate, run.seconds, each.ended_reached(run))
             curves.setdefault(each.arm, []).append(effort)
     if not curves:
         return []
