@@ -19,7 +19,18 @@ MODELS = {"kan": KAN([2], degree=3, grid=4), "mlp": MLP([8, 8])}
 _networks = {}
 
 
-def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.0, steps=30, config=None, **settings):
+def write_run(
+    folder,
+    error,
+    seed=0,
+    kind="kan",
+    sizes=(100, 200, 400),
+    order=4.0,
+    steps=30,
+    config=None,
+    end=End.STEPS_DONE,
+    **settings,
+):
     """A run that ended with a relative L2 error, after levels whose errors fell like size^-order; inf: a failed run.
 
     Errors are in ``levels`` and ``history`` as a training leaves them: two starts, then a phase a size.
@@ -76,7 +87,7 @@ def write_run(folder, error, seed=0, kind="kan", sizes=(100, 200, 400), order=4.
         "model": {"name": type(MODELS[kind]).__name__, **arguments},
     }
     errors = {"u": {"l2": error, "h1": 5 * error, "max": 2 * error}}
-    solution = Solution(problem, model, history, levels, Ending(End.STEPS_DONE), errors, {}, {**used, **settings})
+    solution = Solution(problem, model, history, levels, Ending(end), errors, {}, {**used, **settings})
     with h5py.File(folder / RESULT, "w", libver=("v110", "v110")) as file:
         write_record(file.create_group("kanpde"), solution, "problem: {name: poisson}\n")
 

@@ -107,7 +107,16 @@ def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 4
 
 
-@pytest.mark.parametrize("name", ["plots/run", "plots/solution", "plots/network", "plots/axes", "study/table"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plots/run",
+        "plots/solution",
+        "plots/network",
+        "plots/axes",
+        *(f"study/{n}" for n in ("table", "sweep_scaling", "work_precision")),
+    ],
+)
 def test_matplotlib_is_loaded_only_to_draw_and_pyplot_never(name):
     text = (ROOT / "kanpde" / f"{name}.py").read_text(encoding="utf-8")
     at_import = [ast.unparse(n) for n in ast.parse(text).body if isinstance(n, (ast.Import, ast.ImportFrom))]

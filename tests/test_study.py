@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import kanpde.study.table
 from kanpde import KAN, LM, InputError, Phase, Sampling, solve
+from kanpde.ends import End
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
 from kanpde.storage.record import FORMAT
 from kanpde.storage.store import Output, save
@@ -108,12 +109,14 @@ def test_one_row_a_run_in_the_order_of_their_numbers(sweep):
         "problem",
         "model",
         "seed",
+        "tolerance",
         "parameters",
         "grid",
         "loss",
         "l2",
         "h1",
         "max",
+        "estimate",
         "seconds",
         "steps",
         "reason",
@@ -124,12 +127,14 @@ def test_one_row_a_run_in_the_order_of_their_numbers(sweep):
         "problem": "poisson",
         "model": "KAN",
         "seed": "10",
+        "tolerance": "nan",
         "parameters": "200",
         "grid": "8",
         "loss": "0.0001",
         "l2": "0.01",
         "h1": "0.02",
         "max": "0.03",
+        "estimate": "nan",
         "seconds": "1.5",
         "steps": "30",
         "reason": "steps done",
@@ -293,6 +298,60 @@ def test_levels_without_any_number_are_drawn(sweep):
     assert (folder / "scaling.png").exists()
 
 
+# runs with a tolerance -----------------------------------------------------------------------------------------------
+def with_tolerance(asked, error, seconds=1.5, estimate=nan, end=End.TOLERANCE_REACHED, **changes):
+    found = {"tolerance": asked, "estimate": estimate, "end": end, "seconds": seconds, "error": error}
+    return record([1.0, error], **{"l2": error, **found, **changes})
+
+
+def by_height(lines, marker):
+    """Lines of one point with a marker, by (seconds, error)."""
+    return {(x.get_xdata()[0], x.get_ydata()[0]): x for x in lines if x.get_marker() == marker and len(x.get_xdata())}
+
+
+def test_runs_with_a_tolerance_have_a_diagram_of_work_and_precision_and_no_slope(sweep, drawn, capsys):
+    sweep("0", with_tolerance("1.0e-03", 2e-4, 1.0, 3e-4), "tolerance=0.001")
+    sweep("1", with_tolerance("1.0e-05", 2e-6, 4.0, 3e-6), "tolerance=1e-05")
+    sweep("2", with_tolerance("1.0e-07", 5e-7, 9.0, 6e-7, End.TIME_LIMIT), "tolerance=1e-07")
+    folder = sweep("3", with_tolerance("1.0e-04", nan, 2.0, 4e-5, problem="heat"), "tolerance=1e-04")
+    (folder / "scaling.png").touch()
+    summarise(folder)
+    assert not (folder / "scaling.png").exists() and (folder / "work_precision.png").stat().st_size > 1000
+    found = [[float(row[key]) for key in ("tolerance", "estimate")] for row in table(folder)]
+    assert found == [[1e-3, 3e-4], [1e-5, 3e-6], [1e-7, 6e-7], [1e-4, 4e-5]]
+    assert list(table(folder)[0]).count("tolerance") == 1
+    assert re.search(r"poisson KAN tolerance=1e-07 +\S+ +5.00e-07 +6.00e-07 ", capsys.readouterr().out)
+    (axes,) = drawn[0].axes
+    lines = axes.get_lines()
+    assert set(by_height(lines, "_")) == {(1, 1e-3), (4, 1e-5), (9, 1e-7), (2, 1e-4)}, "the tolerances asked for"
+    poisson = by_height(lines, "o")
+    full = {place for place, line in poisson.items() if line.get_markerfacecolor() == line.get_color()}
+    assert set(poisson) == {(1, 2e-4), (4, 2e-6), (9, 5e-7)} and full == set(poisson) - {(9, 5e-7)}
+    assert set(by_height(lines, "x")) == {(2, 4e-5)} <= set(by_height(lines, "s")), "estimates have a cross"
+    curves = [line.get_ydata() for line in lines if line.get_marker() == "None" and line.get_linewidth() == 0.9]
+    assert [list(y) for y in curves] == [[2e-4, 2e-6], [4e-5]]
+    labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert labels[:2] == ["poisson KAN", "heat KAN"] and len(labels) == 5
+
+
+def test_a_slope_is_fitted_to_runs_without_a_tolerance_only(sweep, drawn):
+    sweep("0", record([1.0, 2.0**-3]), "tolerance=null")
+    folder = sweep("1", with_tolerance(1e-3, 1e-9), "tolerance=0.001")
+    summarise(folder)
+    (label,) = drawn[0].legends[0].get_texts()
+    assert label.get_text() == "poisson KAN\n  slope -3.00" and len(drawn) == 2
+
+
+def test_a_run_with_a_tolerance_that_failed_is_counted(sweep, drawn):
+    config = "problem: {name: poisson}\nmodel: {name: KAN}\nseed: 0\ntolerance: 1.0e-03\n"
+    sweep("0", "Broken.", "tolerance=0.001", config)
+    folder = sweep("1", with_tolerance(1e-5, 1e-9), "tolerance=1e-05")
+    summarise(folder)
+    labels = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert labels == ["poisson KAN (1 run without an error)", "asked tolerance"]
+    assert [row["tolerance"] for row in table(folder)] == ["0.001", "1e-05"]
+
+
 # the command ---------------------------------------------------------------------------------------------------------
 def test_the_command_reads_stored_runs_again(tmp_path, capsys):
     for seed in (0, 1):
@@ -304,9 +363,12 @@ def test_the_command_reads_stored_runs_again(tmp_path, capsys):
             device="cpu",
             seed=seed,
         )
-        save(solution, tmp_path / str(seed), Output(cells=4), "problem: {name: poisson}\nmodel: {name: kan}\n")
+        config = "problem: {name: poisson}\nmodel: {name: kan}\ntolerance: 1.0e-03\n"
+        save(solution, tmp_path / str(seed), Output(cells=4), config)
     assert main([str(tmp_path)]) == 0
-    assert [row["l2"] for row in table(tmp_path)][1] == str(solution.errors["u"]["l2"])
+    row = table(tmp_path)[1]
+    assert row["l2"] == str(solution.errors["u"]["l2"]) and row["tolerance"] == "0.001"
+    assert row["estimate"] == str(solution.settings["estimate"]) and (tmp_path / "work_precision.png").exists()
     assert "poisson KAN seed=1" in capsys.readouterr().out
 
 

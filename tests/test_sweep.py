@@ -42,7 +42,7 @@ SWEEP = ["-m", *QUICK, "hydra.sweep.dir=sweep"]
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr("kanpde.study.table._save_scaling", lambda *args: None)  # takes its time
+    monkeypatch.setattr("kanpde.study.table.save_scaling", lambda *args: None)  # takes its time
     return tmp_path / "sweep"
 
 

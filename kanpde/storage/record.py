@@ -217,14 +217,15 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Read "ending", "settings" and some columns of what `write_record` wrote, fast enough for thousands of files.
+    """Read ending, settings, architecture and some columns of what `write_record` wrote, fast enough for many files.
 
     Args:
         path: of the result file.
         columns: names by table, such as ``{"history": ["step", "loss"]}``; those that a table lacks are left out.
 
     Returns:
-        The texts, and for every table a dictionary of arrays, in which unknown numbers are nan.
+        "ending", "settings", "architecture" (empty for a module from outside), and for every table a dictionary of
+        arrays, in which unknown numbers are nan.
 
     Raises:
         InputError: the file does not exist, or is damaged.
@@ -238,6 +239,7 @@ def read_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, 
             ending = format_1.ending_from(words[0]) if is_old else Ending(End[words[0]], words[1])
             found: dict[str, Any] = {"ending": ending}
             found["settings"] = json.loads(_array(root, "settings")[0])
+            found["architecture"] = {} if is_old else json.loads(_array(root, "architecture")[0]) or {}
             for table, names in columns.items():
                 group = h5py.h5g.open(root, table.encode())
                 found[table] = {name: _array(group, name) for name in names if name.encode() in group}

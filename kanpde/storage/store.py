@@ -7,6 +7,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import h5py
+import numpy as np
 import torch
 from torch import nn
 
@@ -197,8 +198,9 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     kept = [level for level in record["levels"] if not End[level["end"]].is_taken_back]
     last = (kept or [{}])[-1]
     errors = (record["errors"] or [{}])[0]
-    config = yaml.safe_load(record["config"])
-    problem = config.get("problem") if isinstance(config, dict) else None
+    loaded = yaml.safe_load(record["config"])
+    config = loaded if isinstance(loaded, dict) else {}
+    problem = config.get("problem")
     return {
         "problem": problem.get("name", "") if isinstance(problem, dict) else "",
         "model": settings["model"]["name"],
@@ -207,9 +209,13 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         "grid": last.get("grid"),
         "loss": last.get("loss", nan),
         **{kind: errors.get(kind, nan) for kind in ("l2", "h1", "max")},
+        "error": float(np.max([row.get("l2", nan) for row in record["errors"]] or [nan])),
+        "tolerance": config.get("tolerance"),
+        "estimate": settings.get("estimate", nan),
         "seconds": settings["seconds"],
         "steps": len(record["history"]),
         "reason": str(record["ending"]),
+        "end": record["ending"].end,
         "levels": record["levels"],
         "config": record["config"],
         "settings": settings,

@@ -17,7 +17,6 @@ from kanpde.training.phases import Phase
 WIDEST = 4096
 DEFAULT_MODEL = "kan"  # the default in conf/config.yaml
 TOLERANCE = 0.2  # largest relative difference of the matched quantity between arms
-MATCHES = ("params", "flops", "time")
 ConfigFrom = Callable[[Sequence[str]], Mapping[str, Any]]  # from options as typed to a config
 
 
@@ -29,15 +28,19 @@ class Arm:
         name: name of its folder and in the report.
         overrides: all its options except the seed, as typed on the command line.
         hidden: widths of its hidden layers.
-        parameters: number of parameters on the finest grid.
-        flops: estimated floating-point operations of one step on that grid, see `step_flops`.
+        parameters: number of parameters on the finest grid; None if the network grows to a tolerance.
+        flops: estimated floating-point operations of one step on that grid, see `step_flops`; None likewise.
+        family: the arm of which this one is the part with a certain tolerance.
+        tolerance: that tolerance.
     """
 
     name: str
     overrides: tuple[str, ...]
     hidden: tuple[Any, ...]
-    parameters: int
-    flops: float
+    parameters: int | None
+    flops: float | None
+    family: str | None = None
+    tolerance: float | None = None
 
 
 def make_arms(
@@ -54,8 +57,8 @@ def make_arms(
             Options typed for a model apply to the arms with that model.
         typed: options for all arms.
         match: "params", equal numbers of parameters on the finest grid; "flops", equal operations per step; "time", as
-            "params", and every run continues its last phase until its time limit. An arm that sets
-            ``model.hidden=...`` itself keeps it.
+            "params", and every run continues its last phase until its time limit; "tolerance", nothing is matched, and
+            every run has the same time limit. An arm that sets ``model.hidden=...`` itself keeps it.
         config_from: composes a config from options.
         tuned: by arm, options that are placed before its own.
 
@@ -76,10 +79,16 @@ def make_arms(
             raise InputError(f"The options of {name} cannot be read ({error}): {text}") from None
         overrides = [*_for_model(typed, own), *own]
         job = make_job(config_from(overrides))
+        _refuse_tolerance(name, job)
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
             raise InputError(
                 f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."
             )
+        if match == "tolerance":
+            _check_limit(name, job, jobs or [job])
+            arms.append(Arm(name, tuple(overrides), tuple(getattr(job.model, "hidden", ())), None, None))
+            jobs.append(job)
+            continue
         if jobs and not any(o.lstrip("+").startswith("model.hidden=") for o in own):
             hidden = _matched(name, job, measure(jobs[0]), measure)
             overrides.append(f"model.hidden={_listed(hidden)}")
@@ -115,6 +124,44 @@ def _until_the_limit(name: str, job: Job) -> list[str]:
         )
     last = f"schedule.phases.{len(job.schedule.phases) - 1}"
     return [f"{last}.steps=1000000", f"++{last}.window=0"]
+
+
+def _refuse_tolerance(name: str, job: Job) -> None:
+    """Refuse a tolerance among the options of an arm: a study gives it, and networks of matched sizes would grow."""
+    if (tolerance := job.settings.get("tolerance")) is not None:
+        raise InputError(
+            f"{name} has tolerance={tolerance:g}, with which its network grows. To compare arms by the time to a "
+            f"tolerance, write study.match=tolerance 'study.tolerances=[{tolerance:g}]' time_limit=60 instead."
+        )
+
+
+def _check_limit(name: str, job: Job, jobs: Sequence[Job]) -> None:
+    limit, first = (each.settings.get("time_limit") for each in (job, jobs[0]))
+    if limit is None:
+        raise InputError(
+            "match=tolerance needs the seconds after which a run that has not reached its tolerance is stopped, and "
+            f"{name} has no limit. Write time_limit=60."
+        )
+    if limit != first:
+        raise InputError(
+            f"match=tolerance needs one time limit for all arms, got {first:g} s and, for {name}, {limit:g} s. Leave "
+            "time_limit out of the arms and write time_limit=60 once."
+        )
+
+
+def at_tolerances(arms: Sequence[Arm], tolerances: Sequence[float]) -> list[Arm]:
+    """Return every arm with every tolerance, named such as kan@1e-05, the largest tolerance first."""
+    return [
+        replace(
+            arm,
+            name=f"{arm.name}@{tolerance!r}",
+            overrides=(*arm.overrides, f"tolerance={tolerance!r}"),
+            family=arm.name,
+            tolerance=tolerance,
+        )
+        for tolerance in sorted(tolerances, reverse=True)
+        for arm in arms
+    ]
 
 
 def _hidden(name: str, job: Job) -> Sequence[Any]:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -25,8 +25,8 @@ from kanpde.runs.ledger import Ledger, Run, conduct
 from kanpde.runs.status import RunState
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
-from kanpde.study.arms import Arm, ConfigFrom, make_arms
-from kanpde.study.measured_errors import measure_runs
+from kanpde.study.arms import Arm, ConfigFrom, at_tolerances, make_arms
+from kanpde.study.measured_errors import ESTIMATED, measure_runs
 from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
 from kanpde.study.tuning import tuned_options
@@ -42,7 +42,9 @@ class Plan:
     Args:
         arms: by name, the options that each arm adds to the typed ones, such as "model=mlp model.scale=2"; the other
             arms are compared with the first.
-        match: the quantity that is equal for all arms: params, flops (per step) or time.
+        match: the quantity that is equal for all arms: params, flops (per step) or time; or tolerance, to compare the
+            times to ``tolerances`` instead of errors.
+        tolerances: relative L2 errors; every arm is run with each. For match=tolerance only.
         seeds: number of seeds, from 0 on, or a list of seeds.
         workers: number of simultaneous runs.
         retry_failed: repeat failed runs.
@@ -53,7 +55,8 @@ class Plan:
     """
 
     arms: Mapping[str, str]
-    match: Literal["params", "flops", "time"] = "params"
+    match: Literal["params", "flops", "time", "tolerance"] = "params"
+    tolerances: Sequence[float] = ()
     seeds: int | Sequence[int] = 10
     workers: int = 1
     retry_failed: bool = False
@@ -67,6 +70,26 @@ class Plan:
             )
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, got {self.workers}. Write workers=1.")
+        if self.match == "tolerance":
+            self._check_tolerances()
+        elif self.tolerances:
+            raise InputError(
+                f"tolerances are for match=tolerance, got match={self.match}. Write study.match=tolerance "
+                "time_limit=60, or leave out study.tolerances."
+            )
+
+    def _check_tolerances(self) -> None:
+        distinct = set(self.tolerances)
+        if not distinct or len(distinct) < len(self.tolerances) or not all(0 < each < 1 for each in distinct):
+            raise InputError(
+                "match=tolerance needs a list of relative errors between 0 and 1, each once, got "
+                f"{list(self.tolerances)}. Write 'study.tolerances=[1e-3,1e-5]'."
+            )
+        if self.tuned:
+            raise InputError(
+                "study.tuned has options that +study=tune found for a schedule, and match=tolerance replaces the "
+                "schedule. Leave out study.tuned."
+            )
 
     @property
     def numbers(self) -> list[int]:
@@ -107,12 +130,14 @@ def compare(
     arms, jobs = make_arms(plan.arms, common, plan.match, config_from, found)
     problem = jobs[0].file.name
     folder = Path("outputs", "studies", f"{name}-{problem}-{_digest(plan, arms, jobs, config_from)}")
-    _write_plan(folder, name, problem, plan, arms, command, tuning)
-    _say_arms(arms, plan.match)
+    _write_plan(folder, name, problem, plan, arms, command, tuning, jobs[0].settings.get("time_limit"))
+    _say_arms(arms, plan)
+    arms = at_tolerances(arms, plan.tolerances) if plan.tolerances else arms
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
     if plan.classical:
-        known = measure_runs(folder, jobs[0].problem, [arm.name for arm in arms], say)
+        estimated = 0 if plan.tolerances else ESTIMATED  # runs with a tolerance estimate their errors themselves
+        known = measure_runs(folder, jobs[0].problem, [arm.name for arm in arms], say, estimated)
         _solve_classically(folder, jobs[0].problem, known, say)
     say(f"Report: {short(write_report(folder))}")
     return int(any(status.state is not RunState.FINISHED for status in statuses.values()))
@@ -126,12 +151,22 @@ def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], config_from: C
 
 
 def _write_plan(
-    folder: Path, name: str, problem: str, plan: Plan, arms: Sequence[Arm], command: str, tuning: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    problem: str,
+    plan: Plan,
+    arms: Sequence[Arm],
+    command: str,
+    tuning: Mapping[str, Any],
+    time_limit: float | None,
 ) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STUDY
         known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        tolerances = sorted({*plan.tolerances, *known.get("tolerances", ())}, reverse=True)
+        told = {"tolerances": tolerances, "time_limit": time_limit} if tolerances else {}
+        described = [asdict(arm) for arm in (at_tolerances(arms, tolerances) if tolerances else arms)]
         what = " ".join([problem, *(o for o in arms[0].overrides if o.startswith("problem."))])
         content = {
             "name": name,
@@ -140,7 +175,8 @@ def _write_plan(
             "command": command,
             "match": plan.match,
             "seeds": sorted({*plan.numbers, *known.get("seeds", ())}),
-            "arms": {arm.name: {k: _plain(v) for k, v in asdict(arm).items() if k != "name"} for arm in arms},
+            **told,
+            "arms": {arm.pop("name"): {k: _plain(v) for k, v in arm.items() if v is not None} for arm in described},
             "tuning": tuning,
             "classical": plan.classical,
             **{key: known.get(key, value) for key, value in (*origin().items(), ("commit", _commit()))},
@@ -174,22 +210,27 @@ def _commit() -> str | None:
     return outputs[1] + "+" * bool(outputs[2])
 
 
-def _say_arms(arms: Sequence[Arm], match: str) -> None:
+def _say_arms(arms: Sequence[Arm], plan: Plan) -> None:
     """Print the matched quantities of the arms."""
-    first = arms[0]
+    if plan.match == "tolerance":
+        aims = ", ".join(f"{tolerance:g}" for tolerance in plan.tolerances)
+        names = ", ".join(arm.name for arm in arms)
+        print(f"{names}: time to {aims}. The sizes are not matched: the networks grow.\n", flush=True)
+        return
+    sizes = [(float(arm.parameters or nan), arm.flops or nan) for arm in arms]
     rows = [
         [
             arm.name,
             str(list(arm.hidden)),
             str(arm.parameters),
-            f"{arm.parameters / first.parameters:.3f}",
-            f"{arm.flops:.2e}",
-            f"{arm.flops / first.flops:.3f}",
+            f"{parameters / sizes[0][0]:.3f}",
+            f"{flops:.2e}",
+            f"{flops / sizes[0][1]:.3f}",
         ]
-        for arm in arms
+        for arm, (parameters, flops) in zip(arms, sizes, strict=True)
     ]
     print_table(["arm", "hidden", "parameters", "of the first", "flops a step", "of the first "], rows)
-    print(f"Matched by {match}; the rest of the options is the same.\n", flush=True)
+    print(f"Matched by {plan.match}; the rest of the options is the same.\n", flush=True)
 
 
 def _solve_classically(folder: Path, problem: Problem, known: Reference | None, say: Callable[[str], None]) -> None:

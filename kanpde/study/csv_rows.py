@@ -34,6 +34,14 @@ def _cell(value: Any) -> Any:
     return "" if value is None else value
 
 
+def grouped(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    """Return the rows by their values in the columns ``keys``, in the order of their first rows."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+    return groups
+
+
 def as_number(value: Any) -> float:
     """Return a cell as a float; nan if it is not a number."""
     try:

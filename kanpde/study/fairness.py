@@ -10,7 +10,7 @@ from typing import Any
 from kanpde.configure.typed import text
 from kanpde.study.outcomes import Study
 
-SETTINGS = ("device", "dtype", "threads", "derivatives", "constraints", "rule")  # as used, read from the results
+SETTINGS = ("device", "dtype", "threads", "derivatives", "constraints")  # as used, read from the results
 AMOUNTS = ("weights", "points")  # by condition, as used in the last phase
 OPTIONS = ("schedule", "sampling", "constraints", "time_limit")  # as requested, read from the configs
 SAME_WEIGHTS = 0.05  # relative difference up to which automatic weights count as equal
@@ -24,14 +24,16 @@ def fairness(study: Study) -> str:
     and the options of schedule, sampling and constraints, including those of every phase and optimizer.
     """
     found: dict[str, list[str]] = {}
-    for key, by_arm in (*_settings(study), *_amounts(study), *_options(study)):
+    keys = SETTINGS if study.tolerances else (*SETTINGS, "rule")  # runs with a tolerance choose their points themselves
+    amounts = () if study.tolerances else _amounts(study)
+    for key, by_arm in (*_settings(study, keys), *amounts, *_options(study)):
         found.setdefault(key, [f"{arm}: {value}" for arm, value in by_arm.items()])
     unlike = [f"{key} ({', '.join(values)})" for key, values in found.items()]
     return f"Not the same for all arms: {'; '.join(unlike)}." if unlike else ""
 
 
-def _settings(study: Study) -> Iterator[tuple[str, dict[str, str]]]:
-    for key in SETTINGS:
+def _settings(study: Study, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    for key in keys:
         used = {
             arm: sorted({str(run.settings[key]) for run in study.of(arm) if key in run.settings}) for arm in study.arms
         }

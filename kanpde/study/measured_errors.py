@@ -24,22 +24,25 @@ MEASURED = "reference.csv"
 COLUMNS = ("run", *KINDS, "reliable", "text", "estimate", "settled", "effectivity", "stamp")
 EXACT = "exact solution"
 FINEST = 1e-12  # smallest target error of a reference
-ESTIMATED = 3  # runs of every arm whose error is estimated from the residuals
+ESTIMATED = 3  # runs of every arm whose error is estimated, by default
 
 
-def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None]) -> Reference | None:
+def measure_runs(
+    folder: Path, problem: Problem, arms: Sequence[str], say: Callable[[str], None], estimated: int = ESTIMATED
+) -> Reference | None:
     """Measure and estimate the errors of all finished runs that are not yet in reference.csv.
 
     If the problem has no exact solution, every run is compared with one reference (`kanpde.classical.reference`),
     which is refined until it is ten times as accurate as the best run; if that fails, the errors are marked as not
-    reliable. For the first few runs of every arm the error is also estimated from the residuals, with the effectivity
-    (estimate / error).
+    reliable. For the first ``estimated`` runs of every arm the error is also estimated from the residuals, with
+    the effectivity (estimate / error).
 
     Args:
         folder: of the study.
         problem: of all runs.
         arms: their names.
         say: called with a line before long computations.
+        estimated: number of runs of every arm whose error is estimated from the residuals.
 
     Returns:
         The reference, if one was needed and could be computed.
@@ -52,7 +55,7 @@ def measure_runs(folder: Path, problem: Problem, arms: Sequence[str], say: Calla
     }
     stamps = {f"{arm}/{seed}": str(path.stat().st_mtime_ns) for (arm, seed), path in paths.items()}
     rows = {row["run"]: row for row in read_measured_errors(folder) if row["stamp"] == stamps.get(row["run"])}
-    first = {arm: sorted(seed for name, seed in paths if name == arm)[:ESTIMATED] for arm in arms}
+    first = {arm: sorted(seed for name, seed in paths if name == arm)[:estimated] for arm in arms}
     missing = {
         f"{arm}/{seed}": path
         for (arm, seed), path in sorted(paths.items())

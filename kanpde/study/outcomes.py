@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kanpde.classical.reference import KINDS
 from kanpde.configure.typed import on_command_line
+from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, RESULT
 from kanpde.plots.axes import number
@@ -36,13 +37,16 @@ class Outcome:
     seed: int
     state: RunState
     reason: str = ""
+    end: End | None = None
     errors: Mapping[str, float] = field(default_factory=dict)  # l2, h1, max
+    largest_error: float = nan  # relative L2 error, the largest of all unknowns
     loss: float = nan
     parameters: float = nan
     seconds: float = nan  # run time
     levels: list[Row] = field(default_factory=list)
     curve: Mapping[str, NDArray] = field(default_factory=dict)
     settings: Row = field(default_factory=dict)
+    architecture: Row = field(default_factory=dict)  # of the network; empty for modules from outside
     attempts: str = ""
     command: str = ""
 
@@ -88,6 +92,11 @@ class Study:
         return self.plan["arms"]
 
     @property
+    def tolerances(self) -> list[float]:
+        """The tolerances at which arms are compared, which are then named such as kan@1e-05; empty otherwise."""
+        return self.plan.get("tolerances") or []
+
+    @property
     def kind(self) -> str:
         """The error by which arms are compared: relative L2, or √loss without an exact or reference solution."""
         known = any(isfinite(run.errors.get("l2", nan)) for run in self.runs)
@@ -124,6 +133,8 @@ def read_study(folder: Path) -> Study:
             runs.append(_run(folder / "runs" / name, arm, seed, ledger.get(name, {})))
             if not runs[-1].errors and name in measured:
                 runs[-1].errors = {kind: as_number(measured[name][kind]) for kind in KINDS}
+                if measured[name]["reliable"] == "True":
+                    runs[-1].largest_error = runs[-1].errors["l2"]
     configs = {arm: config for arm in plan["arms"] if (config := _config(folder / "runs" / arm))}
     return Study(plan, runs, read_csv(folder / CLASSICAL), list(measured.values()), configs)
 
@@ -184,10 +195,11 @@ def _fill(run: Outcome, folder: Path) -> None:
     except InputError as error:
         run.state, run.reason = RunState.FAILED, on_command_line(error)
         return
-    run.settings = record["settings"]
+    run.settings, run.architecture, run.end = record["settings"], record["architecture"], record["ending"].end
     levels = {key: values.tolist() for key, values in record["levels"].items()}
     run.levels = [dict(zip(levels, row, strict=True)) for row in zip(*levels.values(), strict=True)]
     run.errors = {kind: float(values[0]) for kind, values in record["errors"].items() if len(values)}
+    run.largest_error = float(np.max(record["errors"]["l2"])) if "l2" in run.errors else nan
     last = (run.kept or [{}])[-1]
     run.loss, run.parameters = number(last.get("loss")), number(last.get("parameters"))
     run.seconds = number(run.settings.get("seconds"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kanpde.study.csv_rows import write_csv
@@ -12,6 +12,7 @@ from kanpde.study.figures import Picture, pictures, save
 from kanpde.study.findings import answer, classical_sentence, judge, progress
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.outcomes import Study, read_study
+from kanpde.study.reaching import decisions, reachings
 from kanpde.study.report_rows import arm_row, comparison_row, run_row
 from kanpde.study.report_tables import (
     arms_table,
@@ -22,7 +23,7 @@ from kanpde.study.report_tables import (
     settings_section,
     unfinished_section,
 )
-from kanpde.study.statistics import Summary, Verdict
+from kanpde.study.tolerance_report import diagrams, sentences, tables, write_tables
 
 HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
@@ -44,35 +45,55 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     study = read_study(folder)
-    summaries, found = judge(study)
-    write_csv(folder / "arms.csv", [arm_row(study, arm, s) for arm, s in summaries.items()])
-    write_csv(folder / "comparison.csv", [comparison_row(v) for v in found])
-    write_csv(folder / "runs.csv", [run_row(run) for run in study.runs])
-    drawn = [*pictures(study), *law_pictures(study)]
-    save(drawn, folder / FIGURES)
-    parts = _parts(study, summaries, found, drawn, folder)
+    parts = _to_tolerances(study, folder) if study.tolerances else _of_errors(study, folder)
     title = str(study.plan.get("title") or f"{study.plan.get('name', 'study')}: {study.plan.get('problem', '')}")
     (folder / MARKDOWN).write_text(markdown(title, parts), encoding="utf-8")
     (folder / HTML).write_text(html_page(title, parts), encoding="utf-8")
     return folder / HTML
 
 
-def _parts(
-    study: Study, summaries: Mapping[str, Summary], found: list[Verdict], drawn: Sequence[Picture], folder: Path
-) -> list[Part]:
+def _of_errors(study: Study, folder: Path) -> list[Part]:
+    """Write the tables and pictures of a study whose arms are compared by their errors; return its report."""
+    summaries, found = judge(study)
+    write_csv(folder / "arms.csv", [arm_row(study, arm, s) for arm, s in summaries.items()])
+    write_csv(folder / "comparison.csv", [comparison_row(v) for v in found])
+    write_csv(folder / "runs.csv", [run_row(run) for run in study.runs])
+    drawn = [*pictures(study), *law_pictures(study)]
     said = [answer(study, summaries, found), progress(study), classical_sentence(study, summaries), fairness(study)]
-    parts: list[Part] = [Paragraph(text, leads=True) for text in said if text]
-    parts += [Heading("Arms"), arms_table(study, summaries)]
+    parts: list[Part] = [*_leading(said), Heading("Arms"), arms_table(study, summaries)]
     if found:
         parts += [Heading("Comparison"), comparisons_table(found)]
+    laws = laws_table(study)
+    parts += [*_references(study), *([Heading("Scaling laws"), laws] if laws else [])]
+    return parts + _rest(study, drawn, folder)
+
+
+def _to_tolerances(study: Study, folder: Path) -> list[Part]:
+    """Write the tables and the picture of a study of the time to tolerances; return its report."""
+    found = reachings(study)
+    decided = decisions(found)
+    write_tables(study, found, decided, folder)
+    said = [*sentences(study, found, decided), progress(study), fairness(study)]
+    parts: list[Part] = [*_leading(said), *tables(found, decided), *_references(study)]
+    return parts + _rest(study, diagrams(found), folder)
+
+
+def _leading(texts: Sequence[str]) -> list[Part]:
+    return [Paragraph(text, leads=True) for text in texts if text]
+
+
+def _references(study: Study) -> list[Part]:
+    parts: list[Part] = []
     if study.classical:
         parts += [Heading("Classical solvers on the same problem"), classical_table(study)]
     if study.measured_errors:
         parts += [Heading("How the errors are known"), *errors_section(study)]
-    if laws := laws_table(study):
-        parts += [Heading("Scaling laws"), laws]
-    if drawn:
-        parts += [Heading("Figures")]
-        parts += [Image(folder / FIGURES / f"{p.name}.png", p.title, p.caption) for p in drawn]
+    return parts
+
+
+def _rest(study: Study, drawn: Sequence[Picture], folder: Path) -> list[Part]:
+    save(drawn, folder / FIGURES)
+    images = [Image(folder / FIGURES / f"{p.name}.png", p.title, p.caption) for p in drawn]
+    parts: list[Part] = [Heading("Figures"), *images] if drawn else []
     parts += [Heading("Runs that failed or have not ended"), *unfinished_section(study)]
     return parts + settings_section(study)

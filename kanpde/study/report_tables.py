@@ -136,7 +136,9 @@ def settings_section(study: Study) -> list[Part]:
         [arm, " ".join(map(str, about.get("overrides") or [])), _number(about.get("flops"))]
         for arm, about in study.arms.items()
     ]
-    parts: list[Part] = [Heading("Settings"), Table(["arm", "options", "operations a step"], arms)]
+    shown = 2 if study.tolerances else 3  # networks that grow have no fixed number of operations
+    header = ["arm", "options", "operations a step"][:shown]
+    parts: list[Part] = [Heading("Settings"), Table(header, [row[:shown] for row in arms])]
     tuning = plan.get("tuning") or {}
     if tuning:
         header = ["trials", "seconds a trial", "options", "folder"]
@@ -144,7 +146,9 @@ def settings_section(study: Study) -> list[Part]:
         parts += [Heading("Tuning"), Table(["arm", *header], rows)]
     entries = [
         ("problem", plan.get("problem")),
-        ("arms matched by", plan.get("match")),
+        ("arms matched by", "nothing" if study.tolerances else plan.get("match")),
+        ("tolerances", study.tolerances),
+        ("time limit", duration(plan["time_limit"]) if study.tolerances else None),
         ("seeds", plan.get("seeds")),
         ("budget", plan.get("budget")),
         ("started", plan.get("started")),

@@ -5,36 +5,35 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, FAILED, JOURNAL, LOG, RESULT
-from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
-from kanpde.plots.run import level_errors
-from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
+from kanpde.plots.axes import number
 from kanpde.runs.status import RunState, status
 from kanpde.storage.store import read_record
-from kanpde.study.csv_rows import Row
+from kanpde.study.csv_rows import Row, as_number, grouped
+from kanpde.study.sweep_scaling import save_scaling
+from kanpde.study.work_precision import save_work_precision
 from kanpde.terminal import print_table
 
+BARE = ("problem", "model")  # columns whose values need no name beside them
 NAMES = ("folder", "status", "problem", "model", "seed")
-FIGURES = ("parameters", "grid", "loss", "l2", "h1", "max", "seconds", "steps", "reason")
-MARKERS = "osD^vPX"
+FIGURES = ("tolerance", "parameters", "grid", "loss", "l2", "h1", "max", "estimate", "seconds", "steps", "reason")
 
 
 def summarise(folder: str | Path) -> list[Row]:
-    """Read all runs below ``folder``, write summary.csv and scaling.png there and print a table.
+    """Read all runs below ``folder``, write summary.csv and pictures there and print a table.
+
+    The pictures are scaling.png for runs with a schedule and work_precision.png for runs with a tolerance.
 
     Returns:
-        One row for every run, with the columns of summary.csv and "levels". Columns between the seed and the parameters
-        are the typed options that differ between the runs.
+        One row for every run, with the columns of summary.csv, "levels", and of finished runs "error" (the largest L2
+        error of all unknowns) and "end". Columns between the seed and the tolerance are the typed options that differ
+        between the runs.
 
     Raises:
         InputError: the folder does not exist or contains no run.
@@ -52,14 +51,17 @@ def summarise(folder: str | Path) -> list[Row]:
     swept = [
         key
         for key in dict.fromkeys(key for options in typed.values() for key in options)
-        if key not in NAMES and len({options.get(key) for options in typed.values() if options}) > 1
+        if key not in (*NAMES, "tolerance") and len({options.get(key) for options in typed.values() if options}) > 1
     ]
     rows = [_row(path, str(path.relative_to(folder)), typed[path], swept) for path in folders]
     with open(folder / "summary.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*NAMES, *swept, *FIGURES], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    _save_scaling(rows, folder / "scaling.png")
+    save_scaling([row for row in rows if not isfinite(row["tolerance"])], folder / "scaling.png")
+    named = grouped([row for row in rows if isfinite(row["tolerance"])], (*BARE, *swept))
+    curves = {_what(own[0], (*BARE, *swept), BARE): own for own in named.values()}
+    save_work_precision(curves, folder / "work_precision.png")
     _print(rows, swept)
     return rows
 
@@ -104,112 +106,34 @@ def _row(path: Path, name: str, typed: Mapping[str, str], swept: Sequence[str]) 
     row: Row = {"folder": name, "status": found.state, **dict.fromkeys(FIGURES, nan), "levels": []}
     row["reason"] = found.reason
     record: Mapping[str, Any] = read_record(path) if found.state is RunState.FINISHED else {}
-    row.update({key: record[key] for key in (*FIGURES, "levels") if key in record})
+    row.update({key: record[key] for key in (*FIGURES, "levels", "error", "end") if key in record})
+    row["tolerance"] = as_number(record.get("tolerance", config.get("tolerance")))
     row.update({key: options.get(key) or record.get(key, "") for key in ("problem", "model")})
     row["seed"] = record.get("seed", options["seed"])
     row.update({key: options.get(key, "") for key in swept})
     return row
 
 
-# picture ------------------------------------------------------------------------------------------------------------
-def _groups(rows: Sequence[Row], keys: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
-    return groups
-
-
-def _save_scaling(rows: Sequence[Row], path: Path) -> None:
-    """Plot the levels of every run, with a colour and a marker for each problem and model, if there are any levels."""
-    from matplotlib.figure import Figure
-
-    groups = _groups([row for row in rows if row["levels"]], ("problem", "model"))
-    if not groups:
-        path.unlink(missing_ok=True)
-        return
-    figure = Figure(figsize=(8.5, 5), layout="constrained")
-    axes = figure.subplots()
-    curves: list[_Curve] = []
-    for k, (group, runs) in enumerate(groups.items()):
-        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        own = [_Curve.of(run["levels"]) for run in runs]
-        for curve in own:
-            axes.plot(*curve.fitted, **look, linewidth=0.8, markersize=5, alpha=0.7)
-            if curve.has_others:
-                axes.plot(*curve.others, **look, linestyle="none", markersize=4, alpha=0.3, mfc="none")
-        name = " ".join(filter(None, group)) + " (√loss)" * all(curve.measure == "√loss" for curve in own)
-        axes.plot([], [], **look, label=name + _slope_of(own))
-        curves += own
-    axes.set(xlabel="parameters", ylabel=" or ".join(dict.fromkeys(curve.measure for curve in curves)))
-    size, errors = (np.concatenate(part) for part in zip(*(curve.all for curve in curves), strict=True))
-    log_scale(axes, x=size, y=errors)
-    tick_at(axes, size)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=DPI)
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """Parameters and errors over the levels of one run; a slope is fitted to those with the indices ``last``."""
-
-    measure: str
-    size: NDArray
-    errors: NDArray
-    last: NDArray
-
-    @classmethod
-    def of(cls, levels: Sequence[Mapping[str, Any]]) -> _Curve:
-        measure, errors = level_errors(levels)
-        size = positive(level.get("parameters") for level in levels)
-        return cls(measure, size, errors, last_of_each_size(levels, "parameters"))
-
-    @property
-    def all(self) -> tuple[NDArray, NDArray]:
-        return self.size, self.errors
-
-    @property
-    def fitted(self) -> tuple[NDArray, NDArray]:
-        return self.size[self.last], self.errors[self.last]
-
-    @property
-    def others(self) -> tuple[NDArray, NDArray]:
-        return np.delete(self.size, self.last), np.delete(self.errors, self.last)
-
-    @property
-    def has_others(self) -> bool:
-        return bool(np.isfinite(np.multiply(*self.others)).any())
-
-
-def _slope_of(curves: Sequence[_Curve]) -> str:
-    """Return the median slope of the runs, or the slope over all runs if no run has several sizes."""
-    slopes = [slope for slope in (fitted_slope(*curve.fitted) for curve in curves) if isfinite(slope.value)]
-    if len(slopes) == 1:
-        return f"\n  {Slope(slopes[0].value, nan, 0)}"
-    if slopes:
-        return f"\n  median {Slope(median(slope.value for slope in slopes), nan, 0)}"
-    slope = fitted_slope(*(np.concatenate(part) for part in zip(*(curve.fitted for curve in curves), strict=True)))
-    return f"\n  {slope} over the runs" if isfinite(slope.value) else ""
-
-
 # tables -------------------------------------------------------------------------------------------------------------
 def _print(rows: Sequence[Row], swept: Sequence[str]) -> None:
     """Print all runs, then medians over seeds if there are several."""
-    names = [key for key in ("problem", "model") if any(row[key] for row in rows)]
+    names = [key for key in BARE if any(row[key] for row in rows)]
     several = len({row["seed"] for row in rows}) > 1
-    described = [*names, *swept]
+    described = [*names, *swept, *(["tolerance"] if len({str(row["tolerance"]) for row in rows}) > 1 else [])]
     has_error = any(isfinite(number(row["l2"])) for row in rows)
+    has_tolerance = any(isfinite(row["tolerance"]) for row in rows)
     columns: dict[str, Callable[[Row], str]] = {
         "run": lambda row: row["folder"],
         "what": lambda row: _what(row, [*described, *(["seed"] if several else [])], names),
         "params": lambda row: _short(row["parameters"]),
         **({"L2 error": lambda row: _short(row["l2"])} if has_error else {}),
+        **({"estimate": lambda row: _short(row["estimate"])} if has_tolerance else {}),
         "loss": lambda row: _short(row["loss"]),
         "seconds": lambda row: _short(row["seconds"], ".1f"),
         "ended": _how_it_ended,
     }
     print_table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
-    groups = _groups(rows, described)
+    groups = grouped(rows, described)
     if several and any(len(group) > 1 for group in groups.values()):
         kinds = ["l2", "loss"] if has_error else ["loss"]
         header = [f"{how} {kind.replace('l2', 'L2 error')}" for kind in kinds for how in ("median", "worst")]
@@ -228,7 +152,7 @@ def _medians(group: Sequence[Row], described: Sequence[str], names: Sequence[str
 
 
 def _what(row: Row, keys: Sequence[str], bare: Sequence[str]) -> str:
-    return " ".join(str(row[k]) if k in bare else f"{k}={row[k]}" for k in keys if row[k] != "")
+    return " ".join(str(row[k]) if k in bare else f"{k}={row[k]}" for k in keys if row[k] != "" and row[k] == row[k])
 
 
 def _how_it_ended(row: Row) -> str:
