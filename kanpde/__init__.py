@@ -6,6 +6,7 @@ from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.vector import Vector
 from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
+from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
@@ -52,6 +53,8 @@ __all__ = [
     "dirichlet",
     "divergence",
     "etdrk4",
+    "fit",
+    "fit_problem",
     "gradient",
     "initial",
     "laplacian",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
-from kanpde.domains import Domain, Region
+from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
 from kanpde.errors import InputError, suggest
 
@@ -69,7 +70,10 @@ class Problem:
             argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
             training. With several unknowns it returns a tuple.
+        test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
         ansatz: hard constraints.
+        scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
+            all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
     """
 
     domain: Domain
@@ -77,7 +81,9 @@ class Problem:
     unknowns: tuple[str, ...] = ("u",)
     parameters: Mapping[str, float] = field(default_factory=dict)
     exact: Callable[..., Any] | None = None
+    test: Points | None = None
     ansatz: Ansatz | None = None
+    scale: tuple[float, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
@@ -86,6 +92,11 @@ class Problem:
             )
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
+        if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
+            raise InputError(
+                f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
+                write={"scale": (1.0,) * len(self.unknowns)},
+            )
         if self.ansatz is not None:
             for name in self.ansatz.satisfies:
                 if name not in self.conditions:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
+from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.outside import inside_only
 from kanpde.ends import Ending
@@ -175,13 +177,22 @@ def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, floa
     }
 
 
+def _measured(context: Context, name: str, values: Tensor) -> Field:
+    """Return measured values as a field, whose derivatives are NaN."""
+    return unknown(context, name, lambda key: torch.full_like(values, nan) if key else values)
+
+
 class Errors:
-    """Relative errors against the exact solution on test points, which are not used for training."""
+    """Relative errors against the exact solution or measured values, on points that are not used for training."""
 
     def __init__(self, problem: Problem, device: torch.device, dtype: torch.dtype):
-        self.problem = problem
-        self.x = problem.domain.test_points(device, dtype)
-        self.exact = exact_fields(problem, Context(problem.domain.names, problem.domain.space, self.x))
+        self.problem, measured = problem, problem.test if problem.exact is None else None
+        self.x = problem.domain.test_points(device, dtype) if measured is None else measured.x.to(device, dtype)
+        context = Context(problem.domain.names, problem.domain.space, self.x)
+        self.exact = exact_fields(problem, context)
+        if measured is not None and measured.data is not None:
+            columns = measured.data.to(self.x).unbind(1)
+            self.exact = [_measured(context, *pair) for pair in zip(problem.unknowns, columns, strict=True)]
 
     def l2(self, components: Components) -> float:
         """Return the relative L2 error of the first unknown."""

@@ -107,10 +107,12 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     lines = [f"Ended: {solution.reason}."]
     for name, value in solution.coefficients.items():
         lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
+    tested = solution.problem.test if solution.problem.exact is None else None
+    of = "" if tested is None else f" on {len(tested.x)} test rows"
     for unknown, errors in solution.errors.items():
-        lines.append(
-            f"Relative error of {unknown}: L2 {errors['l2']:.2e}, H1 {errors['h1']:.2e}, max {errors['max']:.2e}."
-        )
+        kinds = {"L2": errors["l2"], "H1": errors["h1"], "max": errors["max"]}
+        told = ", ".join(f"{kind} {value:.2e}" for kind, value in kinds.items() if isfinite(value) or kind != "H1")
+        lines.append(f"Relative error of {unknown}{of}: {told}.")
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
     if (estimate := solution.settings.get("estimate")) is not None:

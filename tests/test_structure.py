@@ -16,7 +16,7 @@ LEVELS = [
     ["command"],
     ["study"],
     ["runs"],
-    ["terminal", "configure"],
+    ["terminal", "configure", "data"],
     ["plots"],
     ["training"],
     ["classical"],

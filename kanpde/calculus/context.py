@@ -12,12 +12,13 @@ from kanpde.errors import InputError, suggest
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The evaluation context of fields: coordinate names, which of them are spatial, points, outward normals."""
+    """The evaluation context of fields: names of coordinates, which are spatial, points, normals, measured values."""
 
     names: tuple[str, ...]
     space: tuple[int, ...]
     x: Tensor  # (points, dim)
     normal: Tensor | None = None  # (points, dim)
+    data: Tensor | None = None  # (points, columns)
     known: dict[Any, Any] = field(default_factory=dict)  # cache of results for these points, by owner
 
     def position(self, name: str) -> int:

@@ -78,13 +78,19 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
     """Refuse problems that none of the classical solvers can solve.
 
     Raises:
-        InputError: a domain that is not a `Box`, unknown coefficients, or too many coordinates for a tensor grid.
+        InputError: a domain that is not a `Box`, measured values, unknown coefficients, or too many coordinates for a
+            tensor grid.
     """
     require_box(
         problem.domain,
         "A classical solver (Chebyshev collocation, finite elements)",
         "Measure errors against Problem(..., exact=...) instead.",
     )
+    for name, condition in problem.conditions.items():
+        if condition.region.rows is not None:
+            raise InputError(
+                f'Classical solvers here take no measured values, and "{name}" has {condition.region.rows}.'
+            )
     if problem.parameters:
         raise InputError(
             "Classical solvers here solve for the unknowns alone, and this is an inverse problem with the parameters "

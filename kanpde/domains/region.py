@@ -13,12 +13,13 @@ class Points:
     """Sampled points of a region.
 
     ``weight`` are quadrature weights that sum to 1, positive for every rule; Σ weight f(x) is the mean of f over the
-    region. ``normal`` is the outward unit normal on boundaries.
+    region. ``normal`` is the outward unit normal on boundaries. ``data`` are measured values at the points.
     """
 
     x: Float[Tensor, "points dim"]
     weight: Float[Tensor, " points"]
     normal: Float[Tensor, "points dim"] | None = None
+    data: Float[Tensor, "points columns"] | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Region:
 
     ``label`` is its key in `Domain.parts`; ``fixed`` has one entry per piece, the coordinates that are constant on it
     with their values, {} where no coordinate is constant (curved or slanted); ``draw(rule, n, generator, device,
-    dtype)`` returns about ``n`` points of all pieces together.
+    dtype)`` returns about ``n`` points of all pieces together. If the region consists of measured points, ``rows`` is
+    their number, and ``draw_fresh`` returns those that are kept back from training.
     """
 
     label: str
@@ -36,6 +38,8 @@ class Region:
     is_interior: bool
     fixed: tuple[Mapping[int, float], ...]
     draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
+    rows: int | None = None
+    draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
 
     @property
     def pieces(self) -> int:
@@ -53,3 +57,11 @@ class Region:
         """Sample about ``n`` points by ``rule``: "gauss", "chebyshev", "sobol" or "uniform"."""
         generator = generator or torch.Generator(device=device).manual_seed(0)
         return self.draw(rule, n, generator, torch.device(device), dtype)
+
+    def sample_fresh(
+        self, n: int, generator: torch.Generator, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64
+    ) -> Points:
+        """Return points that are not used for training: about ``n`` random ones, or the measured ones kept back."""
+        if self.draw_fresh is not None:
+            return self.draw_fresh(torch.device(device), dtype)
+        return self.sample("uniform", n, generator, device, dtype)

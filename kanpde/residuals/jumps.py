@@ -68,7 +68,7 @@ def find_jumps(problem: Problem, device: torch.device, dtype: torch.dtype) -> li
         def coefficients(points: Points, present=present, sloped=sloped) -> Tensor:
             return sloped(points) - present(points)
 
-        for a, b in _segments(condition.region, device, dtype):
+        for a, b in _segments(condition.region, device, dtype) if condition.region.rows is None else ():
             is_given = not condition.region.is_interior
             what, function = ("values", present) if is_given else ("coefficients of derivatives", coefficients)
             where = discontinuity(function, a, b)

@@ -96,7 +96,8 @@ def _largest_by_derivative(
     """Return the largest RMS of a term of the second kind, at some of the points."""
     step = -(-len(points.x) // MOST_FOR_TERMS)
     weight = points.weight[::step] / points.weight[::step].sum()
-    few = Points(points.x[::step], weight, None if points.normal is None else points.normal[::step])
+    normal, data = (None if part is None else part[::step] for part in (points.normal, points.data))
+    few = Points(points.x[::step], weight, normal, data)
     condition = problem.conditions[name]
     site = site_of(problem, name, few)
     leaves, slopes = _slopes(site, components, coefficients)

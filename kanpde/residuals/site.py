@@ -56,8 +56,8 @@ class Site:
 def site_of(problem: Problem, name: str, points: Points) -> Site:
     """Return a condition at points, with the components that its residual needs."""
     domain, condition = problem.domain, problem.conditions[name]
-    contexts = [Context(domain.names, domain.space, points.x, points.normal)]
-    contexts += [Context(domain.names, domain.space, image(points.x), points.normal) for image in condition.maps]
+    at = [points.x, *(image(points.x) for image in condition.maps)]
+    contexts = [Context(domain.names, domain.space, x, points.normal, points.data) for x in at]
     space, values = recorded(
         problem, contexts, lambda fields: residual_values(name, condition, fields, problem.parameters)
     )
@@ -106,9 +106,11 @@ def site_residuals(site: Site, components: Iterable[Rows], coefficients: Sequenc
 def pieces(points: Points) -> Iterator[Points]:
     """Yield the points in order, in nearly equal pieces."""
     count = -(-len(points.x) // PIECE.get(points.x.device.type, PIECE["cuda"]))
-    normals = [None] * count if points.normal is None else points.normal.chunk(count)
-    for x, weight, normal in zip(points.x.chunk(count), points.weight.chunk(count), normals, strict=True):
-        yield Points(x, weight, normal)
+    parts = [points.x, points.weight, points.normal, points.data]
+    chunks = [[None] * count if part is None else part.chunk(count) for part in parts]
+    for x, weight, normal, data in zip(*chunks, strict=True):
+        assert x is not None and weight is not None
+        yield Points(x, weight, normal, data)
 
 
 def residual_values(

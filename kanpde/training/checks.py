@@ -118,6 +118,12 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
+    measured = [name for name, condition in settings.problem.trained.items() if condition.region.rows is not None]
+    if settings.tolerance is not None and measured:
+        raise InputError(
+            f'A tolerance needs an estimate of the error, which the measured values of "{measured[0]}" do not give.',
+            write={"tolerance": None},
+        )
     later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
     check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)

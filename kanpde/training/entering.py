@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.models.network import grid_of, is_separable
+from kanpde.models.network import Network, grid_of, is_separable
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
@@ -35,6 +35,9 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
         device=settings.device,
         dtype=settings.dtype,
     )
+    if problem.scale and isinstance(network, Network):
+        with torch.no_grad():
+            network.layers[-1].weight.mul_(torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype))
     return network, coefficients
 
 

@@ -16,7 +16,8 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, State
 
-WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less
+WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less,
+WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and after
 
 
 def size_of(network: nn.Module) -> int:
@@ -25,22 +26,34 @@ def size_of(network: nn.Module) -> int:
     return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
 
 
-def draw(settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator) -> dict[str, Points]:
-    """Draw new points for every trained condition, with a number that suits the network's size."""
+def draw(
+    settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator, is_fresh: bool = False
+) -> dict[str, Points]:
+    """Draw new points for every trained condition, with a number that suits the network's size.
+
+    Args:
+        settings, network: of the run.
+        sampling: rule and numbers; the rule does not matter for fresh points, which are random.
+        generator: of the random numbers.
+        is_fresh: whether the points must not be those of training.
+    """
     parameters, grid = size_of(network), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
         n = sampling.size(condition.region, parameters, grid)
-        found = condition.region.sample(sampling.rule, n, generator, settings.device, settings.dtype)
-        points[name] = graded(found, condition.region, settings.problem.domain, network)
+        region, device, dtype = condition.region, settings.device, settings.dtype
+        if is_fresh:
+            found = region.sample_fresh(n, generator, device, dtype)
+        else:
+            found = region.sample(sampling.rule, n, generator, device, dtype)
+        points[name] = graded(found, region, settings.problem.domain, network)
     return points
 
 
 def fresh_points(settings: Settings, state: State, phase: int, seed: int) -> dict[str, Points]:
     """Draw as many random points as the phase trains on, with a generator of their own."""
     sampling = state.plan[phase].sampling or settings.sampling
-    uniform = Sampling("uniform", sampling.interior, sampling.boundary)
-    return draw(settings, state.network, uniform, torch.Generator(settings.device).manual_seed(seed))
+    return draw(settings, state.network, sampling, torch.Generator(settings.device).manual_seed(seed), is_fresh=True)
 
 
 def losses(objective: Objective) -> dict[str, float]:
@@ -59,7 +72,7 @@ def loss_at(
     return loss if isfinite(loss) else inf
 
 
-def taken_back(trained: float, before: float, after: float, rounding: float) -> Ending | None:
+def taken_back(trained: float, before: float, after: float, rounding: float, worse: float = WORSE) -> Ending | None:
     """Return why a phase is taken back, or None if it is kept.
 
     Args:
@@ -67,8 +80,9 @@ def taken_back(trained: float, before: float, after: float, rounding: float) -> 
         before: the loss on fresh points when the phase began.
         after: the same when it ended.
         rounding: losses below this value are rounding errors.
+        worse: the least factor by which the loss must have grown.
     """
-    if after <= WORSE * before or after <= rounding:
+    if after <= worse * before or after <= rounding:
         return None
     end = End.OVERFITTED if trained < before else End.DIVERGED  # whether the loss on the training points fell
     return Ending(end, f"on fresh points the loss grew from {before:.1e} to {after:.1e}")

@@ -12,7 +12,7 @@ from kanpde.models.network import grid_of
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
-from kanpde.training.fresh import fresh_points, loss_at, losses, taken_back
+from kanpde.training.fresh import WORSE, WORSE_ON_ROWS, fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
@@ -85,7 +85,9 @@ def after_phase(
     assert before is not None
     fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
     rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
-    back = taken_back(level["loss"], fresh_before, fresh, rounding)
+    is_fit = all(condition.region.rows is not None for condition in settings.problem.trained.values())
+    worse = WORSE_ON_ROWS if is_fit else WORSE
+    back = taken_back(level["loss"], fresh_before, fresh, rounding, worse)
     if back is None or settings.tolerance is not None:  # with a tolerance, points are added instead
         return through(settings, state, level, ending)
     around.log(f"the phase is taken back, and the network from before it is kept: {back}")

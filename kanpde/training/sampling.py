@@ -27,7 +27,7 @@ class Sampling:
         interior: approximate number of points for a condition on the whole domain; None takes 6 for every parameter,
             and 2.5 for every cell along each axis, within limits.
         boundary: approximate number of points for every other condition; None takes on each face twice as many as the
-            interior has across it, but in total no more than the interior.
+            interior has across it, but in total no more than the interior; of measured points all, within the limits.
     """
 
     rule: str = "auto"
@@ -44,6 +44,8 @@ class Sampling:
 
     def size(self, region: Region, parameters: int, grid: int = 0) -> int:
         """Return the number of points for a condition on the region; ``grid`` is the number of cells per input."""
+        if region.rows is not None:
+            return self.boundary or min(region.rows, MOST_POINTS)
         dim = len(region.names)
         along = min(POINTS_PER_CELL * grid, MOST_FOR_CELLS ** (1 / dim))
         wanted = max(POINTS_PER_PARAMETER * parameters, round(along**dim), LEAST_POINTS)

@@ -41,7 +41,7 @@ def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Poin
     for name, condition in settings.problem.trained.items():
         n = _size(sampling, condition.region, state)
         n = max(n, min(max(DENSER * n, LEAST_FRESH), MOST_FRESH))
-        points[name] = condition.region.sample("uniform", n, generator, settings.device, settings.dtype)
+        points[name] = condition.region.sample_fresh(n, generator, settings.device, settings.dtype)
     return points
 
 

@@ -1,0 +1,1 @@
+"""Measured data: tables, and networks that are fitted to them."""

@@ -1,0 +1,163 @@
+"""Tables of measured data with named columns, read from files or arrays and checked."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpde.errors import InputError, suggest
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": None, ".dat": None}  # None: any white space
+ARRAYS = {".npy", ".npz"}
+HDF5 = {".h5", ".hdf5"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of finite numbers.
+
+    Attributes:
+        names: of the columns, all different.
+        values: (rows, columns).
+        origin: where the table was read, for messages.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    origin: str = "the table"
+
+    def __post_init__(self):
+        for name in self.names:
+            if self.names.count(name) > 1:
+                raise InputError(f'{self.origin} has two columns "{name}". Give every column its own name.')
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
+            raise InputError(
+                f"{self.origin} has the shape {self.values.shape}; expected (rows, {len(self.names)}), one column for "
+                f"each of {', '.join(self.names)}."
+            )
+        if len(self.values) < 2:
+            raise InputError(f"{self.origin} has {len(self.values)} rows; expected at least 2.")
+        bad = np.argwhere(~np.isfinite(self.values))
+        if len(bad):
+            row, column = bad[0]
+            raise InputError(
+                f'{self.origin} has {self.values[row, column]} in row {row + 1}, column "{self.names[column]}". Remove '
+                "rows with missing values."
+            )
+
+    def columns(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return some columns, (rows, names).
+
+        Raises:
+            InputError: there is no such column.
+        """
+        for name in names:
+            if name not in self.names:
+                raise InputError(f'{self.origin} has no column "{name}". {suggest(name, self.names)}')
+        return self.values[:, [self.names.index(name) for name in names]]
+
+
+def read_table(source: str | Path | Mapping[str, Any]) -> Table:
+    """Return a table from a file, or from columns by name.
+
+    Text files (.csv, .tsv, or .txt and .dat with white space) may have a first line with the names of the columns;
+    lines that begin with # are left out. A .npy file has one array (rows, columns), or a structured one with names;
+    .npz and HDF5 files (.h5, .hdf5) have one array for each column. Columns without a name are called c1, c2, ...
+
+    Raises:
+        InputError: the file does not exist, is of another kind, or has something else than finite numbers.
+    """
+    if isinstance(source, Mapping):
+        return _from_columns({name: np.asarray(column) for name, column in source.items()}, "the table")
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f'There is no file "{path}".')
+    kind, origin = path.suffix.lower(), path.name
+    if kind in DELIMITERS:
+        return _from_text(path, DELIMITERS[kind])
+    try:
+        if kind in ARRAYS:
+            found = np.load(path, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return _from_array(found, origin)
+            return _from_columns({name: found[name] for name in found.files}, origin)
+        if kind in HDF5:
+            with h5py.File(path, "r") as file:
+                return _from_columns({n: np.asarray(d) for n, d in file.items() if isinstance(d, h5py.Dataset)}, origin)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{origin} cannot be read: {error}.") from None
+    raise InputError(f'{origin} is of an unknown kind "{kind}". {suggest(kind, [*DELIMITERS, *ARRAYS, *HDF5])}')
+
+
+def _from_columns(columns: Mapping[str, NDArray], origin: str) -> Table:
+    """Return a table from arrays of equal lengths."""
+    if not columns:
+        raise InputError(f"{origin} has no columns.")
+    for name, column in columns.items():
+        if column.ndim != 1 or column.dtype.kind not in "iufb":
+            raise InputError(
+                f'{origin}: column "{name}" has the shape {column.shape} and the type {column.dtype}; expected one '
+                "number for each row."
+            )
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"{origin} has columns of different lengths: {told}.")
+    return Table(tuple(columns), np.stack([c.astype(np.float64) for c in columns.values()], axis=1), origin)
+
+
+def _from_array(array: NDArray, origin: str) -> Table:
+    if array.dtype.names:
+        return _from_columns({name: array[name] for name in array.dtype.names}, origin)
+    if array.ndim != 2:
+        raise InputError(f"{origin} has an array of the shape {array.shape}; expected (rows, columns).")
+    return Table(_numbered(array.shape[1]), array.astype(np.float64), origin)
+
+
+def _from_text(path: Path, delimiter: str | None) -> Table:
+    """Return the table in a text file."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = (line for line in file if line.strip() and not line.lstrip().startswith("#"))
+            first = next(lines, "")
+            cells = next(csv.reader([first], delimiter=delimiter), []) if delimiter else first.split()
+            names = tuple(cell.strip() for cell in cells)
+            has_names = not all(map(_is_number, names))
+            body = lines if has_names else (line for part in ([first], lines) for line in part)
+            values = np.loadtxt(body, delimiter=delimiter, ndmin=2, quotechar='"')
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is not a text file. Save it as CSV.") from None
+    except ValueError as error:
+        raise InputError(_words(str(error), path.name)) from None
+    return Table(names if has_names else _numbered(values.shape[1]), values, path.name)
+
+
+def _words(message: str, name: str) -> str:
+    """Return numpy's message on a text that is no number with its row and column, which count from 1."""
+    found = re.search(r"could not convert string (.*) to .* at row (\d+), column (\d+)", message)
+    if found:
+        text, row, column = found[1], int(found[2]) + 1, found[3]
+        return f"{name} has {text} in row {row}, column {column}; expected a number."
+    return f"{name} cannot be read: {message}."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"c{k + 1}" for k in range(count))

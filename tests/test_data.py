@@ -1,0 +1,192 @@
+"""Tables of measured data: how they are read and refused, and networks fitted to them."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, load_problem
+
+import kanpde
+from kanpde import KAN, LM, InputError, Phase
+from kanpde.classical.collocation import collocate
+from kanpde.command.composing import config_from
+from kanpde.configure.job import make_job
+from kanpde.data.fitting import DATA, Rows, divided, fit_problem
+from kanpde.data.table import Table, read_table
+from kanpde.ends import End
+from kanpde.models.mlp import MLP
+from kanpde.residuals.objective import Objective
+from kanpde.terminal import report
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+QUICK = {"model": KAN([2], degree=5, grid=3), "phases": [Phase(LM(), steps=15)]}
+
+
+def samples(rows=400, noise=0.0, scale=1.0):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-1, 1, (rows, 2))
+    return x, scale * (np.sin(2 * x[:, 0]) + x[:, 1] ** 2 + noise * rng.standard_normal(rows))
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+COLUMNS = {"x": np.array([0.0, 1.5, 2.0]), "T": np.array([3.0, -4e-3, 5.0])}
+
+
+def written(path):
+    """Write the columns into a file of the path's kind."""
+    x, values = COLUMNS["x"], np.stack(list(COLUMNS.values()), axis=1)
+    match path.suffix:
+        case ".csv":
+            path.write_text("# measured\nx, T\n" + "\n".join(f"{a},{b}" for a, b in values) + "\n\n")
+        case ".tsv":
+            path.write_text("x\tT\n" + "\n".join(f"{a}\t{b}" for a, b in values))
+        case ".txt":
+            path.write_text("\n".join(f"  {a}   {b}" for a, b in values))
+        case ".npy":
+            np.save(path, np.array([tuple(row) for row in values], dtype=[("x", float), ("T", float)]))
+        case ".npz":
+            np.savez(path, **COLUMNS)
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                file["x"], file["T"] = x, COLUMNS["T"]
+    return path
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".txt", ".npy", ".npz", ".h5"])
+def test_every_kind_of_file_gives_the_same_table(kind, tmp_path):
+    table = read_table(written(tmp_path / f"table{kind}"))
+    assert set(table.names) == ({"c1", "c2"} if kind == ".txt" else {"x", "T"})
+    names = ["c1", "c2"] if kind == ".txt" else ["x", "T"]
+    np.testing.assert_array_equal(table.columns(names), np.stack(list(COLUMNS.values()), axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "x,y\n1,2\n3,abc\n", "a.csv has 'abc' in row 2, column 2"),
+        ("a.csv", "x,y\n1,2\n3,nan\n", 'nan in row 2, column "y"'),
+        ("a.csv", "x,y\n1,2\n3\n", "cannot be read"),
+        ("a.csv", "x,x\n1,2\n3,4\n", 'two columns "x"'),
+        ("a.csv", "x,y\n1,2\n", "1 rows; expected at least 2"),
+        ("a.csv", "", "a.csv"),
+        ("a.xls", "x", 'unknown kind ".xls"'),
+        ("a.npy", "no array", "cannot be read"),
+        ("a.h5", "no file of HDF5", "cannot be read"),
+    ],
+)
+def test_other_files_are_refused(name, content, words, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError) as caught:
+        read_table(tmp_path / name)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"x": [1.0, 2.0], "y": [1.0]}, "different lengths: x 2, y 1"),
+        ({"x": [1.0, 2.0], "y": ["a", "b"]}, 'column "y"'),
+        ({"x": [1.0, 1.0, 1.0], "y": [1.0, 2.0, 3.0]}, 'input "x" is 1 in all rows'),
+        ({"x": [1.0, 2.0, 3.0], "y": [1.0, 1.0, 1.0]}, 'output "y" is constant'),
+        ({"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, float("inf")]}, "inf in row 3"),
+    ],
+)
+def test_columns_that_cannot_be_fitted_are_refused(columns, words):
+    with pytest.raises(InputError, match=words):
+        fit_problem(columns, validation=0.4)
+
+
+def test_columns_and_parts_are_checked():
+    table = Table(("x", "y", "z"), np.arange(30.0).reshape(10, 3) ** 2)
+    with pytest.raises(InputError, match='no column "w"'):
+        fit_problem(table, ["w"])
+    with pytest.raises(InputError, match="inputs and outputs that differ"):
+        fit_problem(table, ["x", "z"], ["z"])
+    with pytest.raises(InputError, match="validation"):
+        fit_problem(table, validation=0.0)
+    with pytest.raises(InputError, match="expected at least one each"):
+        fit_problem(table, validation=0.01)
+    with pytest.raises(InputError, match="as many targets"):
+        kanpde.fit(np.ones(3), np.ones(4))
+
+
+# fitting -------------------------------------------------------------------------------------------------------------
+def test_every_row_belongs_to_one_part():
+    x = np.arange(100.0)[:, None]
+    parts = divided(Rows(x, x), 0.2, 0.1, seed=1)
+    assert [len(part.x) for part in parts] == [70, 20, 10]
+    np.testing.assert_array_equal(np.sort(np.concatenate([part.x for part in parts])[:, 0]), x[:, 0])
+    assert not np.array_equal(divided(Rows(x, x), 0.2, 0.1, seed=2)[2].x, parts[2].x)
+
+
+def test_the_residuals_of_several_targets_are_those_of_the_rows_in_order(generator):
+    x, y = samples(3000)
+    problem = fit_problem({"a": x[:, 0], "b": x[:, 1], "u": y, "v": 5 * y**2}, outputs=["u", "v"])
+    region = problem.conditions[DATA].region
+    points = region.sample("auto", 10_000)
+    assert len(points.x) == region.rows == 2400, "more than a piece"
+    network = MLP([4])(problem.domain.ranges, 2, generator=generator)
+    scale = points.data.std(dim=0, correction=0)
+    wanted = ((network(points.x) - points.data) / scale).square().sum(dim=1).mean()
+    found = Objective(problem, network, {DATA: points}, {DATA: 1.0}).loss()
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-12)
+    few = region.sample("uniform", 50)
+    assert len(few.x) == 50 and len(torch.unique(few.x[:, 0])) == 50
+    assert torch.equal(few.data[:, 1], 5 * few.data[:, 0] ** 2)
+
+
+def test_a_fit_is_accurate_on_rows_that_it_has_not_seen():
+    x, y = samples()
+    solution = kanpde.fit(x, y, **QUICK)
+    tested, known = solution.problem.test, solution.problem.conditions[DATA].region
+    trained = known.sample("auto", 1000)
+    assert len(tested.x) == 40 and len(trained.x) == 320
+    assert not set(tested.x[:, 0].tolist()) & set(trained.x[:, 0].tolist())
+    error = solution.errors["u"]["l2"]
+    gaps = solution(*tested.x.numpy().T) - tested.data[:, 0].numpy()
+    assert error == pytest.approx(np.linalg.norm(gaps) / np.linalg.norm(tested.data), rel=1e-9) and error < 1e-3
+    lines = "\n".join(report(solution, ROOT))
+    assert "on 40 test rows" in lines and "H1" not in lines
+
+
+def test_fresh_points_are_the_rows_for_validation():
+    x, y = samples()
+    solution = kanpde.fit(x, y, **QUICK, validation=0.25)
+    region = solution.problem.conditions[DATA].region
+    fresh = region.sample_fresh(5, torch.Generator())
+    assert len(fresh.x) == 100 and not set(fresh.x[:, 0].tolist()) & set(region.sample("auto", 999).x[:, 0].tolist())
+    gaps = (torch.as_tensor(solution(*fresh.x.unbind(1))) - fresh.data[:, 0]).square().mean()
+    scale = region.sample("auto", 999).data.std(correction=0)
+    assert solution.levels[-1]["fresh"] == pytest.approx(float(gaps / scale**2), rel=1e-9)
+
+
+def test_a_level_that_fits_the_noise_is_taken_back():
+    x, y = samples(120, noise=0.2)
+    phases = [Phase(LM(), steps=10), Phase(LM(), steps=40, grid=12)]
+    solution = kanpde.fit(x, y, KAN([3], degree=5, grid=2), phases=phases, starts=1)
+    assert solution.ending.end is End.OVERFITTED and solution.model.grid == 2
+
+
+def test_the_size_of_the_targets_does_not_matter():
+    phases = [Phase(LM(), steps=60)]
+    for scale in (1e-6, 1e6):
+        found = kanpde.fit(*samples(scale=scale), KAN([2], degree=5, grid=3), phases=phases)
+        assert found.errors["u"]["l2"] < 1e-3, scale
+
+
+def test_what_makes_no_sense_for_a_table_is_refused():
+    problem = load_problem("fit")()
+    with pytest.raises(InputError, match='measured values of "data"'):
+        kanpde.solve(problem, **QUICK, tolerance=1e-3)
+    with pytest.raises(InputError, match=r'no measured values, and "data" has 800'):
+        collocate(problem, 8)
+
+
+def test_the_command_reads_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = samples(60)
+    np.savetxt("table.csv", np.column_stack([x, y, 2 * y]), delimiter=",", header="a,b,u,v", comments="")
+    job = make_job(config_from(["problem=fit", "problem.data=table.csv", "problem.outputs=[u,v]"]))
+    assert job.problem.domain.names == ("a", "b") and job.problem.unknowns == ("u", "v")
+    with pytest.raises(InputError, match=r'no file "other\.csv"'):
+        make_job(config_from(["problem=fit", "problem.data=other.csv"]))
