@@ -170,6 +170,8 @@ def test_what_cannot_be_built_in_is_refused():
         hardened(load_problem("poisson")(dim=5, solution="cosines"))
     with pytest.raises(InputError, match=r'got "firm"\. Write constraints="soft"\.'):
         solve(load_problem("poisson")(), constraints="firm")
+    with pytest.raises(InputError, match=r"one number per point, shape \(1024,\), got \(1024, 1\)"):
+        hardened(Problem(domain, {"b": dirichlet(domain.boundary, lambda x, y: x.value[:, None])}))
     slice_inside = Problem(domain, {"pde": pde, "b": dirichlet(domain.at(x=0.5))})
     with pytest.raises(InputError, match="whole faces"):
         hardened(slice_inside)
@@ -204,9 +206,7 @@ def test_a_stored_run_needs_no_problem(case, tmp_path):
     problem, options = STORED[case]
     phases = [Phase(Adam(), steps=1)] if options else [Phase(LM(), steps=1)]
     sampling = Sampling("sobol", 20, 10)
-    solution = solve(
-        problem, KAN([2], degree=4, grid=2), phases, sampling=sampling, constraints="hard", **options
-    )
+    solution = solve(problem, KAN([2], degree=4, grid=2), phases, sampling=sampling, constraints="hard", **options)
     save(solution, tmp_path, Output(cells=2, times=2))
     names = problem.domain.names
     lower, upper = torch.tensor(problem.domain.ranges, dtype=torch.float64).T

@@ -19,6 +19,7 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant, coordinate
 from kanpde.domains.box import Box
+from kanpde.errors import InputError
 from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
 from kanpde.problem import Value
 
@@ -33,7 +34,11 @@ def axes_of(box: Box, held: Sequence[int]) -> tuple[Axis, ...]:
 
 
 def values_at(value: Value, box: Box, held: Mapping[int, float]) -> Callable[[Tensor], Tensor]:
-    """Return given values where some coordinates are held fixed, as a function of points of the other ones."""
+    """Return given values where some coordinates are held fixed, as a function of points of the other ones.
+
+    Raises:
+        InputError: (by the function) the values are not one number per point.
+    """
 
     def function(points: Tensor) -> Tensor:
         x = torch.empty(len(points), len(box.names), dtype=points.dtype, device=points.device)
@@ -43,8 +48,13 @@ def values_at(value: Value, box: Box, held: Mapping[int, float]) -> Callable[[Te
         context = Context(box.names, box.space, x)
         coords = [constant(context, held[i]) if i in held else coordinate(context, i) for i in range(len(box.names))]
         found = value(*coords) if callable(value) else value
-        found = found.value if isinstance(found, Field) else found
-        return torch.as_tensor(found, dtype=x.dtype, device=x.device).expand(len(x))
+        found = torch.as_tensor(found.value if isinstance(found, Field) else found, dtype=x.dtype, device=x.device)
+        if found.shape not in ((), (len(x),)):
+            raise InputError(
+                f"A given value must be a number or one number per point, shape ({len(x)},), got {tuple(found.shape)}. "
+                "Use the coordinates with + - * / and torch functions: `lambda x, y: torch.sin(x)`."
+            )
+        return found.detach().expand(len(x))
 
     return function
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class WithValues:
         return distance * n + lift
 
 
-def describe(ansatz: Ansatz | None) -> list[Mapping[str, Any] | None] | None:
+def describe(ansatz: Ansatz | None) -> list[dict[str, Any] | None] | None:
     """Return the descriptions of what is built into every unknown; None if a file cannot hold the ansatz."""
     if ansatz is None or not isinstance(ansatz.function, WithValues):
         return None

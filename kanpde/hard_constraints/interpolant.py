@@ -8,7 +8,7 @@ points between the nodes agree (L. N. Trefethen, Approximation Theory and Approx
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import pi
 from typing import Any
 
@@ -23,7 +23,7 @@ from kanpde.calculus.pointwise import chained
 
 FIRST_DEGREE = 16
 MOST_DEGREE = (256, 256, 128, 64)  # by number of coordinates
-RESOLVED = 1e-12  # largest distance from the values between the nodes, relative to the largest value
+RESOLVED = 1e-13  # largest distance from the values between the nodes, relative to the largest value
 NEGLIGIBLE = 1e-15  # coefficients relative to the largest value
 CHECKED = 1024  # points between the nodes
 CHUNK = 4096  # points evaluated at once
@@ -68,7 +68,7 @@ class Interpolant:
     """
 
     axes: tuple[Axis, ...]
-    coefficients: Tensor
+    coefficients: Tensor = field(repr=False)
 
     @property
     def degree(self) -> int:

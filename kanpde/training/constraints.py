@@ -15,7 +15,7 @@ from kanpde.hard_constraints.built_in import WithValues
 from kanpde.hard_constraints.interpolant import Interpolant, spread
 from kanpde.problem import Problem
 
-SMOOTH = 48  # highest degree of smooth values
+SMOOTH = 48  # highest degree of smooth values; narrower ones are narrower than what the default network can follow
 AGREE = 1e-9  # largest difference where faces meet; relative to the largest value on either, if that is below 1
 
 
