@@ -31,6 +31,7 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.field import coordinate
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.calculus.operators import diff
+from kanpde.errors import ResultWarning
 from kanpde.hard_constraints import hardened
 from kanpde.hard_constraints.box import on_face
 from kanpde.hard_constraints.interpolant import Interpolant
@@ -231,7 +232,8 @@ def test_values_without_an_interpolant_need_the_problem(tmp_path):
     problem = Problem(domain, {"pde": pde, "b": dirichlet(domain.boundary, lambda x, y: abs(x))})
     lines = []
     options = {"sampling": Sampling("gauss", 40, 20), "log": lines.append}
-    solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=1)], constraints="hard", **options)
+    with pytest.warns(ResultWarning, match=r'The values of "b" at y=0 are not smooth.* Write constraints="soft"\.'):
+        solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=1)], constraints="hard", **options)
     assert '"b" at y=0 are not smooth, so that loading the result will need the problem' in lines[0]
     save(solution, tmp_path, Output(cells=4))
     x, y = torch.rand(2, 20, dtype=torch.float64)

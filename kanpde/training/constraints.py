@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import inf
 
@@ -15,7 +15,7 @@ from kanpde.hard_constraints.built_in import WithValues
 from kanpde.hard_constraints.interpolant import Interpolant, spread
 from kanpde.problem import Problem
 
-SMOOTH = 48  # highest degree of smooth values; narrower ones are narrower than what the default network can follow
+SMOOTH = 48  # highest degree of smooth values; pulses of degree 50 are too narrow for the default network either way
 AGREE = 1e-9  # largest difference where faces meet; relative to the largest value on either, if that is below 1
 
 
@@ -38,14 +38,15 @@ def constrained(problem: Problem, constraints: str, tolerance: float | None = No
     """Return the problem as "soft", "hard" or "auto" constraints make it.
 
     "auto" builds all values in if they are smooth on every face and agree where faces meet. Smooth are values that
-    an interpolant of degree 48 resolves to rounding (`kanpde.hard_constraints.interpolant`).
+    an interpolant of degree 48 resolves to rounding (`kanpde.hard_constraints.interpolant`). With a tolerance it is
+    "soft": windows of time build initial values in themselves, and sums of products grow more slowly with a lift.
 
     Raises:
         InputError: "hard" constraints are impossible.
     """
     if constraints == "hard":
         hard = hardened(problem)
-        doubt = _unsmooth(*prescribed(problem), hard, inf)
+        doubt = unsmooth(hard)
         line = f"constraints: hard; {doubt}, so that loading the result will need the problem" if doubt else ""
         return Constrained(hard, "hard", line)
     if constraints != "auto":
@@ -57,7 +58,7 @@ def constrained(problem: Problem, constraints: str, tolerance: float | None = No
         hard = hardened(problem)
     except InputError as error:
         return Constrained(problem, "soft", f"constraints: soft. {error.message}")
-    if doubt := _unsmooth(box, given, hard, SMOOTH) or _disagreement(box, given):
+    if doubt := unsmooth(hard, SMOOTH) or _disagreement(box, given):
         return Constrained(problem, "soft", f"constraints: soft, because {doubt}")
     return Constrained(hard, "hard", f"constraints: hard on {_places(problem, box, given)}")
 
@@ -80,10 +81,12 @@ def _place(box: Box, each: Prescribed) -> str:
     return f"{box.names[axis]}={box.ranges[axis][side]:g}"
 
 
-def _unsmooth(box: Box, given: Sequence[Prescribed], hard: Problem, most: float) -> str:
-    """Return the first values that no interpolant of at most some degree resolves, in words; "" if all are resolved."""
-    assert hard.ansatz is not None and isinstance(hard.ansatz.function, WithValues)
+def unsmooth(hard: Problem, most: float = inf) -> str:
+    """Return the first built-in values that no interpolant of at most some degree resolves, in words; "" if none."""
+    if hard.ansatz is None or not isinstance(hard.ansatz.function, WithValues):
+        return ""
     parts = dict(zip(hard.unknowns, hard.ansatz.function.parts, strict=True))
+    box, given = prescribed(replace(hard, ansatz=None))
     for each in given:
         part = parts[each.unknown]
         value = part.faces[each.face] if isinstance(part, BoxValues) else 0.0

@@ -19,6 +19,7 @@ from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
+from kanpde.training.constraints import unsmooth
 from kanpde.training.fresh import size_of
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -73,9 +74,9 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: where the solution ends, whether it is unique, and whether the points show its residuals.
+    """Return warnings: where the solution ends, is it unique, do the points show its residuals, rough built-in values.
 
-    The last one is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
+    The third one is given if the loss on fresh points is at least `LOSS_RATIO` times the training loss, and a relative
     residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but accurate solution; a large
     residual alone is a training that is not finished, which the training loss shows.
     """
@@ -84,7 +85,7 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [ResultWarning(message, fixes=[("", limit)] if limit else [])]
-    return [*undetermined(state), *unseen(settings, state)]
+    return [*undetermined(state), *unseen(settings, state), *rough(settings)]
 
 
 def undetermined(state: State) -> list[ResultWarning]:
@@ -116,6 +117,20 @@ def unseen(settings: Settings, state: State) -> list[ResultWarning]:
             f"the residual on fresh points is {sizes}. The solution violates the problem between the training points "
             "and is probably wrong. Use more points, a finer grid or a wider network.",
             fixes=cures(settings, state),
+        )
+    ]
+
+
+def rough(settings: Settings) -> list[ResultWarning]:
+    """Return a warning if values are built in that are not smooth."""
+    doubt = unsmooth(settings.problem)
+    if not doubt:
+        return []
+    return [
+        ResultWarning(
+            f"{doubt[0].upper()}{doubt[1:]}, and they are built in. If they have a kink or a jump, it is continued "
+            "across the box, where no residual shows it, and the solution is wrong.",
+            fixes=[("", {"constraints": "soft"})],
         )
     ]
 
