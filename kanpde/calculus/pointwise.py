@@ -3,6 +3,7 @@ r"""Functions of several fields that act point by point and are given as program
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,20 +33,30 @@ def pointwise(function: Callable[..., Tensor], *values):
     if first is None:
         like = next(v for v in values if isinstance(v, Tensor))
         return function(*[v if isinstance(v, Tensor) else torch.full_like(like, v) for v in values])
-    return _partial(function, [v if isinstance(v, Field) else first * 0.0 + v for v in values], ())
+    fields = [v if isinstance(v, Field) else first * 0.0 + v for v in values]
+    return chained(partial(_derivative, function), fields)
 
 
-def _partial(function: Callable[..., Tensor], fields: Sequence[Field], by: tuple[int, ...]) -> Field:
-    """Return, at the fields, the function's partial derivative by its arguments number ``by``."""
+def chained(
+    derivative: Callable[[Sequence[Tensor], tuple[int, ...]], Tensor], fields: Sequence[Field], by: tuple[int, ...] = ()
+) -> Field:
+    """Return a function of fields whose partial derivatives are known, or one of these, as a field by the chain rule.
+
+    Args:
+        derivative: returns the partial derivative by the arguments number ``by``, () for the value, at tensors
+            (points,).
+        fields: the arguments, at least one.
+        by: the arguments by which to differentiate.
+    """
     context = fields[0].context
 
     def rule(key: Key) -> Tensor | float:
         if key == ():
-            return _derivative(function, [f.value for f in fields], by)
+            return derivative([f.value for f in fields], by)
         total: Tensor | float = 0.0
         for first, *rest in [(i, i) for i in context.space] if key == LAPLACIAN else [key]:
             for j, g in enumerate(fields):
-                term = diff(g, context.names[first]) * _partial(function, fields, (*by, j))
+                term = diff(g, context.names[first]) * chained(derivative, fields, (*by, j))
                 total = plus(total, term.component(tuple(rest)))
         return total
 

@@ -117,7 +117,7 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
-    loading = loading_code(job, short(folder), solution.problem.ansatz is not None)
+    loading = loading_code(job, short(folder), solution.problem.ansatz)
     for line in report(solution, short(folder), loading):
         display.say(line)
 

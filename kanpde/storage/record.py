@@ -16,6 +16,7 @@ from torch import nn
 
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError, ResultWarning
+from kanpde.hard_constraints.built_in import describe
 from kanpde.models.network import Network
 from kanpde.solution import Solution
 from kanpde.storage import format_1
@@ -51,6 +52,14 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
     description = described(domain)
     _write_text(root, "domain_kind", [description["kind"]], "class of the domain; coordinates: table domain")
     _write_text(root, "domain_description", [json.dumps(description)], "the complete domain, JSON")
+    built_in = describe(problem.ansatz)
+    if built_in is not None:
+        _write_text(
+            root,
+            "built_in",
+            [json.dumps(built_in)],
+            "values built into every unknown, JSON: u = lift + distance * network",
+        )
     _write_text(root, "unknowns", problem.unknowns, "in the order of the network's outputs")
     tables = {
         "history": solution.history,
@@ -156,6 +165,7 @@ def read_file(path: Path, network: bool = True) -> dict[str, Any]:
                 "unknowns": tuple(_texts(root["unknowns"])),
                 "domain_description": _described(root),
                 "has_ansatz": bool(root.attrs["has_ansatz"]),
+                "built_in": json.loads(_texts(root["built_in"])[0]) if "built_in" in root else None,
                 **tables,
                 "state": {key: np.asarray(root[group][key]) for group in groups for key in root[group]},
             }

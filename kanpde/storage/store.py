@@ -18,6 +18,7 @@ from kanpde.ends import End
 from kanpde.errors import InputError
 from kanpde.factories import arguments_of, class_from
 from kanpde.hard_constraints import hardened
+from kanpde.hard_constraints.kinds import ansatz_from
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
@@ -133,14 +134,16 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
     kind, is_described = record["domain_kind"], record["domain_description"] is not None
     stored = record["domain_description"] if is_described else outline(kind, record["domain"])
     if problem is None:
-        if record["has_ansatz"] or kind not in kinds():
-            what = "an ansatz" if record["has_ansatz"] else f"a domain of the kind {kind}"
+        needs_ansatz = record["has_ansatz"] and record["built_in"] is None
+        if needs_ansatz or kind not in kinds():
+            what = "an ansatz with functions of its own" if needs_ansatz else f"a domain of the kind {kind}"
             raise InputError(
                 f"The problem has {what}, which a file cannot hold. Give the problem as well: "
                 "load(folder, problem=poisson())."
             )
         start = {row["name"]: row["value"] for row in record["coefficients"]}
-        return Problem(domain_from(stored), {}, record["unknowns"], parameters=start)
+        ansatz = None if record["built_in"] is None else ansatz_from(record["built_in"])
+        return Problem(domain_from(stored), {}, record["unknowns"], parameters=start, ansatz=ansatz)
     if record["settings"].get("constraints") == "hard":
         problem = hardened(problem)
     given = described(problem.domain)

@@ -9,9 +9,9 @@ import torch
 
 from kanpde.configure.job import Job, make_job
 from kanpde.errors import InputError
-from kanpde.hard_constraints import hardened
 from kanpde.models.network import Network
 from kanpde.residuals.site import site_of
+from kanpde.training.constraints import constrained
 from kanpde.training.phases import Phase
 
 WIDEST = 4096
@@ -230,7 +230,7 @@ def step_flops(job: Job) -> float:
     """
     network, grid = finest(job)
     parameters = network.size_at(grid)
-    problem = hardened(job.problem) if job.settings.get("constraints") == "hard" else job.problem
+    problem = constrained(job.problem, job.settings.get("constraints", "soft"), job.settings.get("tolerance")).problem
     phase = job.schedule.phases[-1]
     sampling = phase.sampling or job.sampling
     total = 0.0

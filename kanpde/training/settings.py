@@ -28,7 +28,8 @@ class Settings:
     Attributes:
         problem: if ``constraints`` is "hard", with its boundary and initial values built in.
         model: a factory, or a ready module.
-        phases, starts, sampling, weights, seed, threads, derivatives, constraints: as in `kanpde.solve`.
+        phases, starts, sampling, weights, seed, threads, derivatives: as in `kanpde.solve`.
+        constraints: "soft" or "hard"; what "auto" has chosen.
         device, dtype: objects of torch.
         time_limit: seconds over all sessions of the run; None for no limit.
         checkpoint: minutes between checkpoints.
@@ -73,7 +74,8 @@ class Settings:
             raise InputError(f"threads must be at least 1, got {self.threads}.", write={"threads": 1})
         if self.constraints not in CONSTRAINTS:
             raise InputError(
-                f'constraints must be "soft" or "hard", got "{self.constraints}".', write={"constraints": "soft"}
+                f'constraints must be "soft", "hard" or "auto", got "{self.constraints}".',
+                write={"constraints": "soft"},
             )
         if self.time_limit is not None and (isnan(self.time_limit) or self.time_limit <= 0):
             raise InputError(

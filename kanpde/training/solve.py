@@ -12,7 +12,6 @@ from torch import nn
 from kanpde.device import choose_device, choose_dtype
 from kanpde.errors import InputError
 from kanpde.factories import described
-from kanpde.hard_constraints import hardened
 from kanpde.models.kan import KAN
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
@@ -21,6 +20,7 @@ from kanpde.solution import Errors, Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all
+from kanpde.training.constraints import constrained
 from kanpde.training.entering import first_state
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
@@ -80,7 +80,8 @@ def solve(
         time_limit: in seconds, for the whole run.
         derivatives: "jets", or "autograd" (the reference; any module).
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
-            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet.
+            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet; "auto" does so if
+            the values are smooth and agree, and says in the log what it chose.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
@@ -97,8 +98,9 @@ def solve(
     """
     if starts is None:
         starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
+    chosen = constrained(problem, constraints, tolerance)
     settings = Settings(
-        problem=hardened(problem) if constraints == "hard" else problem,
+        problem=chosen.problem,
         model=KAN() if model is None else model,
         phases=tuple(phases or default_phases()),
         starts=starts,
@@ -110,7 +112,7 @@ def solve(
         threads=threads,
         time_limit=time_limit,
         derivatives=derivatives,
-        constraints=constraints,
+        constraints=chosen.constraints,
         checkpoint=checkpoint,
         tolerance=tolerance,
         atol=atol,
@@ -126,6 +128,8 @@ def solve(
             held.enter_context(checkpoints)
 
         def begin(around: Surroundings) -> State:
+            if chosen.line:
+                around.log(chosen.line)
             state = first_state(settings)
             check_all(settings, state, around.log)
             if checkpoints is not None:

@@ -19,6 +19,7 @@ from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
+from kanpde.training.constraints import unsmooth
 from kanpde.training.fresh import size_of
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -73,7 +74,7 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: on jumps of the data, where the solution ends, on its uniqueness and on its residuals.
+    """Return warnings: on jumps of the data, the end of the solution, its uniqueness, its residuals, rough values.
 
     That the points do not show the residuals is said if the loss on fresh points is at least `LOSS_RATIO` times the
     training loss, and a relative residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but
@@ -84,7 +85,8 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
-    return [*discontinuous(state), *undetermined(state), *(unseen(settings, state) or unfinished(settings, state))]
+    of_residuals = unseen(settings, state) or unfinished(settings, state)
+    return [*discontinuous(state), *undetermined(state), *of_residuals, *rough(settings)]
 
 
 def discontinuous(state: State) -> list[ResultWarning]:
@@ -154,6 +156,20 @@ def unfinished(settings: Settings, state: State) -> list[ResultWarning]:
         )
     asked = settings.time_limit if end is End.TIME_LIMIT else None
     return [ResultWarning(message, [] if asked is None else [("", {"time_limit": 4 * asked})], advice)]
+
+
+def rough(settings: Settings) -> list[ResultWarning]:
+    """Return a warning if values are built in that are not smooth."""
+    doubt = unsmooth(settings.problem)
+    if not doubt:
+        return []
+    return [
+        ResultWarning(
+            f"{doubt[0].upper()}{doubt[1:]}, and they are built in. If they have a kink or a jump, it is continued "
+            "across the box, where no residual shows it, and the solution is wrong.",
+            fixes=[("", {"constraints": "soft"})],
+        )
+    ]
 
 
 def cures(settings: Settings, state: State) -> list[Fix]:
