@@ -80,10 +80,13 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
                 )
 
 
-def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
-    """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer."""
+def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective, first: int = 0) -> None:
+    """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer.
+
+    ``first`` is the number of the first of these phases in the schedule.
+    """
     grid = grid_of(model)
-    for number, phase in enumerate(phases):
+    for number, phase in enumerate(phases, first):
         parameters = sum(p.numel() for p in model.parameters())
         if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
@@ -125,7 +128,7 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
-    check_sizes(settings.phases, state.network, objective)
+    check_sizes(state.plan[state.phase :], state.network, objective, state.phase)
     check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
         log(f"{type(settings.model).__name__} has no grid; the schedule's grids do not change its size")

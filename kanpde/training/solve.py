@@ -27,6 +27,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
 from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
+from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
 from kanpde.training.watch import doubts
@@ -53,6 +54,7 @@ def solve(
     constraints: str = "soft",
     checkpoint: float = 5.0,
     tolerance: float | None = None,
+    start: str | Path | Solution | None = None,
     folder: str | Path | Checkpoints | None = None,
     stop: StopRequest | None = None,
     observe: Observe = lambda progress: None,
@@ -83,6 +85,8 @@ def solve(
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
+        start: the folder or the solution of an earlier run on the same coordinates, whose network is the first one; then
+            ``model`` and ``starts`` are left out (`kanpde.training.starting`).
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.
@@ -92,8 +96,11 @@ def solve(
     Raises:
         InputError: the input is invalid; the message gives the reason and what to write instead.
     """
+    begun = None if start is None else start_from(start, model)
+    if begun is not None:
+        problem, model = begun.with_coefficients(problem), begun.model
     if starts is None:
-        starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
+        starts = DEFAULT_STARTS if phases is None and begun is None and not isinstance(model, nn.Module) else 1
     settings = Settings(
         problem=hardened(problem) if constraints == "hard" else problem,
         model=KAN() if model is None else model,
@@ -110,6 +117,7 @@ def solve(
         constraints=constraints,
         checkpoint=checkpoint,
         tolerance=tolerance,
+        start=None if begun is None else begun.name,
     )
     with ExitStack() as held:
         if isinstance(folder, (str, Path)) and (Path(folder) / CONFIG).is_file():
@@ -122,7 +130,7 @@ def solve(
             held.enter_context(checkpoints)
 
         def begin(around: Surroundings) -> State:
-            state = first_state(settings)
+            state = first_state(settings) if begun is None else started_state(settings, begun, around)
             check_all(settings, state, around.log)
             if checkpoints is not None:
                 checkpoints.clear()
@@ -180,6 +188,8 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "threads": torch.get_num_threads(),
         "derivatives": settings.derivatives,
         "constraints": settings.constraints,
+        "satisfies": list(settings.problem.ansatz.satisfies) if settings.problem.ansatz else [],
+        "start": settings.start,
         "seconds": state.seconds,
         "model": described(settings.model),
         **state.used,
