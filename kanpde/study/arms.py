@@ -77,8 +77,8 @@ def make_arms(
         overrides = [*_for_model(typed, own), *own]
         if any(o.lstrip("+").startswith("start=") for o in overrides):
             raise InputError(
-                f"{name} begins with the network of a stored run, whose size is fixed; the arms of a comparison get new "
-                "networks of matched sizes. Leave start out."
+                f"{name} begins with the network of a stored run, whose size is fixed; the arms of a comparison get "
+                "new networks of matched sizes. Leave start out."
             )
         job = make_job(config_from(overrides))
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):

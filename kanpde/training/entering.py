@@ -82,7 +82,7 @@ def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings)
     grid = grid_of(network)
     if grid is None:
         return
-    new = phase.next_grid(grid)
+    new = max(phase.next_grid(grid), grid)  # a stored network may be finer than the schedule
     if new == grid and not phase.move_knots:
         return
     x = around.errors.x

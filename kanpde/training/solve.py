@@ -85,8 +85,8 @@ def solve(
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
-        start: the folder or the solution of an earlier run on the same coordinates, whose network is the first one; then
-            ``model`` and ``starts`` are left out (`kanpde.training.starting`).
+        start: the folder or the solution of an earlier run on the same coordinates, whose network is the first one;
+            then ``model`` and ``starts`` are left out (`kanpde.training.starting`).
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.

@@ -1,9 +1,9 @@
 """Runs that begin with the network of an earlier run, for other parameters or a neighbouring problem.
 
 The network keeps its weights and its grids. A schedule is entered where the grid of the network belongs: in the first
-of the phases with the finest grid that is not finer. That phase only trains; later ones refine as usual. With a
-tolerance, a sum of products begins the levels of `kanpde.training.separation`, and any other network those of
-`kanpde.training.tolerance`.
+of the phases with the finest grid that is not finer. That phase changes neither grid nor knots; later ones do so as
+usual, but no phase makes the grid coarser. With a tolerance, a sum of products begins the levels of
+`kanpde.training.separation`, and any other network those of `kanpde.training.tolerance`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import kanpde.models
 from kanpde.device import choose_dtype
@@ -31,7 +32,6 @@ from kanpde.training.attempts import separates, with_products
 from kanpde.training.entering import first_state, new_network
 from kanpde.training.fresh import size_of
 from kanpde.training.marching import marching
-from kanpde.training.phases import Phase
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 from kanpde.training.surroundings import Surroundings
@@ -134,24 +134,39 @@ def start_from(given: str | Path | Solution, model: Any = None) -> Start:
             f"start gives the network, and model another one ({type(model).__name__}).", write={"model": None}
         )
     if isinstance(given, Solution):
-        name, network, settings = "a Solution", given.model, given.settings
-        architecture = network.architecture() if isinstance(network, Network) else None
-        domain, unknowns = coordinates(given.problem.domain), given.problem.unknowns
-        coefficients, has_ansatz = given.coefficients, given.problem.ansatz is not None
-    else:
-        record = read_file(Path(given) / RESULT)
-        name, network, settings = str(given), None, record["settings"]
-        architecture, domain, unknowns = (record[key] for key in ("architecture", "domain", "unknowns"))
-        coefficients, has_ansatz = {row["name"]: row["value"] for row in record["coefficients"]}, record["has_ansatz"]
-    if architecture is None or not is_of_package(architecture):
+        problem = given.problem
+        facts = coordinates(problem.domain), problem.unknowns, given.coefficients
+        return _start("a Solution", given.model, given.settings, problem.ansatz is not None, *facts)
+    record = read_file(Path(given) / RESULT)
+    coefficients = {row["name"]: row["value"] for row in record["coefficients"]}
+    facts = record["domain"], record["unknowns"], coefficients
+    return _start(str(given), _stored_network(record), record["settings"], record["has_ansatz"], *facts)
+
+
+def _stored_network(record: Mapping[str, Any]) -> Network | None:
+    """Return the network of a result file; None if only its weights are stored."""
+    if not is_of_package(record["architecture"]):
+        return None
+    network = network_from(record["architecture"], "cpu", choose_dtype(record["settings"]["dtype"]))
+    network.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
+    return network
+
+
+def _start(
+    name: str,
+    network: nn.Module | None,
+    settings: Mapping[str, Any],
+    has_ansatz: bool,
+    domain: Sequence[Mapping[str, Any]],
+    unknowns: Sequence[str],
+    coefficients: Mapping[str, float],
+) -> Start:
+    if not isinstance(network, Network) or not is_of_package(network.architecture()):
         raise InputError(
             f"{name} has a {settings['model']['name']}, which is not a network of this package or was stored by an "
             "early version. Go on with the module itself: solve(problem, solution.model).",
             write=NONE,
         )
-    if network is None:
-        network = network_from(architecture, "cpu", choose_dtype(settings["dtype"]))
-        network.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
     if isinstance(network, Windows):
         raise InputError(
             f"{name} holds a solution in windows of time, each of which starts from the state that the one before it "
@@ -159,10 +174,10 @@ def start_from(given: str | Path | Solution, model: Any = None) -> Start:
             write=NONE,
         )
     is_known = class_from(settings["model"], kanpde.models) is not None
-    made_by = made_from(settings["model"], kanpde.models, "model") if is_known else network
+    model = made_from(settings["model"], kanpde.models, "model") if is_known else network
     unnamed = ["conditions that the file does not name"] if has_ansatz else []
     constraints, satisfies = settings.get("constraints", "soft"), settings.get("satisfies", unnamed)
-    return Start(name, network, made_by, domain, unknowns, coefficients, constraints, satisfies)
+    return Start(name, network, model, domain, unknowns, coefficients, constraints, satisfies)
 
 
 def started_state(settings: Settings, start: Start, around: Surroundings) -> State:
@@ -198,10 +213,7 @@ def entered(state: State, first: int, grid: int) -> State:
     planned = list(accumulate(state.plan, lambda cells, phase: phase.next_grid(cells), initial=first))[1:]
     coarser = [cells for cells in planned if cells <= grid]
     number = planned.index(max(coarser)) if coarser else 0
-    phase = kept_grid(state.plan[number], planned[number], grid)
+    phase = state.plan[number]
+    if planned[number] <= grid:
+        phase = replace(phase, refine=None, move_knots=False)
     return replace(state, phase=number, plan=(*state.plan[:number], phase, *state.plan[number + 1 :]))
-
-
-def kept_grid(phase: Phase, planned: int, grid: int) -> Phase:
-    """Return the phase without a change of the grid, unless the planned one is finer."""
-    return phase if planned > grid else replace(phase, grid=None, refine=None, move_knots=False)
