@@ -12,6 +12,7 @@ training points; the exact solution is used for nothing else. One thread, float6
 import argparse
 import importlib.util
 import sys
+from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,9 @@ def load_problem(text: str) -> Problem:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    arguments = {key: value if not value[0].isdigit() else int(value) for key, value in (r.split("=") for r in rest)}
+    arguments = {
+        key: value if not value[0].isdigit() else literal_eval(value) for key, value in (r.split("=") for r in rest)
+    }
     return getattr(module, name)(**arguments)
 
 

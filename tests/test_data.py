@@ -167,6 +167,17 @@ def test_a_level_that_fits_the_noise_is_taken_back():
     assert solution.ending.end is End.OVERFITTED and solution.model.grid == 2
 
 
+def test_hidden_grids_cover_the_training_rows():
+    x, y = samples(60)
+    phases = [Phase(LM(), steps=3), Phase(LM(), steps=1, grid=4, move_knots=True)]
+    solution = kanpde.fit(x, y, KAN([2], degree=3, grid=3), phases=phases, test=0.1)
+    rows = solution.problem.conditions[DATA].region.sample("auto", 100).x
+    hidden = solution.model.layers[0](solution.model.inputs(rows)).detach()
+    ends = solution.model.layers[1].breakpoints
+    reached = (hidden.amax(dim=0) - hidden.amin(dim=0)) / (ends[:, -1] - ends[:, 0])
+    assert bool((reached > 0.5).all() & (reached < 1.5).all())
+
+
 def test_the_size_of_the_targets_does_not_matter():
     phases = [Phase(LM(), steps=60)]
     for scale in (1e-6, 1e6):

@@ -70,7 +70,7 @@ def _command(arguments: list[str]) -> int:
 
     def task(config: DictConfig) -> None:
         try:
-            for name, value in zip(SWEEP_OPTIONS, take_out(config), strict=True):
+            for name, value in zip(SWEEP_OPTIONS, take_out(config, known.overrides), strict=True):
                 if value:
                     raise InputError(f"{name} is for several runs. Write -m before it, or leave it out.")
             folder, log = claim(Path(HydraConfig.get().runtime.output_dir))

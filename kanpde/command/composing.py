@@ -1,5 +1,6 @@
 """Composing configs from typed options, directly or by a run of Hydra."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def config_from(overrides: Sequence[str]) -> dict[str, Any]:
     Plugins.instance().register(_OwnFolder)
     with own_loader(), hydra.initialize_config_dir(str(packaged("conf")), version_base="1.3"):
         config = hydra.compose("config", list(overrides))
-    take_out(config)
+    take_out(config, overrides)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return plain
 
@@ -43,14 +44,40 @@ def refuse_several(overrides: Sequence[str]) -> None:
             )
 
 
-def take_out(config: DictConfig) -> list[bool]:
-    """Remove `SWEEP_OPTIONS` from the config and return their values."""
+def take_out(config: DictConfig, typed: Sequence[str]) -> list[bool]:
+    """Remove `SWEEP_OPTIONS` from the config and return their values.
+
+    With ``start=FOLDER`` the defaults of what the stored run determines are removed too.
+
+    Args:
+        config: of one run.
+        typed: its options as typed.
+
+    Raises:
+        InputError: a sweep option has an invalid value, or an option contradicts ``start``.
+    """
+    if config.get("start") is not None:
+        _leave_to_start(config, typed)
     with open_dict(config):
         asked = [config.pop(name, False) for name in SWEEP_OPTIONS]
     for name, value in zip(SWEEP_OPTIONS, asked, strict=True):
         if not isinstance(value, bool):
             raise InputError(f"{name} must be true or false, got {value}. Write {name}=true.")
     return asked
+
+
+def _leave_to_start(config: DictConfig, typed: Sequence[str]) -> None:
+    """Remove the defaults of the network and of the number of starts, which are those of the stored run."""
+    for o in OverridesParser.create().parse_overrides(list(typed)):
+        if re.match(r"model\b|schedule\.starts\b", o.key_or_group):
+            raise InputError(
+                f"{o.input_line} contradicts start={config.start}, with which the run has one start, and its network "
+                "is that of the stored run. Leave one of the two out."
+            )
+    with open_dict(config):
+        config.pop("model", None)
+        if "schedule" in config:
+            config.schedule.pop("starts", None)
 
 
 def as_text(config: DictConfig) -> str:

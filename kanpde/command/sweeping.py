@@ -160,7 +160,7 @@ def _refuse_other_runs(flags: list[str], parsed: list[Override]) -> None:
     def compare(config: DictConfig) -> None:
         folders.append(Path(HydraConfig.get().runtime.output_dir))
         try:
-            take_out(config)
+            take_out(config, options_typed())
             refuse_another(folders[-1], as_text(config))
         except InputError as error:
             errors.append(error)
@@ -186,7 +186,7 @@ def _one_of_many(config: DictConfig, sweep: _Sweep) -> float | None:
     of_hydra = [str(o) for o in job.overrides.hydra if str(o).startswith("hydra.searchpath")]
     typed = [o for o in options_typed() if o.partition("=")[0] not in SWEEP_OPTIONS]
     try:
-        isolate, retry_failed = take_out(config)
+        isolate, retry_failed = take_out(config, options_typed())
         task = Task(
             folder=Path(job.runtime.output_dir),
             title=f"Run {job.job.num + 1} of {total}: {' '.join(choice)}",

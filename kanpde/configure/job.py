@@ -27,7 +27,7 @@ class Job:
     file: ProblemFile
     arguments: dict[str, Any]  # of its function
     problem: Problem
-    model: Any
+    model: Any  # None if the run begins with a stored network
     schedule: Schedule
     sampling: Sampling
     output: Output
@@ -44,8 +44,11 @@ def make_job(config: Mapping[str, Any]) -> Job:
     for key in config:
         if key not in OPTIONS:
             raise InputError(f'Unknown option "{key}". {suggest(key, OPTIONS)}')
+    start = config.get("start")
+    if start is not None and not isinstance(start, str):
+        raise InputError(f"start must be the folder of a run, got {text(start)}. Write start=outputs/mine.")
     for group in GROUPS:
-        if group not in config:
+        if group not in config and not (group == "model" and start is not None):
             raise InputError(f"The config has no {group}. Leave out what removed it, such as ~{group}.")
     plots = config.get("plots", True)
     if not isinstance(plots, bool):
@@ -54,7 +57,7 @@ def make_job(config: Mapping[str, Any]) -> Job:
     others = {key: value for key, value in config.items() if key not in (*GROUPS, "plots")}
     return Job(
         settings=check(solve, others, given=_FROM_GROUPS),
-        model=make_model(config["model"]),
+        model=make_model(config["model"]) if "model" in config else None,
         schedule=build(Schedule, config["schedule"], "schedule"),
         sampling=build(Sampling, config["sampling"], "sampling"),
         output=build(Output, config["output"], "output"),

@@ -124,4 +124,5 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
 
 def _title(job: Job) -> list[str]:
     origin = "" if job.file.is_packaged else f" ({short(job.file.path)})"
-    return [f"{job.file.name}{origin}: {', '.join(job.problem.unknowns)} on {job.problem.domain}", str(job.model)]
+    network = f"the network of {job.settings['start']}" if job.model is None else str(job.model)
+    return [f"{job.file.name}{origin}: {', '.join(job.problem.unknowns)} on {job.problem.domain}", network]

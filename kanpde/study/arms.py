@@ -78,6 +78,11 @@ def make_arms(
         except ValueError as error:
             raise InputError(f"The options of {name} cannot be read ({error}): {text}") from None
         overrides = [*_for_model(typed, own), *own]
+        if any(o.lstrip("+").startswith("start=") for o in overrides):
+            raise InputError(
+                f"{name} begins with the network of a stored run, whose size is fixed; the arms of a comparison get "
+                "new networks of matched sizes. Leave start out."
+            )
         job = make_job(config_from(overrides))
         _refuse_tolerance(name, job)
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):

@@ -41,7 +41,7 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
     evolution = marching(settings) if state.march is not None or is_new else None
     if evolution is not None and settings.tolerance is not None:
         state = march(settings, evolution, settings.tolerance, state, around)
-    if not state.done and is_new and separates(settings):
+    if not state.done and is_new and separates(settings) and settings.start is None:
         begun = first_state(with_products(settings))
         state = replace(begun, history=state.history, watching=state.watching)
     if not state.done and is_separable(state.network) and separates(settings):
@@ -85,7 +85,8 @@ def with_products(settings: Settings) -> Settings:
     """Return the settings with a sum of products as model."""
     first = Phase(LM(), steps=40)
     model = SPIKAN(products=1, degree=settings.model.degree)
-    return replace(settings, model=model, starts=STARTS, phases=(first,))
+    starts = STARTS if settings.start is None else 1
+    return replace(settings, model=model, starts=starts, phases=(first,))
 
 
 def best_of(settings: Settings, state: State) -> State:

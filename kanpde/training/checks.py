@@ -80,14 +80,18 @@ def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) ->
                 )
 
 
-def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective) -> None:
-    """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer."""
+def check_sizes(settings: Settings, state: State, objective: Objective, first: int) -> None:
+    """Refuse a grid coarser than the previous phase's, and a network too large for the phase's optimizer.
+
+    Only the phases of the plan from number ``first`` on are checked. A stored network (``start``) keeps a finer grid.
+    """
+    model = state.network
     grid = grid_of(model)
-    for number, phase in enumerate(phases):
+    for number, phase in enumerate(state.plan[first:], first):
         parameters = sum(p.numel() for p in model.parameters())
         if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
-            if wanted < grid:
+            if wanted < grid and settings.start is None:
                 raise InputError(
                     f"Phase {number} has grid {wanted}, which is coarser than the grid {grid} before it; a grid can "
                     f"only be refined.",
@@ -95,7 +99,8 @@ def check_sizes(phases: Sequence[Phase], model: nn.Module, objective: Objective)
                     of="model",
                     advice=f"Or give the phase a grid of at least {grid}.",
                 )
-            grid, parameters = wanted, model.size_at(wanted)
+            grid = max(wanted, grid)
+            parameters = model.size_at(grid)
         if (check := getattr(phase.optimizer, "check", None)) is not None:
             try:
                 check(objective, parameters)
@@ -131,7 +136,7 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
-    check_sizes(settings.phases, state.network, objective)
+    check_sizes(settings, state, objective, state.phase)
     check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):
         log(f"{type(settings.model).__name__} has no grid; the schedule's grids do not change its size")

@@ -14,6 +14,7 @@ from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.site import sites_of
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
+from kanpde.training.sampling import MOST_POINTS
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings
@@ -80,15 +81,24 @@ def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) 
     return {**automatic, **settings.weights}
 
 
+def spread_points(settings: Settings, around: Surroundings) -> Tensor:
+    """Return points all over the domain, or the measured points if the problem has no others, (points, dim)."""
+    regions = [condition.region for condition in settings.problem.trained.values()]
+    if any(region.rows is None for region in regions):
+        return around.errors.x
+    generator = torch.Generator(settings.device).manual_seed(settings.seed)
+    return regions[0].sample("auto", MOST_POINTS, generator, settings.device, settings.dtype).x
+
+
 def regrid(settings: Settings, network: Any, phase: Phase, around: Surroundings) -> None:
     """Bring the network to the phase's grid, and log the largest change of its values if there is one."""
     grid = grid_of(network)
     if grid is None:
         return
-    new = phase.next_grid(grid)
+    new = max(phase.next_grid(grid), grid)  # a stored network may be finer than the schedule
     if new == grid and not phase.move_knots:
         return
-    x = around.errors.x
+    x = spread_points(settings, around)
 
     def values() -> Tensor:
         components = components_of(network, settings.derivatives)

@@ -169,7 +169,7 @@ def check_rest(settings: Settings, state: State) -> None:
     objective = Objective(problem, state.network, leg.points, leg.weights, state.coefficients, derivatives)
     refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
     check_phases(rest, state.network, derivatives)
-    check_sizes(rest, state.network, objective)
+    check_sizes(settings, state, objective, state.phase + 1)
 
 
 def refuse_spent_time(settings: Settings, state: State) -> None:

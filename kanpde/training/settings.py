@@ -19,6 +19,7 @@ from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 
 CONSTRAINTS = ("soft", "hard")
+LATER = {"tolerance": None, "atol": 0.0, "start": None}  # attributes that older checkpoints lack
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Settings:
         checkpoint: minutes between checkpoints.
         tolerance: None, or the wanted relative L2 error; then only the first of the phases is used.
         atol: with a tolerance, the root mean square error that is also allowed, for unknowns that may vanish.
+        start: None, or the name of the run whose network is the first one (`kanpde.training.starting`).
     """
 
     problem: Problem
@@ -53,6 +55,7 @@ class Settings:
     checkpoint: float
     tolerance: float | None = None
     atol: float = 0.0
+    start: str | None = None
 
     @property
     def floor(self) -> float:
@@ -69,6 +72,12 @@ class Settings:
             raise InputError(
                 f"Several starts need a factory of networks such as KAN(), got a ready {type(self.model).__name__}.",
                 write={"starts": 1},
+            )
+        if self.starts > 1 and self.start is not None:
+            raise InputError(
+                f"A run from a stored network has one start, got starts={self.starts}.",
+                write={"starts": 1},
+                instead={"start": None},
             )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads must be at least 1, got {self.threads}.", write={"threads": 1})
@@ -101,7 +110,7 @@ class Settings:
 # in a checkpoint -----------------------------------------------------------------------------------------------------
 def settings_data(settings: Settings) -> dict[str, Any]:
     """Return the settings as plain values; the problem itself is replaced by its `identity`."""
-    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint", "tolerance", "atol")
+    plain = ("starts", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint", *LATER)
     return {
         **{name: getattr(settings, name) for name in plain},
         "problem": identity(settings.problem),
@@ -152,8 +161,8 @@ def settings_from(data: Mapping[str, Any], problem: Problem, device: torch.devic
         "sampling": lambda: sampling_from(data["sampling"]),
     }
     plain = ("starts", "weights", "seed", "threads", "time_limit", "derivatives", "constraints", "checkpoint")
-    values: dict[str, Any] = {name: data[name] for name in plain} | {"tolerance": data.get("tolerance")} | given
-    values.setdefault("atol", data.get("atol", 0.0))
+    later = {name: data.get(name, default) for name, default in LATER.items()}
+    values: dict[str, Any] = {name: data[name] for name in plain} | later | given
     values |= {name: make() for name, make in made.items() if name not in given}
     return Settings(problem=problem, device=device, dtype=choose_dtype(data["dtype"]), **values)
 

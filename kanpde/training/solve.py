@@ -27,6 +27,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
 from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
+from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
 from kanpde.training.watch import doubts
@@ -54,6 +55,7 @@ def solve(
     checkpoint: float = 5.0,
     tolerance: float | None = None,
     atol: float = 0.0,
+    start: str | Path | Solution | None = None,
     folder: str | Path | Checkpoints | None = None,
     stop: StopRequest | None = None,
     observe: Observe = lambda progress: None,
@@ -87,6 +89,8 @@ def solve(
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
         atol: for unknowns that may vanish: the root mean square of the error may be tolerance times that of the
             solution, plus atol.
+        start: the folder or the solution of an earlier run on the same coordinates, whose network is the first one;
+            then ``model`` and ``starts`` are left out (`kanpde.training.starting`).
         folder: for the checkpoints that `kanpde.resume` reads; None writes none. Checkpoints of an earlier run in the
             folder are removed.
         stop: a request to stop, tested after every step; for callers that handle signals themselves.
@@ -96,8 +100,11 @@ def solve(
     Raises:
         InputError: the input is invalid; the message gives the reason and what to write instead.
     """
+    begun = None if start is None else start_from(start, model)
+    if begun is not None:
+        problem, model = begun.with_coefficients(problem), begun.model
     if starts is None:
-        starts = DEFAULT_STARTS if phases is None and not isinstance(model, nn.Module) else 1
+        starts = DEFAULT_STARTS if phases is None and begun is None and not isinstance(model, nn.Module) else 1
     chosen = constrained(problem, constraints, tolerance)
     settings = Settings(
         problem=chosen.problem,
@@ -116,6 +123,7 @@ def solve(
         checkpoint=checkpoint,
         tolerance=tolerance,
         atol=atol,
+        start=None if begun is None else begun.name,
     )
     with ExitStack() as held:
         if isinstance(folder, (str, Path)) and (Path(folder) / CONFIG).is_file():
@@ -131,6 +139,7 @@ def solve(
             if chosen.line:
                 around.log(chosen.line)
             state = first_state(settings)
+            state = first_state(settings) if begun is None else started_state(settings, begun, around)
             check_all(settings, state, around.log)
             if checkpoints is not None:
                 checkpoints.clear()
@@ -188,6 +197,8 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "threads": torch.get_num_threads(),
         "derivatives": settings.derivatives,
         "constraints": settings.constraints,
+        "satisfies": list(settings.problem.ansatz.satisfies) if settings.problem.ansatz else [],
+        "start": settings.start,
         "seconds": state.seconds,
         "model": described(settings.model),
         **({"atol": settings.atol} if settings.atol else {}),

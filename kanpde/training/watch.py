@@ -182,6 +182,8 @@ def cures(settings: Settings, state: State) -> list[Fix]:
         counts[kind] = max(counts.get(kind, 0), int(float(f"{wanted:.2g}")))
     own = settings.tolerance is None and state.plan[state.phase - 1].sampling is not None
     found: list[Fix] = [(f"phases.{state.phase - 1}.sampling" if own else "sampling", counts)]
+    if settings.start is not None:  # which determines the model
+        return found
     grid, hidden = getattr(settings.model, "grid", None), getattr(settings.model, "hidden", None)
     if isinstance(grid, int) and not any(phase.grid for phase in settings.phases):
         found.append(("model", {"grid": 2 * grid}))
