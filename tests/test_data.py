@@ -19,6 +19,7 @@ from kanpde.ends import End
 from kanpde.models.mlp import MLP
 from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
+from kanpde.training.entering import spread_points
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 QUICK = {"model": KAN([2], degree=5, grid=3), "phases": [Phase(LM(), steps=15)]}
