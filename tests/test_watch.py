@@ -98,6 +98,7 @@ def settings_of(problem, model=MODEL, phases=(Phase(),), sampling=Sampling()):
         sampling=sampling,
         seed=0,
         starts=1,
+        start=None,
         tolerance=None,
         device=torch.device("cpu"),
         dtype=torch.float64,
@@ -197,6 +198,8 @@ def test_the_cures_are_options_that_exist(model, wanted):
         assert option in text
     typed = text.removeprefix("Wrong. Write ").rstrip(".").replace(", or ", " ").split()
     make_job(config_from([f"model={type(model).__name__.lower()}"] * isinstance(model, (KAN, MLP)) + typed))
+    settings.start = "outputs/mine"
+    assert [of for of, _ in cures(settings, state)] == ["sampling"], "the stored run determines the model"
 
 
 def test_cures_of_a_schedule_with_its_own_grids_and_points():
