@@ -97,12 +97,25 @@ class Problem:
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
                 write={"scale": (1.0,) * len(self.unknowns)},
             )
+        if self.test is not None:
+            shape = None if self.test.data is None else tuple(self.test.data.shape)
+            expected = len(self.test.x), len(self.unknowns)
+            if shape != expected:
+                raise InputError(
+                    f"test has data of the shape {shape}; expected {expected}, one column for each of "
+                    f"{', '.join(self.unknowns)}."
+                )
         if self.ansatz is not None:
             for name in self.ansatz.satisfies:
                 if name not in self.conditions:
                     raise InputError(
                         f'The ansatz satisfies "{name}", which is not a condition. {suggest(name, self.conditions)}'
                     )
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether all trained conditions hold at measured points, so that there is no equation."""
+        return bool(self.trained) and all(c.region.is_measured for c in self.trained.values())
 
     @property
     def trained(self) -> dict[str, Condition]:

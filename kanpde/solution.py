@@ -183,20 +183,27 @@ def _measured(context: Context, name: str, values: Tensor) -> Field:
 
 
 class Errors:
-    """Relative errors against the exact solution or measured values, on points that are not used for training."""
+    """Relative errors against the exact solution or measured values, on points that are not used for training.
+
+    Attributes:
+        x: test points all over the domain, (points, dim).
+        at: where the errors are measured: the test points, or measured ones.
+        exact: the unknowns there; empty if they are not known.
+    """
 
     def __init__(self, problem: Problem, device: torch.device, dtype: torch.dtype):
         self.problem, measured = problem, problem.test if problem.exact is None else None
-        self.x = problem.domain.test_points(device, dtype) if measured is None else measured.x.to(device, dtype)
-        context = Context(problem.domain.names, problem.domain.space, self.x)
+        self.x = problem.domain.test_points(device, dtype)
+        self.at = self.x if measured is None else measured.x.to(device, dtype)
+        context = Context(problem.domain.names, problem.domain.space, self.at)
         self.exact = exact_fields(problem, context)
         if measured is not None and measured.data is not None:
-            columns = measured.data.to(self.x).unbind(1)
+            columns = measured.data.to(self.at).unbind(1)
             self.exact = [_measured(context, *pair) for pair in zip(problem.unknowns, columns, strict=True)]
 
     def l2(self, components: Components) -> float:
         """Return the relative L2 error of the first unknown."""
-        value = asked_of(self.problem, components, self.x, lambda *u: u[0].value)
+        value = asked_of(self.problem, components, self.at, lambda *u: u[0].value)
         exact = self.exact[0].value
         return float((value - exact).norm() / exact.norm())
 
@@ -204,6 +211,6 @@ class Errors:
         """Return by unknown: relative L2, relative H1 (value and spatial gradient), and max error over max |exact|."""
         if not self.exact:
             return {}
-        found = asked_of(self.problem, components, self.x, value_and_gradient)
+        found = asked_of(self.problem, components, self.at, value_and_gradient)
         wanted = value_and_gradient(*self.exact)
         return {name: distances(*pair) for name, *pair in zip(self.problem.unknowns, found, wanted, strict=True)}

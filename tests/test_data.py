@@ -16,8 +16,10 @@ from kanpde.configure.job import make_job
 from kanpde.data.fitting import DATA, Rows, divided, fit_problem
 from kanpde.data.table import Table, read_table
 from kanpde.ends import End
+from kanpde.errors import ResultWarning
 from kanpde.models.mlp import MLP
 from kanpde.residuals.objective import Objective
+from kanpde.storage.output import Output
 from kanpde.terminal import report
 from kanpde.training.entering import spread_points
 
@@ -113,6 +115,26 @@ def test_columns_and_parts_are_checked():
         kanpde.fit(np.ones(3), np.ones(4))
 
 
+def test_columns_that_are_not_wanted_may_hold_anything(tmp_path):
+    (tmp_path / "a.csv").write_text("date,x,u\n" + "\n".join(f"2020-01-0{k},{k},{k**2}" for k in range(1, 9)))
+    problem = fit_problem(tmp_path / "a.csv", ["x"], ["u"], validation=0.2)
+    assert problem.domain.ranges == ((1.0, 8.0),)
+    columns = {"x": [1.0, 2.0, 3.0], "u": [1.0, 2.0, 4.0], "v": [float("nan")] * 3}
+    assert fit_problem(columns, ["x"], ["u"], validation=0.4).unknowns == ("u",)
+    with pytest.raises(InputError, match="in row 1, column 1"):
+        fit_problem(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [(["periodic", "x"], '"periodic" cannot be an input'), (["t"], "the only input"), ("xy", "must be a list")],
+)
+def test_names_with_another_meaning_are_refused(inputs, words):
+    rows = np.arange(12.0)
+    with pytest.raises(InputError, match=words):
+        fit_problem({"x": rows, "periodic": rows**2, "t": rows + 1, "u": rows**3}, inputs, ["u"])
+
+
 # fitting -------------------------------------------------------------------------------------------------------------
 def test_every_row_belongs_to_one_part():
     x = np.arange(100.0)[:, None]
@@ -175,6 +197,23 @@ def test_hidden_grids_follow_the_training_rows():
     settings = SimpleNamespace(problem=problem, seed=0, device=torch.device("cpu"), dtype=torch.float64)
     rows = problem.conditions[DATA].region.sample("auto", 100).x
     assert torch.equal(spread_points(settings, SimpleNamespace(errors=None)), rows) and len(rows) == 48
+
+
+def test_an_overfitted_fit_is_told_to_be_smaller():
+    x, y = samples(60, noise=1.0)
+    with pytest.warns(ResultWarning, match="rows for validation") as caught:
+        kanpde.fit(x, y, KAN([6], degree=5, grid=4), phases=[Phase(LM(), steps=60)], starts=1)
+    assert "smaller network" in str(caught[0].message) and "wider" not in str(caught[0].message)
+
+
+def test_unknowns_may_begin_like_other_fields(tmp_path):
+    x, y = samples(60)
+    columns = {"x": x[:, 0], "residual_stress": y}
+    solution = kanpde.solve(fit_problem(columns), KAN([1], degree=4, grid=2), [Phase(LM(), steps=2)])
+    assert "estimate" not in solution.settings
+    kanpde.save(solution, tmp_path)
+    with pytest.raises(InputError, match="Two stored fields"):
+        Output().check(fit_problem({"x": x[:, 0], "error": y}))
 
 
 def test_the_size_of_the_targets_does_not_matter():

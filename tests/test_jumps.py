@@ -14,7 +14,7 @@ from kanpde.training.attempts import doubted
 from kanpde.training.state import State
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-DOUBLE = torch.device("cpu"), torch.float64
+CPU = torch.device("cpu")
 SQUARE, STRIP = Box(x=(0.0, 1.0), y=(0.0, 1.0)), Box(x=(0.0, 1.0), t=(0.0, 1.0))
 
 
@@ -40,6 +40,18 @@ def on_strip(start, ends=0.0):
     return Problem(STRIP, conditions)
 
 
+def on_ring():
+    """x as initial values where x is periodic."""
+    ring = Box(x=(-1.0, 1.0), t=(0.0, 1.0), periodic=["x"])
+    return Problem(ring, {"initial": initial(ring.at(t=0.0), lambda x, t: x)})
+
+
+def on_odd_face():
+    """A face whose coordinate is not the sum of the lower end and the length, because of rounding."""
+    box = Box(x=(-1.0, -0.3), t=(0.0, 1.0))
+    return Problem(box, {"side": dirichlet(box.face("x", 1), lambda x, t: torch.sign(t.value - 0.5))})
+
+
 @pytest.mark.parametrize(
     ("problem", "words", "where"),
     [
@@ -48,11 +60,19 @@ def on_strip(start, ends=0.0):
         (on_square(boundary=lambda x, y: step(x)), 'the values of "boundary"', {"x": 0.37}),
         (on_strip(lambda x, t: step(x) * x * (1 - x)), 'the values of "initial"', {"x": 0.37, "t": 0.0}),
         (on_strip(lambda x, t: 1 - x), 'values of "initial" and "boundary" differ by 1', {"x": 0.0, "t": 0.0}),
+        (
+            on_square(boundary=lambda x, y: torch.where(y.value == 1.0, 1.0, 0.0)),
+            'values of "boundary" jump',
+            {"y": 1.0},
+        ),
+        (on_strip(lambda x, t: 1e-4 * torch.sign(x.value - 0.37)), 'values of "initial" jump', {"x": 0.37}),
+        (on_ring(), 'values of "initial" jump', {"t": 0.0}),
+        (on_odd_face(), 'values of "side" jump', {"t": 0.5}),
     ],
-    ids=["coefficient", "disk", "boundary", "initial", "corner"],
+    ids=["coefficient", "disk", "boundary", "initial", "corner", "lid", "small", "seam", "face"],
 )
 def test_jumps_are_found_and_located(problem, words, where):
-    (jump,) = find_jumps(problem, *DOUBLE)
+    jump = find_jumps(problem, CPU)[0]
     assert words in str(jump)
     for name, value in where.items():
         assert jump.where[name] == pytest.approx(value, abs=1e-6)
@@ -65,16 +85,17 @@ def test_jumps_are_found_and_located(problem, words, where):
         on_square(boundary=lambda x, y: abs(x - 0.3) + 1.0),
         on_strip(lambda x, t: torch.tanh((x - 0.3) / 1e-4), ends=lambda x, t: torch.tanh((x - 0.3) / 1e-4)),
         on_strip(lambda x, t: x * (1 - x)),
+        on_square(source=lambda x: 1e6 * torch.sin(30 * x)),
     ],
-    ids=["source", "kink", "steep", "smooth"],
+    ids=["source", "kink", "steep", "smooth", "large"],
 )
 def test_what_is_continuous_is_not_called_a_jump(problem):
-    assert find_jumps(problem, *DOUBLE) == []
+    assert find_jumps(problem, CPU) == []
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_no_packaged_problem_has_a_jump(name):
-    assert find_jumps(load_problem(name)(), *DOUBLE) == []
+    assert find_jumps(load_problem(name)(), CPU) == []
 
 
 def test_with_a_jump_no_tolerance_is_reached():

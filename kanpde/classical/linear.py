@@ -87,7 +87,7 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
         "Measure errors against Problem(..., exact=...) instead.",
     )
     for name, condition in problem.conditions.items():
-        if condition.region.rows is not None:
+        if condition.region.is_measured:
             raise InputError(
                 f'Classical solvers here take no measured values, and "{name}" has {condition.region.rows}.'
             )

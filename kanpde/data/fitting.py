@@ -95,11 +95,20 @@ def fit_problem(
     Raises:
         InputError: a column is missing or constant, or a part has no rows.
     """
-    table = source if isinstance(source, Table) else read_table(source)
+    for kind, names in (("inputs", inputs), ("outputs", outputs)):
+        if isinstance(names, str):
+            raise InputError(f'{kind} must be a list of columns, got "{names}".', write={kind: [names]})
+    wanted = (*inputs, *outputs) if inputs and outputs else ()
+    table = source if isinstance(source, Table) else read_table(source, wanted)
     outputs = tuple(outputs or table.names[-1:])
     inputs = tuple(inputs or (name for name in table.names if name not in outputs))
     if not inputs or set(inputs) & set(outputs):
         raise InputError(f"A fit needs inputs and outputs that differ, got {list(inputs)} and {list(outputs)}.")
+    if reserved := [name for name in inputs if name in ("periodic", "self")] or (["t"] if inputs == ("t",) else []):
+        raise InputError(
+            f'The column "{reserved[0]}" cannot be {"the only" if reserved == ["t"] else "an"} input, because the name '
+            "has a meaning for a Box. Give the column another name."
+        )
     rows = Rows(table.columns(inputs), table.columns(outputs))
     for name, lower, upper in zip(inputs, rows.x.min(axis=0), rows.x.max(axis=0), strict=True):
         if lower == upper:
@@ -109,7 +118,8 @@ def fit_problem(
     for name, size in zip(outputs, scale, strict=True):
         if not size > 0:
             raise InputError(f'{table.origin}: the output "{name}" is constant in the training rows.')
-    domain = Box(**{n: (lo, hi) for n, lo, hi in zip(inputs, rows.x.min(axis=0), rows.x.max(axis=0), strict=True)})
+    ends = zip(inputs, rows.x.min(axis=0).tolist(), rows.x.max(axis=0).tolist(), strict=True)
+    domain = Box(**{name: (lower, upper) for name, lower, upper in ends})
 
     def residual(*unknowns: Field) -> tuple[Field, ...]:
         data = unknowns[0].context.data

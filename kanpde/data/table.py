@@ -65,8 +65,10 @@ class Table:
         return self.values[:, [self.names.index(name) for name in names]]
 
 
-def read_table(source: str | Path | Mapping[str, Any]) -> Table:
+def read_table(source: str | Path | Mapping[str, Any], wanted: Sequence[str] = ()) -> Table:
     """Return a table from a file, or from columns by name.
+
+    Of the ``wanted`` columns only, if there are any; other columns may then hold text or missing values.
 
     Text files (.csv, .tsv, or .txt and .dat with white space) may have a first line with the names of the columns;
     lines that begin with # are left out. A .npy file has one array (rows, columns), or a structured one with names;
@@ -76,22 +78,23 @@ def read_table(source: str | Path | Mapping[str, Any]) -> Table:
         InputError: the file does not exist, is of another kind, or has something else than finite numbers.
     """
     if isinstance(source, Mapping):
-        return _from_columns({name: np.asarray(column) for name, column in source.items()}, "the table")
+        return _from_columns({name: np.asarray(column) for name, column in source.items()}, "the table", wanted)
     path = Path(source)
     if not path.is_file():
         raise InputError(f'There is no file "{path}".')
     kind, origin = path.suffix.lower(), path.name
     if kind in DELIMITERS:
-        return _from_text(path, DELIMITERS[kind])
+        return _from_text(path, DELIMITERS[kind], wanted)
     try:
         if kind in ARRAYS:
             found = np.load(path, allow_pickle=False)
             if isinstance(found, np.ndarray):
-                return _from_array(found, origin)
-            return _from_columns({name: found[name] for name in found.files}, origin)
+                return _from_array(found, origin, wanted)
+            return _from_columns({name: found[name] for name in found.files}, origin, wanted)
         if kind in HDF5:
             with h5py.File(path, "r") as file:
-                return _from_columns({n: np.asarray(d) for n, d in file.items() if isinstance(d, h5py.Dataset)}, origin)
+                columns = {n: np.asarray(d) for n, d in file.items() if isinstance(d, h5py.Dataset)}
+                return _from_columns(columns, origin, wanted)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -99,8 +102,10 @@ def read_table(source: str | Path | Mapping[str, Any]) -> Table:
     raise InputError(f'{origin} is of an unknown kind "{kind}". {suggest(kind, [*DELIMITERS, *ARRAYS, *HDF5])}')
 
 
-def _from_columns(columns: Mapping[str, NDArray], origin: str) -> Table:
+def _from_columns(columns: Mapping[str, NDArray], origin: str, wanted: Sequence[str]) -> Table:
     """Return a table from arrays of equal lengths."""
+    if set(wanted) <= set(columns):
+        columns = {name: columns[name] for name in wanted or columns}
     if not columns:
         raise InputError(f"{origin} has no columns.")
     for name, column in columns.items():
@@ -116,15 +121,15 @@ def _from_columns(columns: Mapping[str, NDArray], origin: str) -> Table:
     return Table(tuple(columns), np.stack([c.astype(np.float64) for c in columns.values()], axis=1), origin)
 
 
-def _from_array(array: NDArray, origin: str) -> Table:
+def _from_array(array: NDArray, origin: str, wanted: Sequence[str]) -> Table:
     if array.dtype.names:
-        return _from_columns({name: array[name] for name in array.dtype.names}, origin)
+        return _from_columns({name: array[name] for name in array.dtype.names}, origin, wanted)
     if array.ndim != 2:
         raise InputError(f"{origin} has an array of the shape {array.shape}; expected (rows, columns).")
     return Table(_numbered(array.shape[1]), array.astype(np.float64), origin)
 
 
-def _from_text(path: Path, delimiter: str | None) -> Table:
+def _from_text(path: Path, delimiter: str | None, wanted: Sequence[str]) -> Table:
     """Return the table in a text file."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -134,7 +139,9 @@ def _from_text(path: Path, delimiter: str | None) -> Table:
             names = tuple(cell.strip() for cell in cells)
             has_names = not all(map(_is_number, names))
             body = lines if has_names else (line for part in ([first], lines) for line in part)
-            values = np.loadtxt(body, delimiter=delimiter, ndmin=2, quotechar='"')
+            numbers = [names.index(name) for name in wanted] if wanted and set(wanted) <= set(names) else None
+            values = np.loadtxt(body, delimiter=delimiter, ndmin=2, quotechar='"', usecols=numbers)
+            names = tuple(wanted) if numbers else names
     except UnicodeDecodeError:
         raise InputError(f"{path.name} is not a text file. Save it as CSV.") from None
     except ValueError as error:

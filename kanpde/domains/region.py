@@ -42,6 +42,11 @@ class Region:
     draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the region consists of measured points."""
+        return self.rows is not None
+
+    @property
     def pieces(self) -> int:
         """Number of pieces."""
         return len(self.fixed)

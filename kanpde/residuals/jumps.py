@@ -6,14 +6,14 @@ Training does not notice either, since points rarely lie where the jump is.
 
 A jump is sought on segments between random points of a condition's region, by bisection: of the two halves the one is
 kept across which a function changes more. If it still changes by a large part of its size across a part of
-$2^{-30}$ of a segment, it jumps there. The function is the residual of the constant `PRESENT`, for given values, and
-the difference between the residuals of two functions with this value, one of which has derivatives, for coefficients.
+$2^{-30}$ of a segment, it jumps there. The function is, for given values, what is subtracted from the unknown, and
+elsewhere the difference between the residuals of two functions with the value `PRESENT`, one of which has derivatives.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
-from math import isfinite
+from math import isfinite, nan
 
 import torch
 from torch import Tensor
@@ -30,7 +30,9 @@ from kanpde.residuals.evaluation import Unknowns, residuals_of
 SEGMENTS, BISECTIONS = 512, 30
 LEAST = 1e-3  # change across the last part of a segment, relative to the largest value of the function
 PRESENT, DERIVATIVE = 0.7, 1.3  # values that are neither 0 nor 1, for which terms could vanish
+SMALLEST = 1e-10  # size of functions whose values are more than rounding errors
 MEETING = 64  # points at which two conditions are compared
+ROUNDING = 1e-14  # of coordinates, relative to the ends of their ranges
 SHORTEST = 2  # powers of ten over which the lengths of the segments are spread
 
 
@@ -52,30 +54,34 @@ class Jump:
         return f"{self.what} at " + ", ".join(f"{name} = {value:.6g}" for name, value in self.where.items())
 
 
-def find_jumps(problem: Problem, device: torch.device, dtype: torch.dtype) -> list[Jump]:
-    """Return a jump of every trained condition that has one; none on other domains than a `Box`.
+def find_jumps(problem: Problem, device: torch.device) -> list[Jump]:
+    """Return a jump of every condition that has one; none on other domains than a `Box`, nor at measured points.
 
+    Given values may also jump in the edges of a face, at the ends of a periodic coordinate, and between two conditions.
     Narrow regions between two jumps can be missed, and functions that change by `LEAST` within $2^{-30}$ of a segment
-    are called discontinuous.
+    are called discontinuous. All is computed in double precision.
     """
     if not isinstance(problem.domain, Box):
         return []
-    problem, found = replace(problem, ansatz=None, conditions=problem.trained), []
+    box, problem, found = problem.domain, replace(problem, ansatz=None), []
     for name, condition in problem.conditions.items():
-        present = _residual(problem, name, 0.0)
-        sloped = _residual(problem, name, DERIVATIVE)
+        if condition.region.is_measured:
+            continue
+        present, sloped = (_residual(problem, name, slope) for slope in (0.0, DERIVATIVE))
+        is_given = condition.given is not None and condition.given.order == 0
 
-        def coefficients(points: Points, present=present, sloped=sloped) -> Tensor:
-            return sloped(points) - present(points)
+        def function(points: Points, present=present, sloped=sloped, is_given=is_given) -> Tensor:
+            return present(points) - PRESENT if is_given else sloped(points) - present(points)
 
-        for a, b in _segments(condition.region, device, dtype) if condition.region.rows is None else ():
-            is_given = not condition.region.is_interior
-            what, function = ("values", present) if is_given else ("coefficients of derivatives", coefficients)
-            where = discontinuity(function, a, b)
+        what = "values" if is_given else "coefficients of derivatives"
+        segments = _segments(box, condition.region, device)
+        size = max((float(function(a).abs().max()) for a, _, _ in segments), default=nan)
+        for a, b, steps in segments:
+            where = discontinuity(function, a, b, steps, max(size, SMALLEST))
             if where is not None:
                 found.append(Jump(name, f'the {what} of "{name}" jump', named(problem, where)))
                 break
-    return found + disagreements(problem, device, dtype)
+    return found + disagreements(problem, device)
 
 
 def named(problem: Problem, x: Tensor) -> dict[str, float]:
@@ -83,24 +89,28 @@ def named(problem: Problem, x: Tensor) -> dict[str, float]:
     return dict(zip(problem.domain.names, x.tolist(), strict=True))
 
 
-def disagreements(problem: Problem, device: torch.device, dtype: torch.dtype) -> list[Jump]:
+def disagreements(problem: Problem, device: torch.device) -> list[Jump]:
     """Return pairs of conditions that prescribe different values of an unknown where their regions meet."""
     generator, found = torch.Generator(device).manual_seed(0), []
     given = {n: c for n, c in problem.conditions.items() if c.given is not None and c.given.order == 0}
-    ranges = torch.tensor(problem.domain.ranges, device=device, dtype=dtype)
+    ranges = torch.tensor(problem.domain.ranges, device=device, dtype=torch.float64)
     for (name, one), (other, two) in combinations(given.items(), 2):
         assert one.given is not None and two.given is not None
         if (one.given.unknown or problem.unknowns[0]) != (two.given.unknown or problem.unknowns[0]):
             continue
         residuals = [_residual(problem, each, 0.0) for each in (name, other)]
         sizes = [
-            float((residual(condition.region.sample("uniform", MEETING, None, device, dtype)) - PRESENT).abs().max())
+            float(
+                (residual(condition.region.sample("uniform", MEETING, None, device, torch.float64)) - PRESENT)
+                .abs()
+                .max()
+            )
             for residual, condition in zip(residuals, (one, two), strict=True)
         ]
         for first, second in product(one.region.fixed, two.region.fixed):
             if any(first[axis] != second[axis] for axis in first.keys() & second.keys()):
                 continue  # they do not meet
-            share = torch.rand(MEETING, len(ranges), generator=generator, device=device, dtype=dtype)
+            share = torch.rand(MEETING, len(ranges), generator=generator, device=device, dtype=torch.float64)
             x = ranges[:, 0] + share * (ranges[:, 1] - ranges[:, 0])
             for axis, value in {**first, **second}.items():
                 x[:, axis] = value
@@ -113,27 +123,25 @@ def disagreements(problem: Problem, device: torch.device, dtype: torch.dtype) ->
     return found
 
 
-def discontinuity(function: Callable[[Points], Tensor], a: Points, b: Points) -> Tensor | None:
+def discontinuity(function: Callable[[Points], Tensor], a: Points, b: Points, steps: int, size: float) -> Tensor | None:
     """Return a point (dim,) at which a function (residuals, points) of points jumps, or None.
 
     Args:
         function: of points with normals.
         a, b: the ends of segments, with the same normals.
+        steps: number of bisections; 0 compares the ends.
+        size: of the function.
     """
-    left, right, first = a.x, b.x, function(a)
-    at_left, at_right = first, function(b)
-    for _ in range(BISECTIONS):
+    left, right = a.x, b.x
+    at_left, at_right = function(a), function(b)
+    for _ in range(steps):
         middle = 0.5 * (left + right)
         at_middle = function(replace(a, x=middle))
         is_left = ((at_middle - at_left).abs() > (at_right - at_middle).abs()).any(dim=0)
         left, right = torch.where(is_left[:, None], left, middle), torch.where(is_left[:, None], middle, right)
         at_left, at_right = torch.where(is_left, at_left, at_middle), torch.where(is_left, at_middle, at_right)
-    changes = (at_right - at_left).abs()
-    sizes = first.abs().amax(dim=1, keepdim=True)
-    is_jump = (changes > LEAST * sizes).any(dim=0) & (changes > 0).any(dim=0)
-    if not bool(is_jump.any()) or not isfinite(float(sizes.sum())):
-        return None
-    return left[int(is_jump.nonzero()[0])]
+    is_jump = ((at_right - at_left).abs() > LEAST * size).any(dim=0)
+    return left[int(is_jump.nonzero()[0])] if isfinite(size) and bool(is_jump.any()) else None
 
 
 def _residual(problem: Problem, name: str, slope: float) -> Callable[[Points], Tensor]:
@@ -149,20 +157,31 @@ def _residual(problem: Problem, name: str, slope: float) -> Callable[[Points], T
     return lambda points: torch.stack(residuals_of(problem, name, at, points))
 
 
-def _segments(region: Region, device: torch.device, dtype: torch.dtype) -> list[tuple[Points, Points]]:
-    """Return random segments within each piece of a region."""
+def _segments(box: Box, region: Region, device: torch.device) -> list[tuple[Points, Points, int]]:
+    """Return segments and numbers of bisections.
+
+    They are random segments within each piece of a region, segments to its edges, and pairs of points that are equal
+    because a coordinate is periodic.
+    """
     generator = torch.Generator(device).manual_seed(0)
-    points = region.sample("uniform", SEGMENTS * region.pieces, generator, device, dtype)
+    points = region.sample("uniform", SEGMENTS * region.pieces, generator, device, torch.float64)
     found = []
     for piece in region.fixed:
         inside = torch.ones(len(points.x), dtype=torch.bool, device=device)
         for axis, value in piece.items():
-            inside &= points.x[:, axis] == value
+            slack = ROUNDING * max(map(abs, box.ranges[axis]))
+            inside &= (points.x[:, axis] - value).abs() <= slack
         x, normal = points.x[inside], None if points.normal is None else points.normal[inside]
         if len(x) < 2 or len(piece) == x.shape[1]:
             continue
-        share = 10 ** (-SHORTEST * torch.rand(len(x), 1, generator=generator, device=device, dtype=dtype))
-        weight = torch.full_like(x[:, 0], 1 / len(x))
-        ends = x + share * (x.roll(1, dims=0) - x)
-        found.append((Points(x, weight, normal), Points(ends, weight, normal)))
+        at = Points(x, torch.full_like(x[:, 0], 1 / len(x)), normal)
+        share = 10 ** (-SHORTEST * torch.rand(len(x), 1, generator=generator, device=device, dtype=torch.float64))
+        found.append((at, replace(at, x=x + share * (x.roll(1, dims=0) - x)), BISECTIONS))
+        for axis in [axis for axis in range(x.shape[1]) if axis not in piece]:
+            low, high = x.clone(), x.clone()
+            low[:, axis], high[:, axis] = box.ranges[axis]
+            if axis in box.periodic:
+                found.append((replace(at, x=low), replace(at, x=high), 0))
+            elif not region.is_interior:
+                found += [(at, replace(at, x=low), BISECTIONS), (at, replace(at, x=high), BISECTIONS)]
     return found

@@ -16,7 +16,7 @@ from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
 _BATCH = 20_000  # points evaluated at once, to limit the memory
-_RESERVED = ("exact", "error", "estimated", "residual")
+_RESERVED = ("exact", "error", "estimated_error", "residual")
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,20 @@ class Output:
                     )
         names = [*problem.unknowns, *self.vectors]
         for name in names:
-            if names.count(name) > 1 or name.split("_")[0] in _RESERVED:
+            if names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
                 raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
         for name in (*names, *problem.conditions, *problem.parameters):
             if "/" in name or not name:
                 raise InputError(f'The name "{name}" cannot be stored. Use letters, digits and "_".')
+
+
+def _is_taken(name: str, others: Sequence[str]) -> bool:
+    """Return whether a stored field other than an unknown can have that name, such as error_v or residual_pde_1."""
+    for kind in _RESERVED:
+        rest = name.removeprefix(f"{kind}_")
+        if name == kind or (rest != name and any(rest == other or rest.startswith(f"{other}_") for other in others)):
+            return True
+    return False
 
 
 def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:

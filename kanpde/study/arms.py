@@ -90,6 +90,7 @@ def make_arms(
                 f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."
             )
         if match == "tolerance":
+            _refuse_atol(name, job)
             _check_limit(name, job, jobs or [job])
             arms.append(Arm(name, tuple(overrides), tuple(getattr(job.model, "hidden", ())), None, None))
             jobs.append(job)
@@ -138,6 +139,12 @@ def _refuse_tolerance(name: str, job: Job) -> None:
             f"{name} has tolerance={tolerance:g}, with which its network grows. To compare arms by the time to a "
             f"tolerance, write study.match=tolerance 'study.tolerances=[{tolerance:g}]' time_limit=60 instead."
         )
+
+
+def _refuse_atol(name: str, job: Job) -> None:
+    """Refuse an absolute tolerance, because the report judges relative errors."""
+    if job.settings.get("atol"):
+        raise InputError(f"match=tolerance compares relative errors, and {name} has atol. Leave atol out.")
 
 
 def _check_limit(name: str, job: Job, jobs: Sequence[Job]) -> None:

@@ -61,7 +61,7 @@ def measure_runs(
         for (arm, seed), path in sorted(paths.items())
         if f"{arm}/{seed}" not in rows and (problem.exact is None or seed in first[arm])
     }
-    if not missing:
+    if not missing or problem.is_fit:  # runs of fits have their errors on test rows
         return None
     solutions: dict[str, Solution] = {}
     for name, path in missing.items():

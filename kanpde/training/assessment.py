@@ -215,8 +215,11 @@ def resolved(change: Tensor, values: Tensor, floor: float) -> float:
 
 
 def with_estimate(settings: Settings, state: State, around: Surroundings) -> State:
-    """Record the estimated error of the final network, NaN if there is none; not after a signal, which is urgent."""
-    if state.used.get("estimate") is not None or state.ending.end.is_requested:
+    """Record the estimated error of the final network, NaN if there is none.
+
+    It is not computed after a signal, which is urgent, nor for fits, whose errors are measured on rows kept back.
+    """
+    if state.used.get("estimate") is not None or state.ending.end.is_requested or settings.problem.is_fit:
         return state
     level = kept(state.levels)
     if not level or "fresh" not in level:

@@ -37,7 +37,7 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
     is_new = state.leg is None and not state.levels and state.rival is None
     jumps = [str(jump) for jump in jumps_of(settings)]
     for line in jumps if is_new else ():
-        around.log(f"note: {line}; a smooth network cannot follow, and no tolerance will count as reached")
+        around.log(f"note: {line}; no tolerance will count as reached")
     evolution = marching(settings) if state.march is not None or is_new else None
     if evolution is not None and settings.tolerance is not None:
         state = march(settings, evolution, settings.tolerance, state, around)
@@ -60,7 +60,7 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
 
 def jumps_of(settings: Settings) -> list[Jump]:
     """Return the jumps of the problem's data, which are sought only if the run has a tolerance."""
-    return [] if settings.tolerance is None else find_jumps(settings.problem, settings.device, settings.dtype)
+    return [] if settings.tolerance is None else find_jumps(settings.problem, settings.device)
 
 
 def doubted(state: State, jumps: Sequence[str]) -> State:

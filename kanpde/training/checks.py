@@ -123,12 +123,15 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
-    measured = [name for name, condition in settings.problem.trained.items() if condition.region.rows is not None]
+    measured = [name for name, condition in settings.problem.trained.items() if condition.region.is_measured]
     if settings.tolerance is not None and measured:
         raise InputError(
             f'A tolerance needs an estimate of the error, which the measured values of "{measured[0]}" do not give.',
             write={"tolerance": None},
         )
+    asked = settings.sampling
+    if settings.problem.is_fit and (asked.interior is not None or asked.rule != "auto"):
+        log("note: rule and interior of sampling have no effect on a fit; boundary limits the number of rows")
     later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
     check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)

@@ -12,7 +12,7 @@ from kanpde.errors import InputError
 from kanpde.hard_constraints import Prescribed, hardened, prescribed
 from kanpde.hard_constraints.box import BoxValues, axes_of, values_at
 from kanpde.hard_constraints.built_in import WithValues
-from kanpde.hard_constraints.interpolant import Interpolant, spread
+from kanpde.hard_constraints.interpolant import MOST_DEGREE, Interpolant, spread
 from kanpde.problem import Problem
 
 SMOOTH = 48  # highest degree of smooth values; pulses of degree 50 are too narrow for the default network either way
@@ -91,8 +91,14 @@ def unsmooth(hard: Problem, most: float = inf) -> str:
         part = parts[each.unknown]
         value = part.faces[each.face] if isinstance(part, BoxValues) else 0.0
         if callable(value) and not (isinstance(value, Interpolant) and value.degree <= most):
-            return f'the values of "{each.condition}" at {_place(box, each)} are not smooth'
+            why = "depend on too many coordinates for an interpolant" if is_of_many(box) else "are not smooth"
+            return f'the values of "{each.condition}" at {_place(box, each)} {why}'
     return ""
+
+
+def is_of_many(box: Box) -> bool:
+    """Return whether faces of a box have more coordinates than an interpolant can have."""
+    return len(box.names) - 1 >= len(MOST_DEGREE)
 
 
 def _common(one: Prescribed, other: Prescribed) -> bool:

@@ -83,9 +83,9 @@ def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) 
 
 def spread_points(settings: Settings, around: Surroundings) -> Tensor:
     """Return points all over the domain, or the measured points if the problem has no others, (points, dim)."""
-    regions = [condition.region for condition in settings.problem.trained.values()]
-    if any(region.rows is None for region in regions):
+    if not settings.problem.is_fit:
         return around.errors.x
+    regions = [condition.region for condition in settings.problem.trained.values()]
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     return regions[0].sample("auto", MOST_POINTS, generator, settings.device, settings.dtype).x
 

@@ -29,7 +29,7 @@ def graded(points: Points, region: Region, domain: Domain, network: nn.Module) -
         network: whose cells are followed.
     """
     ends = network.ends if isinstance(network, Network) else []
-    if not ends or region.rows is not None or not isinstance(domain, Box) or not domain.has_part(region):
+    if not ends or region.is_measured or not isinstance(domain, Box) or not domain.has_part(region):
         return points
     held = [(i, value) for piece in region.fixed for i, value in piece.items()]
     if any(domain.ranges[i][0] < value < domain.ranges[i][1] for i, value in held):

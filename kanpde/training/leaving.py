@@ -85,8 +85,7 @@ def after_phase(
     assert before is not None
     fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
     rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
-    is_fit = all(condition.region.rows is not None for condition in settings.problem.trained.values())
-    worse = WORSE_ON_ROWS if is_fit else WORSE
+    worse = WORSE_ON_ROWS if settings.problem.is_fit else WORSE
     back = taken_back(level["loss"], fresh_before, fresh, rounding, worse)
     if back is None or settings.tolerance is not None:  # with a tolerance, points are added instead
         return through(settings, state, level, ending)

@@ -138,7 +138,6 @@ def solve(
         def begin(around: Surroundings) -> State:
             if chosen.line:
                 around.log(chosen.line)
-            state = first_state(settings)
             state = first_state(settings) if begun is None else started_state(settings, begun, around)
             check_all(settings, state, around.log)
             if checkpoints is not None:

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from kanpde.domains import Points, Region
+from kanpde.domains.box import Box
 from kanpde.ends import End
 from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
-from kanpde.training.constraints import unsmooth
+from kanpde.training.constraints import is_of_many, unsmooth
 from kanpde.training.fresh import size_of
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -124,6 +125,14 @@ def unseen(settings: Settings, state: State) -> list[ResultWarning]:
     if not names or not level["fresh"] >= LOSS_RATIO * level["loss"]:
         return []
     sizes = ", ".join(f'{level[f"relative_{name}"]:.2g} times its largest term in "{name}"' for name in names)
+    if settings.problem.is_fit:
+        return [
+            ResultWarning(
+                f"The loss is {level['fresh']:.1e} on the rows for validation, but {level['loss']:.1e} on those for "
+                "training: the network follows what is particular to these, such as noise.",
+                advice="Use a smaller network, a coarser grid or more rows.",
+            )
+        ]
     return [
         ResultWarning(
             f"The loss is {level['fresh']:.1e} on fresh points, but {level['loss']:.1e} on the training points, and "
@@ -160,8 +169,8 @@ def unfinished(settings: Settings, state: State) -> list[ResultWarning]:
 
 def rough(settings: Settings) -> list[ResultWarning]:
     """Return a warning if values are built in that are not smooth."""
-    doubt = unsmooth(settings.problem)
-    if not doubt:
+    doubt, domain = unsmooth(settings.problem), settings.problem.domain
+    if not doubt or (isinstance(domain, Box) and is_of_many(domain)):
         return []
     return [
         ResultWarning(
