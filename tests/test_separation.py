@@ -175,6 +175,7 @@ def test_the_solution_zero_is_reached():
     assert kanpde.solve(problem, tolerance=1e-3, time_limit=20).ending.end is End.TOLERANCE_REACHED
 
 
+@pytest.mark.slow
 def test_five_coordinates_are_within_reach():
     solution = kanpde.solve(load_problem("poisson")(dim=5), tolerance=1e-2)
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.errors["u"]["l2"] < 1e-2
