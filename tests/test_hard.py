@@ -203,7 +203,7 @@ STORED = {
 
 @pytest.mark.parametrize("case", STORED)
 def test_a_stored_run_needs_no_problem(case, tmp_path):
-    """The file holds what was built in, which is then the same to the last bit, with its derivatives."""
+    """A loaded solution has the same values and derivatives to the last bit."""
     problem, options = STORED[case]
     phases = [Phase(Adam(), steps=1)] if options else [Phase(LM(), steps=1)]
     sampling = Sampling("sobol", 20, 10)

@@ -222,6 +222,9 @@ def test_history_has_phases_apart_and_only_measured_errors():
     *drawn, estimate = [line for line in error.get_lines() if line.get_linestyle() != "--"]
     assert [list(line.get_xdata()) for line in drawn] == [[1, 3], [5]]
     assert estimate.get_ydata()[-1] == 0.3 and np.isnan(estimate.get_ydata()[:-1]).all()
+    solution.levels[-1]["end"] = End.OVERFITTED.name  # then the result is that of the phase before
+    before = history_figure(solution).axes[1].get_lines()
+    assert [line.get_ydata()[0] for line in before if line.get_label() == "estimated"] == [0.3]
     assert [t.get_text() for t in loss.texts] == ["LM, grid 2", "LM, grid 4"]
     assert loss.get_yscale() == error.get_yscale() == "log"
 

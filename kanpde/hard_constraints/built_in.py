@@ -11,7 +11,7 @@ from kanpde.problem import Ansatz
 
 
 class BuiltIn(Protocol):
-    """Lift G and distance D of one unknown u = G + D N: G has the given values where they are given, and D is 0 there.
+    """Lift G and distance D of one unknown u = G + D N. Where values are given, G equals them and D is 0.
 
     A class in ``kanpde.hard_constraints`` with these members and ``from_description``, the inverse of ``describe``, is
     found by its name (`kanpde.hard_constraints.kinds`).

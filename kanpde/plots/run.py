@@ -17,6 +17,7 @@ from kanpde.plots.network import network_figure
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
 from kanpde.solution import Solution
+from kanpde.training.watch import kept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
 
 # history ------------------------------------------------------------------------------------------------------------
 def history_figure(solution: Solution) -> Figure:
-    """Plot the loss and, if they are known, the relative L2 error of the first unknown and its estimates, by step.
+    """Plot the loss and, where known, the relative L2 error of the first unknown and its estimates against the step.
 
     The loss on fresh points and the estimates are marked at the ends of phases; warnings are written above.
     """
@@ -91,11 +92,9 @@ def history_figure(solution: Solution) -> Figure:
 
 
 def _by_level(solution: Solution, column: str) -> list[Any]:
-    """Return a column of the table of levels; of the last estimate the one of the result."""
-    values = [level.get(column) for level in solution.levels]
-    if column == "estimate" and values and "estimate" in solution.settings:
-        values[-1] = solution.settings["estimate"] if values[-1] is None else values[-1]
-    return values
+    """Return a column of the table of levels; a schedule estimates the error of the result only, at the end."""
+    result, final = kept(solution.levels), {"estimate": solution.settings.get("estimate")}
+    return [level.get(column, final.get(column) if level is result else None) for level in solution.levels]
 
 
 def _draw_marks(

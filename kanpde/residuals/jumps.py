@@ -1,4 +1,4 @@
-r"""Jumps of the data of a problem: of given values, where these meet others, and of the coefficients of derivatives.
+r"""Discontinuous data of a problem: jumps of given values, conditions that disagree, jumps of coefficients.
 
 A smooth network cannot have the discontinuous solution that a jump of boundary or initial values gives, and where the
 coefficient of a derivative jumps, the equation at points does not say how the derivatives on both sides are related.
@@ -12,6 +12,7 @@ elsewhere the difference between the residuals of two functions with the value `
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, product
 from math import isfinite, nan
 
@@ -24,8 +25,8 @@ from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
-from kanpde.problem import Problem
-from kanpde.residuals.evaluation import Unknowns, residuals_of
+from kanpde.problem import Condition, Problem
+from kanpde.residuals.evaluation import residuals_of
 
 SEGMENTS, BISECTIONS = 512, 30
 LEAST = 1e-3  # change across the last part of a segment, relative to the largest value of the function
@@ -41,12 +42,10 @@ class Jump:
     """A discontinuity of a condition's data.
 
     Attributes:
-        name: of the condition.
         what: what jumps, in words.
         where: the coordinates of a point on it, by name.
     """
 
-    name: str
     what: str
     where: Mapping[str, float]
 
@@ -55,11 +54,12 @@ class Jump:
 
 
 def find_jumps(problem: Problem, device: torch.device) -> list[Jump]:
-    """Return a jump of every condition that has one; none on other domains than a `Box`, nor at measured points.
+    """Return one jump for every condition that has any, and for every pair of conditions that disagree.
 
-    Given values may also jump in the edges of a face, at the ends of a periodic coordinate, and between two conditions.
-    Narrow regions between two jumps can be missed, and functions that change by `LEAST` within $2^{-30}$ of a segment
-    are called discontinuous. All is computed in double precision.
+    Only problems on a `Box` are examined, and no conditions at measured points. Given values may also jump at the
+    edges of a face and at the ends of a periodic coordinate. Narrow regions between two jumps can be missed, and
+    functions that change by `LEAST` within $2^{-30}$ of a segment are called discontinuous. All is computed in double
+    precision.
     """
     if not isinstance(problem.domain, Box):
         return []
@@ -67,24 +67,20 @@ def find_jumps(problem: Problem, device: torch.device) -> list[Jump]:
     for name, condition in problem.conditions.items():
         if condition.region.is_measured:
             continue
-        present, sloped = (_residual(problem, name, slope) for slope in (0.0, DERIVATIVE))
-        is_given = condition.given is not None and condition.given.order == 0
-
-        def function(points: Points, present=present, sloped=sloped, is_given=is_given) -> Tensor:
-            return present(points) - PRESENT if is_given else sloped(points) - present(points)
-
-        what = "values" if is_given else "coefficients of derivatives"
+        is_given = _gives_values(condition)
+        what, function = ("values", _values) if is_given else ("coefficients of derivatives", _coefficients)
+        function = partial(function, problem, name)
         segments = _segments(box, condition.region, device)
         size = max((float(function(a).abs().max()) for a, _, _ in segments), default=nan)
         for a, b, steps in segments:
             where = discontinuity(function, a, b, steps, max(size, SMALLEST))
             if where is not None:
-                found.append(Jump(name, f'the {what} of "{name}" jump', named(problem, where)))
+                found.append(Jump(f'the {what} of "{name}" jump', _named(problem, where)))
                 break
     return found + disagreements(problem, device)
 
 
-def named(problem: Problem, x: Tensor) -> dict[str, float]:
+def _named(problem: Problem, x: Tensor) -> dict[str, float]:
     """Return the coordinates of a point by name."""
     return dict(zip(problem.domain.names, x.tolist(), strict=True))
 
@@ -92,21 +88,16 @@ def named(problem: Problem, x: Tensor) -> dict[str, float]:
 def disagreements(problem: Problem, device: torch.device) -> list[Jump]:
     """Return pairs of conditions that prescribe different values of an unknown where their regions meet."""
     generator, found = torch.Generator(device).manual_seed(0), []
-    given = {n: c for n, c in problem.conditions.items() if c.given is not None and c.given.order == 0}
+    given = {name: condition for name, condition in problem.conditions.items() if _gives_values(condition)}
     ranges = torch.tensor(problem.domain.ranges, device=device, dtype=torch.float64)
     for (name, one), (other, two) in combinations(given.items(), 2):
         assert one.given is not None and two.given is not None
         if (one.given.unknown or problem.unknowns[0]) != (two.given.unknown or problem.unknowns[0]):
             continue
-        residuals = [_residual(problem, each, 0.0) for each in (name, other)]
-        sizes = [
-            float(
-                (residual(condition.region.sample("uniform", MEETING, None, device, torch.float64)) - PRESENT)
-                .abs()
-                .max()
-            )
-            for residual, condition in zip(residuals, (one, two), strict=True)
-        ]
+        size = max(
+            float(_values(problem, each, given[each].region.sample("uniform", MEETING, device=device)).abs().max())
+            for each in (name, other)
+        )
         for first, second in product(one.region.fixed, two.region.fixed):
             if any(first[axis] != second[axis] for axis in first.keys() & second.keys()):
                 continue  # they do not meet
@@ -115,10 +106,10 @@ def disagreements(problem: Problem, device: torch.device) -> list[Jump]:
             for axis, value in {**first, **second}.items():
                 x[:, axis] = value
             at = Points(x, torch.full_like(x[:, 0], 1 / len(x)))
-            gap = (residuals[0](at) - residuals[1](at)).abs()[0]
-            if float(gap.max()) > LEAST * max(sizes):
+            gap = (_values(problem, name, at) - _values(problem, other, at)).abs()[0]
+            if float(gap.max()) > LEAST * size:
                 what = f'the values of "{name}" and "{other}" differ by {float(gap.max()):.3g}'
-                found.append(Jump(name, what, named(problem, x[int(gap.argmax())])))
+                found.append(Jump(what, _named(problem, x[int(gap.argmax())])))
                 break
     return found
 
@@ -144,7 +135,22 @@ def discontinuity(function: Callable[[Points], Tensor], a: Points, b: Points, st
     return left[int(is_jump.nonzero()[0])] if isfinite(size) and bool(is_jump.any()) else None
 
 
-def _residual(problem: Problem, name: str, slope: float) -> Callable[[Points], Tensor]:
+def _gives_values(condition: Condition) -> bool:
+    """Return whether a condition prescribes values of an unknown, not those of its rate."""
+    return condition.given is not None and condition.given.order == 0
+
+
+def _values(problem: Problem, name: str, points: Points) -> Tensor:
+    """Return what a condition that prescribes values subtracts from the unknown, with its sign, (1, points)."""
+    return _residuals(problem, name, points, 0.0) - PRESENT
+
+
+def _coefficients(problem: Problem, name: str, points: Points) -> Tensor:
+    """Return a function (residuals, points) that jumps where coefficients of derivatives do."""
+    return _residuals(problem, name, points, DERIVATIVE) - _residuals(problem, name, points, 0.0)
+
+
+def _residuals(problem: Problem, name: str, points: Points, slope: float) -> Tensor:
     """Return the residuals (residuals, points) of unknowns with the value `PRESENT` and all derivatives ``slope``."""
 
     def fields(context: Context, space: JetSpace) -> Sequence[Field]:
@@ -153,8 +159,7 @@ def _residual(problem: Problem, name: str, slope: float) -> Callable[[Points], T
 
         return [unknown(context, each, read) for each in problem.unknowns]
 
-    at: Unknowns = fields
-    return lambda points: torch.stack(residuals_of(problem, name, at, points))
+    return torch.stack(residuals_of(problem, name, fields, points))
 
 
 def _segments(box: Box, region: Region, device: torch.device) -> list[tuple[Points, Points, int]]:

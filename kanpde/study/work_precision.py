@@ -1,4 +1,4 @@
-"""Work-precision diagrams of runs with a tolerance: the error against the time, and the error that was asked for.
+"""Work-precision diagrams of runs with a tolerance: the reached and the requested error against the run time.
 
 Such diagrams are usual for solvers of ordinary differential equations (E. Hairer, S. P. Nørsett, G. Wanner, *Solving
 Ordinary Differential Equations I*, 1993, section II.10).

@@ -124,7 +124,6 @@ def unseen(settings: Settings, state: State) -> list[ResultWarning]:
     names = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > most]
     if not names or not level["fresh"] >= LOSS_RATIO * level["loss"]:
         return []
-    sizes = ", ".join(f'{level[f"relative_{name}"]:.2g} times its largest term in "{name}"' for name in names)
     if settings.problem.is_fit:
         return [
             ResultWarning(
@@ -136,11 +135,16 @@ def unseen(settings: Settings, state: State) -> list[ResultWarning]:
     return [
         ResultWarning(
             f"The loss is {level['fresh']:.1e} on fresh points, but {level['loss']:.1e} on the training points, and "
-            f"the residual on fresh points is {sizes}. The solution violates the problem between the training points "
-            "and is probably wrong. Use more points, a finer grid or a wider network.",
+            f"the residual on fresh points is {sizes_in(level, names)}. The solution violates the problem between the "
+            "training points and is probably wrong. Use more points, a finer grid or a wider network.",
             fixes=cures(settings, state),
         )
     ]
+
+
+def sizes_in(level: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the relative residuals of some conditions in words."""
+    return ", ".join(f'{level[f"relative_{name}"]:.2g} times its largest term in "{name}"' for name in names)
 
 
 def unfinished(settings: Settings, state: State) -> list[ResultWarning]:
@@ -148,14 +152,12 @@ def unfinished(settings: Settings, state: State) -> list[ResultWarning]:
     end, level = state.ending.end, kept(state.levels)
     if settings.tolerance is None or end is End.TOLERANCE_REACHED or isfinite(state.used.get("estimate", nan)):
         return []
-    relative = {name: level.get(f"relative_{name}", 0.0) for name in settings.problem.trained}
-    large = {name: size for name, size in relative.items() if size > RELATIVE}
+    large = [name for name in settings.problem.trained if level.get(f"relative_{name}", 0.0) > RELATIVE]
     if not large:
         return []
-    sizes = ", ".join(f'{size:.2g} times its largest term in "{name}"' for name, size in large.items())
     message = (
         "The tolerance is not reached, and there is no estimate of the error. On fresh points the residual is still "
-        f"{sizes}."
+        f"{sizes_in(level, large)}."
     )
     advice = ""
     if len(large) > 1:
