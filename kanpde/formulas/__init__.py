@@ -1,0 +1,1 @@
+"""Formulas read off accurate networks, and their proofs."""

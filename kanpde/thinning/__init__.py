@@ -1,0 +1,1 @@
+"""Networks with fewer edges and nodes: scores, penalty, pruning."""
