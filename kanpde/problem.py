@@ -38,12 +38,15 @@ class Condition:
         maps: images of the points, each a function from points (points, dim) to points of the same shape.
         given: if the condition prescribes values of an unknown or its rate, these, so that they can be built in
             (``constraints=hard``) or handed over in time (``tolerance``).
+        noise: the sum over its residuals of their mean squares that the standard errors of measured values explain; 0
+            if these are not known.
     """
 
     region: Region
     residual: Callable[..., Any]
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
     given: Given | None = None
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class Problem:
     def is_fit(self) -> bool:
         """Whether all trained conditions hold at measured points, so that there is no equation."""
         return bool(self.trained) and all(c.region.is_measured for c in self.trained.values())
+
+    def noise(self, weights: Mapping[str, float]) -> float:
+        """Return the loss that only the errors of the measured values leave; 0 if a condition has none."""
+        known = {name: weights[name] * condition.noise for name, condition in self.trained.items()}
+        return sum(known.values()) if all(known.values()) else 0.0
 
     @property
     def trained(self) -> dict[str, Condition]:

@@ -125,6 +125,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     steps, seconds = len(solution.history), solution.settings["seconds"]
     lines.append(f"{windows}{parameters} parameters, {steps} steps, {seconds:.1f} s.")
     lines += fresh_lines(kept(solution.levels))
+    lines += noise_lines(solution.settings)
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
     lines += [f"  load:        {loading}"] if loading else []
@@ -140,6 +141,17 @@ def fresh_lines(level: Mapping[str, Any]) -> list[str]:
     return [
         f"Loss {level['loss']:.2e}, on fresh points {level['fresh']:.2e}; residuals there relative to their largest "
         f"terms: {', '.join(residuals)}."
+    ]
+
+
+def noise_lines(settings: Mapping[str, Any]) -> list[str]:
+    """Return a line with the mean squares of the residuals in standard errors; none if these are not known."""
+    if "chi_square" not in settings:
+        return []
+    return [
+        f"Mean square of the residuals in standard errors: {settings['chi_square']:.3g} on the training rows, "
+        f"{settings['chi_square_validation']:.3g} on those for validation, where noise alone gives 1 ± "
+        f"{settings['chi_square_margin']:.2g}."
     ]
 
 

@@ -12,6 +12,7 @@ def fit(
     data: str | None = None,
     inputs: list | None = None,
     outputs: list | None = None,
+    errors: list | dict | None = None,
     validation: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
@@ -24,12 +25,13 @@ def fit(
         data: a file that `kanpde.data.table.read_table` reads: .csv, .tsv, .txt, .npy, .npz or HDF5.
         inputs: columns that are coordinates; all but the outputs by default.
         outputs: columns that are unknowns; the last one by default.
+        errors: columns with the standard errors of the outputs, in their order or by output.
         validation, test: parts of the rows that are kept back from training.
         seed: of the division of the rows.
     """
     if data is not None:
-        return fit_problem(data, inputs, outputs, validation=validation, test=test, seed=seed)
-    if inputs or outputs:
+        return fit_problem(data, inputs, outputs, errors=errors, validation=validation, test=test, seed=seed)
+    if inputs or outputs or errors:
         raise InputError("The samples without data have the inputs x, y and the output u.", write={"data": "table.csv"})
     x, y = np.random.default_rng(0).uniform(-1.0, 1.0, (2, 1000))
     table = {"x": x, "y": y, "u": np.exp(np.sin(pi * x) + y**2)}

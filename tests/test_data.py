@@ -13,7 +13,8 @@ from kanpde import KAN, LM, InputError, Phase
 from kanpde.classical.collocation import collocate
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
-from kanpde.data.fitting import DATA, Rows, divided, fit_problem
+from kanpde.data.fitting import fit_problem
+from kanpde.data.rows import DATA, Rows, divided
 from kanpde.data.table import Table, read_table
 from kanpde.ends import End
 from kanpde.errors import ResultWarning
@@ -22,6 +23,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.storage.output import Output
 from kanpde.terminal import report
 from kanpde.training.entering import spread_points
+from kanpde.training.signals import StopRequest
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 QUICK = {"model": KAN([2], degree=5, grid=3), "phases": [Phase(LM(), steps=15)]}
@@ -192,6 +194,87 @@ def test_a_level_that_fits_the_noise_is_taken_back():
     assert solution.ending.end is End.OVERFITTED and solution.model.grid == 2
 
 
+def test_the_best_step_on_the_rows_for_validation_is_kept():
+    x, y = samples(120, noise=0.3)
+    solution = kanpde.fit(x, y, KAN([4], degree=5, grid=4), phases=[Phase(LM(), steps=40)], starts=1)
+    level = solution.levels[-1]
+    assert level["kept_step"] < level["steps"] == 40
+    again = kanpde.fit(
+        x, y, KAN([4], degree=5, grid=4), phases=[Phase(LM(), steps=level["kept_step"])], starts=1
+    )  # the same steps, of which the last is the best
+    assert "kept_step" not in again.levels[-1] and again.levels[-1]["fresh"] == level["fresh"]
+    assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), solution.model.parameters(), strict=True))
+
+
+def test_a_resumed_fit_keeps_the_same_step(tmp_path):
+    x, y = samples(120, noise=0.3)
+    problem = fit_problem({"x": x[:, 0], "y": x[:, 1], "u": y})
+    phases = [Phase(LM(), steps=15), Phase(LM(), steps=4, refine=2)]
+    stop, seen = StopRequest(), []
+
+    def observe(progress):
+        seen.append(progress.step)
+        stop.end = End.INTERRUPTED if len(seen) == 12 else None
+
+    whole = kanpde.solve(problem, KAN([4], degree=5, grid=4), phases)
+    kanpde.solve(problem, KAN([4], degree=5, grid=4), phases, folder=tmp_path, stop=stop, observe=observe)
+    resumed = kanpde.resume(tmp_path, problem)
+    assert whole.levels[0]["kept_step"] < 12, "found before the interruption"
+    assert all(torch.equal(a, b) for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("errors", [0.1, "column"])
+def test_training_ends_at_the_noise(errors):
+    x, y = samples(400)
+    sigma = np.full(400, 0.1) if errors == 0.1 else np.linspace(0.02, 0.2, 400)
+    y = y + sigma * np.random.default_rng(5).standard_normal(400)
+    solution = kanpde.fit(x, y, **QUICK | {"phases": [Phase(LM(), steps=60)]}, errors=sigma if errors != 0.1 else 0.1)
+    known = solution.problem.conditions[DATA].region.sample("auto", 999)
+    u = torch.as_tensor(solution(*known.x.unbind(1)))
+    mean = float(((u - known.data[:, 0]) / known.data[:, 1]).square().mean())
+    assert solution.ending.end is End.NOISE_REACHED and solution.levels[-1]["steps"] < 60
+    assert solution.settings["chi_square"] == pytest.approx(mean, rel=1e-9)
+    losses = [row["loss"] for row in solution.history]
+    assert losses[-1] <= 1.0 < min(losses[:-1])
+    assert solution.settings["chi_square_margin"] == pytest.approx(np.sqrt(2 / 40))
+    assert "standard errors: " in "\n".join(report(solution, ROOT))
+
+
+def test_rows_count_by_their_standard_errors():
+    x = np.linspace(-1, 1, 300)
+    sigma = np.where(np.arange(300) % 2, 1.0, 1e-3)
+    y = np.sin(2 * x) + np.where(np.arange(300) % 2, 0.5, 0.0)  # wrong rows, which are known to be inaccurate
+    solution = kanpde.fit(x, y, KAN([2], degree=5, grid=3), errors=sigma, phases=[Phase(LM(), steps=30)])
+    assert np.abs(solution(x) - np.sin(2 * x)).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        (["s", "x"], "named twice"),
+        (["s"], "one for each"),
+        (["s", "zero"], 'standard error 0 in row 2, column "zero"'),
+        ({"u": "s", "w": "s"}, '"w", which is not an output'),
+        (["s", "sigma"], 'no column "sigma"'),
+        ("s", "must be a list"),
+    ],
+)
+def test_standard_errors_are_checked(errors, words):
+    rows = np.arange(1.0, 9.0)
+    columns = {"x": rows, "u": rows**2, "v": rows**3, "s": rows, "zero": abs(rows - 2)}
+    with pytest.raises(InputError, match=words):
+        fit_problem(columns, ["x"], ["u", "v"], errors=errors)
+
+
+def test_the_columns_of_errors_are_no_inputs():
+    rows = np.arange(1.0, 30.0)
+    columns = {"x": rows, "u": rows**2, "s": rows}
+    problem = fit_problem(columns, errors=["s"])
+    assert problem.domain.names == ("x",) and problem.unknowns == ("u",)
+    with pytest.raises(InputError, match=r"errors has the shape \(3, 1\)"):
+        kanpde.fit(rows, rows**2, errors=np.ones(3))
+
+
 def test_hidden_grids_follow_the_training_rows():
     problem = fit_problem(dict(zip("xyu", (*samples(60)[0].T, samples(60)[1]), strict=True)))
     settings = SimpleNamespace(problem=problem, seed=0, device=torch.device("cpu"), dtype=torch.float64)
@@ -200,9 +283,10 @@ def test_hidden_grids_follow_the_training_rows():
 
 
 def test_an_overfitted_fit_is_told_to_be_smaller():
-    x, y = samples(60, noise=1.0)
+    x = np.random.default_rng(3).uniform(-1, 1, (100, 8))  # so few rows determine no function of eight inputs
+    y = np.sin(2 * x[:, 0]) + x[:, 1] ** 2
     with pytest.warns(ResultWarning, match="rows for validation") as caught:
-        kanpde.fit(x, y, KAN([6], degree=5, grid=4), phases=[Phase(LM(), steps=60)], starts=1)
+        kanpde.fit(x, y, KAN([3], degree=4, grid=3), phases=[Phase(LM(), steps=12)], starts=1)
     assert "smaller network" in str(caught[0].message) and "wider" not in str(caught[0].message)
 
 

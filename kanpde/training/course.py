@@ -21,6 +21,7 @@ from kanpde.training.phases import Phase, Progress
 from kanpde.training.settings import Settings
 from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+from kanpde.training.validation import noise_reached, validated, validation_of
 
 ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
@@ -59,7 +60,7 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
         raise error.inside(f"phases.{state.phase}.optimizer") from error
     if leg.optimizer is not None:
         optimizer.restore(leg.optimizer)
-    return Work(objective, optimizer, around.clock.seconds())
+    return Work(objective, optimizer, around.clock.seconds(), validation=validation_of(settings, state, leg))
 
 
 def carry_on(settings: Settings, state: State, work: Work, around: Surroundings) -> State:
@@ -104,7 +105,8 @@ def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroun
     leg = replace(leg, good=before, step=leg.step + 1, methods=methods)
     state = measured(state, around, settings.derivatives, leg.step == phase.steps or result.end is not None)
     state.history.append(history_row(state, leg, result, last.numel(), around))
-    leg = replace(leg, ending=ending_of(leg, phase, result, state))
+    leg = validated(state, leg, work)
+    leg = replace(leg, ending=noise_reached(settings, leg, result.loss) or ending_of(leg, phase, result, state))
     state = replace(state, leg=leg, seconds=around.clock.seconds())
     try:
         around.observe(progress(state, leg))

@@ -16,6 +16,7 @@ from kanpde.training.fresh import WORSE, WORSE_ON_ROWS, fresh_points, loss_at, l
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+from kanpde.training.validation import best_step
 from kanpde.training.watch import watched
 
 
@@ -23,12 +24,18 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     """Return the state after a leg that has ended."""
     leg, ended = state.leg, limit(settings, around)
     assert leg is not None
+    number = best_step(state, leg, work)
     final, ending = losses(work.objective), leg.ending or ended
     if not all(isfinite(value) for value in final.values()):
         ending = back_to(leg.good if leg.good is not None else work.objective.vector(), work.objective)
         final = losses(work.objective)
     assert ending is not None
     level = level_row(settings, state, leg, final, ending, around)
+    if number != leg.step:
+        level["kept_step"] = number
+        around.log(
+            f"the network after step {number} of {leg.step} is kept: its loss on the rows for validation is least"
+        )
     if state.phase or settings.starts == 1:  # of several starts only the best is watched
         level.update(watched(settings, state, state.phase, leg.weights))
     around.log(level_line(level))
@@ -36,7 +43,7 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     if state.phase:
         state = after_phase(settings, state, leg, level, ending, around)
     else:
-        goes_on = state.start + 1 < settings.starts and ended is None
+        goes_on = state.start + 1 < settings.starts and ended is None and ending.end is not End.NOISE_REACHED
         state = after_start(settings, state, leg, level, ending, around, goes_on)
     is_cut = ended is not None and (leg.ending is None or has_more)
     if is_cut and not state.ending.end.ends_run:
@@ -92,7 +99,8 @@ def after_phase(
     around.log(f"the phase is taken back, and the network from before it is kept: {back}")
     state = replace(state, network=before.network, coefficients=before.coefficients)
     level = {**level, "reason": str(back), "end": back.end.name}
-    return through(settings, state, level, ending if ending.end.ends_run else back)
+    stays = ending.end.ends_run and ending.end is not End.NOISE_REACHED
+    return through(settings, state, level, ending if stays else back)
 
 
 def through(settings: Settings, state: State, level: Mapping[str, Any], ending: Ending) -> State:

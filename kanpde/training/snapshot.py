@@ -96,6 +96,7 @@ def _leg_data(leg: Leg) -> Data:
         "methods": list(leg.methods),
         "optimizer": leg.optimizer,
         "loss": leg.loss,
+        "valid": None if leg.valid is None else [leg.valid[0], _copy(leg.valid[1]), leg.valid[2]],
         "ending": _ending_data(leg.ending),
     }
 
@@ -106,6 +107,7 @@ def _leg(data: Data, network_of: Callable[[Data], nn.Module]) -> Leg:
         points={name: Points(**each) for name, each in data["points"].items()},
         before=None if data["before"] is None else _candidate(data["before"], network_of),
         methods=tuple(data["methods"]),
+        valid=None if data.get("valid") is None else tuple(data["valid"]),
         ending=_ending(data["ending"]),
         **others,
     )

@@ -30,6 +30,7 @@ from kanpde.training.snapshot import to_data
 from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.training.validation import chi_squares
 from kanpde.training.watch import doubts
 from kanpde.version import __version__
 
@@ -201,6 +202,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "seconds": state.seconds,
         "model": described(settings.model),
         **({"atol": settings.atol} if settings.atol else {}),
+        **chi_squares(settings, state),
         **state.used,
     }
     return Solution(

@@ -52,6 +52,7 @@ class Leg:
         methods: the linear solvers that the steps used, in order of first use.
         optimizer: the saved state of the optimizer; None for a new optimizer.
         loss: the loss at the leg's points when the state was saved; a resumed run must reproduce it.
+        valid: of a fit, the step with the least loss on the rows for validation, its parameters and this loss.
         ending: how the phase ended; None while it is not over.
     """
 
@@ -64,6 +65,7 @@ class Leg:
     methods: tuple[str, ...] = ()
     optimizer: Mapping[str, Any] | None = None
     loss: float = nan
+    valid: tuple[int, Tensor, float] | None = None
     ending: Ending | None = None
 
 

@@ -58,6 +58,7 @@ class Work:
 
     Attributes:
         objective, optimizer: with the points and weights of the leg.
+        validation: of a fit, the objective on the rows for validation.
         saved: seconds of the run when the last checkpoint was written.
         is_whole: whether no step was interrupted halfway, so that state and optimizer agree.
     """
@@ -66,6 +67,7 @@ class Work:
     optimizer: Optimizer
     saved: float
     is_whole: bool = True
+    validation: Objective | None = None
 
 
 def limit(settings: Settings, around: Surroundings) -> Ending | None:

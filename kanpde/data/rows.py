@@ -1,0 +1,64 @@
+"""Rows of measured values, divided into parts for training, validation and test, and the region that they form."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kanpde.domains import Points, Region
+from kanpde.domains.box import Box
+from kanpde.errors import InputError
+
+DATA = "data"  # name of the condition
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs (rows, inputs), targets (rows, targets), and if they are known standard errors (rows, targets)."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    errors: NDArray[np.float64] | None = None
+
+    def part(self, index: NDArray[np.int64]) -> "Rows":
+        return Rows(self.x[index], self.y[index], None if self.errors is None else self.errors[index])
+
+    def points(self, device: torch.device, dtype: torch.dtype) -> Points:
+        """Return the rows as points with equal weights, and the targets and standard errors as their data."""
+        given = self.y if self.errors is None else np.concatenate([self.y, self.errors], axis=1)
+        x, data = (torch.as_tensor(part, device=device, dtype=dtype) for part in (self.x, given))
+        return Points(x, torch.full_like(x[:, 0], 1 / len(x)), data=data)
+
+
+def divided(rows: Rows, validation: float, test: float, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Divide rows at random into training, validation and test."""
+    count = len(rows.x)
+    if not (0 < validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise InputError(
+            f"validation and test are parts of the rows, validation > 0, got {validation:g} and {test:g}.",
+            write={"validation": 0.1, "test": 0.1},
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    n_test, n_validation = round(test * count), round(validation * count)
+    parts = np.split(order, [count - n_test - n_validation, count - n_test])
+    if not len(parts[0]) or not len(parts[1]):
+        raise InputError(
+            f"Of {count} rows, {len(parts[0])} are for training and {len(parts[1])} for validation; expected at least "
+            "one each."
+        )
+    training, held_back, tested = (rows.part(np.sort(part)) for part in parts)
+    return training, held_back, tested
+
+
+def rows_region(domain: Box, training: Rows, held_back: Rows) -> Region:
+    """Return the region that consists of the rows; its fresh points are those held back."""
+
+    def draw(rule: str, n: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Points:
+        if n >= len(training.x):
+            return training.points(device, dtype)
+        order = torch.randperm(len(training.x), generator=generator, device=generator.device)[:n]
+        return training.part(order.sort().values.cpu().numpy()).points(device, dtype)
+
+    whole = replace(domain.interior, label=DATA, is_interior=False, draw=draw)
+    return replace(whole, rows=len(training.x), draw_fresh=held_back.points)
