@@ -73,6 +73,8 @@ class Problem:
             argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
             training. With several unknowns it returns a tuple.
+        measures: further measures of the errors by name, functions of the unknowns found and of those wanted, each
+            (points, unknowns), such as the accuracy of a classification.
         test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
         ansatz: hard constraints.
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
@@ -85,6 +87,7 @@ class Problem:
     parameters: Mapping[str, float] = field(default_factory=dict)
     exact: Callable[..., Any] | None = None
     test: Points | None = None
+    measures: Mapping[str, Callable[[Tensor, Tensor], float]] = field(default_factory=dict)
     ansatz: Ansatz | None = None
     scale: tuple[float, ...] = ()
 

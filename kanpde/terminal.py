@@ -109,7 +109,11 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
     tested = solution.problem.test if solution.problem.exact is None else None
     of = "" if tested is None else f" on {len(tested.x)} test rows"
-    for unknown, errors in solution.errors.items():
+    measures = {name: solution.settings[name] for name in solution.problem.measures if name in solution.settings}
+    if measures:
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measures.items())
+        lines.append(f"Errors{of}: {told}.")
+    for unknown, errors in () if measures else solution.errors.items():
         kinds = {"L2": errors["l2"], "H1": errors["h1"], "max": errors["max"]}
         told = ", ".join(f"{kind} {value:.2e}" for kind, value in kinds.items() if isfinite(value) or kind != "H1")
         lines.append(f"Relative error of {unknown}{of}: {told}.")
@@ -136,12 +140,12 @@ def fresh_lines(level: Mapping[str, Any]) -> list[str]:
     """Return a line with the losses of a phase and its relative residuals on fresh points; none if not measured."""
     if "fresh" not in level:
         return []
+    losses = f"Loss {level['loss']:.2e}, on fresh points {level['fresh']:.2e}"
+    if "accuracy" in level:  # whose loss is compared with nothing
+        return [f"{losses}."]
     before = "relative_"
     residuals = [f"{key.removeprefix(before)} {v:.1e}" for key, v in level.items() if key.startswith(before)]
-    return [
-        f"Loss {level['loss']:.2e}, on fresh points {level['fresh']:.2e}; residuals there relative to their largest "
-        f"terms: {', '.join(residuals)}."
-    ]
+    return [f"{losses}; residuals there relative to their largest terms: {', '.join(residuals)}."]
 
 
 def noise_lines(settings: Mapping[str, Any]) -> list[str]:

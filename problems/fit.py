@@ -13,6 +13,7 @@ def fit(
     inputs: list | None = None,
     outputs: list | None = None,
     errors: list | dict | None = None,
+    classes: bool | None = None,
     validation: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
@@ -26,12 +27,14 @@ def fit(
         inputs: columns that are coordinates; all but the outputs by default.
         outputs: columns that are unknowns; the last one by default.
         errors: columns with the standard errors of the outputs, in their order or by output.
+        classes: whether the output is a class; by default if it is text.
         validation, test: parts of the rows that are kept back from training.
         seed: of the division of the rows.
     """
+    of_rows = {"validation": validation, "test": test, "seed": seed}
     if data is not None:
-        return fit_problem(data, inputs, outputs, errors=errors, validation=validation, test=test, seed=seed)
-    if inputs or outputs or errors:
+        return fit_problem(data, inputs, outputs, errors=errors, classes=classes, **of_rows)
+    if inputs or outputs or errors or classes:
         raise InputError("The samples without data have the inputs x, y and the output u.", write={"data": "table.csv"})
     x, y = np.random.default_rng(0).uniform(-1.0, 1.0, (2, 1000))
     table = {"x": x, "y": y, "u": np.exp(np.sin(pi * x) + y**2)}
@@ -39,4 +42,4 @@ def fit(
     def exact(x, y):
         return exp(sin(pi * x) + y**2)
 
-    return fit_problem(table, validation=validation, test=test, seed=seed, exact=exact)
+    return fit_problem(table, **of_rows, exact=exact)

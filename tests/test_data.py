@@ -70,9 +70,11 @@ def test_every_kind_of_file_gives_the_same_table(kind, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", "x,y\n1,2\n3,abc\n", "a.csv has 'abc' in row 2, column 2"),
+        ("a.csv", "x,y\n1,2\n3,abc\n", "a.csv has 'abc' in row 2, column \"y\""),
+        ("a.csv", "x,y\n1,2\nabc,3\n", "a.csv has 'abc' in row 2, column 1"),
+        ("a.csv", "x,y\n1,a\n2,b\n3,\n", "'' in row 3, column \"y\"; expected a number"),
         ("a.csv", "x,y\n1,2\n3,nan\n", 'nan in row 2, column "y"'),
-        ("a.csv", "x,y\n1,2\n3\n", "cannot be read"),
+        ("a.csv", "x,y\n1,2\n3\n", "a.csv has 1 columns in row 2; expected 2"),
         ("a.csv", "x,x\n1,2\n3,4\n", 'two columns "x"'),
         ("a.csv", "x,y\n1,2\n", "1 rows; expected at least 2"),
         ("a.csv", "", "a.csv"),
@@ -92,7 +94,8 @@ def test_other_files_are_refused(name, content, words, tmp_path):
     ("columns", "words"),
     [
         ({"x": [1.0, 2.0], "y": [1.0]}, "different lengths: x 2, y 1"),
-        ({"x": [1.0, 2.0], "y": ["a", "b"]}, 'column "y"'),
+        ({"x": ["a", "b"], "y": [1.0, 2.0]}, 'column "x"'),
+        ({"x": [1.0, 2.0, 3.0], "y": ["a", "b", "b"]}, 'class "a" has one row, number 1'),
         ({"x": [1.0, 1.0, 1.0], "y": [1.0, 2.0, 3.0]}, 'input "x" is 1 in all rows'),
         ({"x": [1.0, 2.0, 3.0], "y": [1.0, 1.0, 1.0]}, 'output "y" is constant'),
         ({"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, float("inf")]}, "inf in row 3"),

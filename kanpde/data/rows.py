@@ -30,9 +30,17 @@ class Rows:
         x, data = (torch.as_tensor(part, device=device, dtype=dtype) for part in (self.x, given))
         return Points(x, torch.full_like(x[:, 0], 1 / len(x)), data=data)
 
+    def known(self) -> Points | None:
+        """Return the rows with the targets alone as their data, on the CPU; None without rows."""
+        if not len(self.x):
+            return None
+        return Rows(self.x, self.y).points(torch.device("cpu"), torch.float64)
 
-def divided(rows: Rows, validation: float, test: float, seed: int) -> tuple[Rows, Rows, Rows]:
-    """Divide rows at random into training, validation and test."""
+
+def divided(
+    rows: Rows, validation: float, test: float, seed: int, labels: NDArray[np.int64] | None = None
+) -> tuple[Rows, Rows, Rows]:
+    """Divide rows at random into training, validation and test; with ``labels``, in equal shares of every class."""
     count = len(rows.x)
     if not (0 < validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise InputError(
@@ -41,14 +49,25 @@ def divided(rows: Rows, validation: float, test: float, seed: int) -> tuple[Rows
         )
     order = np.random.default_rng(seed).permutation(count)
     n_test, n_validation = round(test * count), round(validation * count)
-    parts = np.split(order, [count - n_test - n_validation, count - n_test])
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    rest, tested = _split(order, n_test)
+    rest, held_back = _split(rest, n_validation)
+    parts = rest, held_back, tested
     if not len(parts[0]) or not len(parts[1]):
         raise InputError(
             f"Of {count} rows, {len(parts[0])} are for training and {len(parts[1])} for validation; expected at least "
             "one each."
         )
-    training, held_back, tested = (rows.part(np.sort(part)) for part in parts)
-    return training, held_back, tested
+    first, second, third = (rows.part(np.sort(part)) for part in parts)
+    return first, second, third
+
+
+def _split(order: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order without ``count`` of its entries at equal distances, and these."""
+    is_taken = np.zeros(len(order), dtype=bool)
+    is_taken[((np.arange(count) + 0.5) * len(order) / max(count, 1)).astype(np.int64)] = True
+    return order[~is_taken], order[is_taken]
 
 
 def rows_region(domain: Box, training: Rows, held_back: Rows) -> Region:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.data.texts import encoded, from_text, numbered
 from kanpde.errors import InputError, suggest
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": None, ".dat": None}  # None: any white space
@@ -28,11 +27,13 @@ class Table:
         names: of the columns, all different.
         values: (rows, columns).
         origin: where the table was read, for messages.
+        texts: of columns that held text, the different texts in alphabetical order; the values are their positions.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     origin: str = "the table"
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self):
         for name in self.names:
@@ -65,10 +66,13 @@ class Table:
         return self.values[:, [self.names.index(name) for name in names]]
 
 
-def read_table(source: str | Path | Mapping[str, Any], wanted: Sequence[str] = ()) -> Table:
+def read_table(
+    source: str | Path | Mapping[str, Any], wanted: Sequence[str] = (), outputs: Sequence[str] | None = None
+) -> Table:
     """Return a table from a file, or from columns by name.
 
-    Of the ``wanted`` columns only, if there are any; other columns may then hold text or missing values.
+    Of the ``wanted`` columns only, if there are any; other columns may then hold text or missing values. Of the rest
+    only ``outputs``, by default the last column, may hold text: the names of classes.
 
     Text files (.csv, .tsv, or .txt and .dat with white space) may have a first line with the names of the columns;
     lines that begin with # are left out. A .npy file has one array (rows, columns), or a structured one with names;
@@ -78,23 +82,25 @@ def read_table(source: str | Path | Mapping[str, Any], wanted: Sequence[str] = (
         InputError: the file does not exist, is of another kind, or has something else than finite numbers.
     """
     if isinstance(source, Mapping):
-        return _from_columns({name: np.asarray(column) for name, column in source.items()}, "the table", wanted)
+        columns = {name: np.asarray(column) for name, column in source.items()}
+        return _from_columns(columns, "the table", wanted, outputs)
     path = Path(source)
     if not path.is_file():
         raise InputError(f'There is no file "{path}".')
     kind, origin = path.suffix.lower(), path.name
     if kind in DELIMITERS:
-        return _from_text(path, DELIMITERS[kind], wanted)
+        names, values, texts = from_text(path, DELIMITERS[kind], wanted, outputs)
+        return Table(names, values, origin, texts)
     try:
         if kind in ARRAYS:
             found = np.load(path, allow_pickle=False)
             if isinstance(found, np.ndarray):
-                return _from_array(found, origin, wanted)
-            return _from_columns({name: found[name] for name in found.files}, origin, wanted)
+                return _from_array(found, origin, wanted, outputs)
+            return _from_columns({name: found[name] for name in found.files}, origin, wanted, outputs)
         if kind in HDF5:
             with h5py.File(path, "r") as file:
                 columns = {n: np.asarray(d) for n, d in file.items() if isinstance(d, h5py.Dataset)}
-                return _from_columns(columns, origin, wanted)
+                return _from_columns(columns, origin, wanted, outputs)
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -102,69 +108,40 @@ def read_table(source: str | Path | Mapping[str, Any], wanted: Sequence[str] = (
     raise InputError(f'{origin} is of an unknown kind "{kind}". {suggest(kind, [*DELIMITERS, *ARRAYS, *HDF5])}')
 
 
-def _from_columns(columns: Mapping[str, NDArray], origin: str, wanted: Sequence[str]) -> Table:
+def _from_columns(
+    columns: Mapping[str, NDArray], origin: str, wanted: Sequence[str], outputs: Sequence[str] | None
+) -> Table:
     """Return a table from arrays of equal lengths."""
     if set(wanted) <= set(columns):
         columns = {name: columns[name] for name in wanted or columns}
     if not columns:
         raise InputError(f"{origin} has no columns.")
+    texts, numbers = {}, {}
     for name, column in columns.items():
-        if column.ndim != 1 or column.dtype.kind not in "iufb":
+        may_be_text = name in (outputs if outputs is not None else list(columns)[-1:])
+        if may_be_text and column.ndim == 1 and column.dtype.kind in "USO":
+            texts[name], numbers[name] = encoded(column, origin, name)
+        elif column.ndim != 1 or column.dtype.kind not in "iufb":
             raise InputError(
                 f'{origin}: column "{name}" has the shape {column.shape} and the type {column.dtype}; expected one '
                 "number for each row."
             )
+        else:
+            numbers[name] = column
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise InputError(f"{origin} has columns of different lengths: {told}.")
-    return Table(tuple(columns), np.stack([c.astype(np.float64) for c in columns.values()], axis=1), origin)
+    values = np.stack([c.astype(np.float64, copy=False) for c in numbers.values()], axis=1)
+    return Table(tuple(columns), values, origin, texts)
 
 
-def _from_array(array: NDArray, origin: str, wanted: Sequence[str]) -> Table:
+def _from_array(array: NDArray, origin: str, wanted: Sequence[str], outputs: Sequence[str] | None) -> Table:
     if array.dtype.names:
-        return _from_columns({name: array[name] for name in array.dtype.names}, origin, wanted)
-    if array.ndim != 2:
-        raise InputError(f"{origin} has an array of the shape {array.shape}; expected (rows, columns).")
-    return Table(_numbered(array.shape[1]), array.astype(np.float64), origin)
-
-
-def _from_text(path: Path, delimiter: str | None, wanted: Sequence[str]) -> Table:
-    """Return the table in a text file."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = (line for line in file if line.strip() and not line.lstrip().startswith("#"))
-            first = next(lines, "")
-            cells = next(csv.reader([first], delimiter=delimiter), []) if delimiter else first.split()
-            names = tuple(cell.strip() for cell in cells)
-            has_names = not all(map(_is_number, names))
-            body = lines if has_names else (line for part in ([first], lines) for line in part)
-            numbers = [names.index(name) for name in wanted] if wanted and set(wanted) <= set(names) else None
-            values = np.loadtxt(body, delimiter=delimiter, ndmin=2, quotechar='"', usecols=numbers)
-            names = tuple(wanted) if numbers else names
-    except UnicodeDecodeError:
-        raise InputError(f"{path.name} is not a text file. Save it as CSV.") from None
-    except ValueError as error:
-        raise InputError(_words(str(error), path.name)) from None
-    return Table(names if has_names else _numbered(values.shape[1]), values, path.name)
-
-
-def _words(message: str, name: str) -> str:
-    """Return numpy's message on a text that is no number with its row and column, which count from 1."""
-    found = re.search(r"could not convert string (.*) to .* at row (\d+), column (\d+)", message)
-    if found:
-        text, row, column = found[1], int(found[2]) + 1, found[3]
-        return f"{name} has {text} in row {row}, column {column}; expected a number."
-    return f"{name} cannot be read: {message}."
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"c{k + 1}" for k in range(count))
+        return _from_columns({name: array[name] for name in array.dtype.names}, origin, wanted, outputs)
+    if array.ndim != 2 or array.dtype.kind not in "iufb":
+        raise InputError(
+            f"{origin} has an array of the shape {array.shape} and the type {array.dtype}; expected numbers (rows, "
+            "columns)."
+        )
+    return Table(numbered(array.shape[1]), array.astype(np.float64, copy=False), origin)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kanpde.calculus.field import Field
+from kanpde.hard_constraints.softmax import Softmax
 from kanpde.problem import Ansatz
 
 
@@ -54,6 +55,8 @@ class WithValues:
 
 def describe(ansatz: Ansatz | None) -> list[dict[str, Any] | None] | None:
     """Return the descriptions of what is built into every unknown; None if a file cannot hold the ansatz."""
+    if ansatz is not None and isinstance(ansatz.function, Softmax):
+        return ansatz.function.describe()
     if ansatz is None or not isinstance(ansatz.function, WithValues):
         return None
     parts = ansatz.function.parts

@@ -132,7 +132,7 @@ def level_row(
         "end": ending.end.name,
     }
     components = components_of(state.network, settings.derivatives)
-    return level | error_columns(settings.problem, around.errors.all(components))
+    return level | around.errors.measures(components) | error_columns(settings.problem, around.errors.all(components))
 
 
 def error_columns(problem: Problem, errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -147,6 +147,7 @@ def error_columns(problem: Problem, errors: Mapping[str, Mapping[str, float]]) -
 def level_line(level: Mapping[str, Any]) -> str:
     """Return the log line for a row of the table of levels."""
     error = f", L2 error {level['l2']:.2e}" if "l2" in level else ""
+    error = f", accuracy {level['accuracy']:.4g}" if "accuracy" in level else error
     method = f" by {level['method']}" if level["method"] else ""
     grid = f"grid {level['grid']}, " if level["grid"] else ""
     return (
@@ -160,7 +161,8 @@ def losses_in(level: Mapping[str, Any]) -> str:
     line = f"loss {level['loss']:.2e}"
     if "fresh" in level:
         residuals = [value for name, value in level.items() if name.startswith("relative_")]
-        line += f", on fresh points {level['fresh']:.2e}, relative residual there {max(residuals):.1e}"
+        line += f", on fresh points {level['fresh']:.2e}"
+        line += f", relative residual there {max(residuals):.1e}" if "accuracy" not in level else ""
     return line
 
 

@@ -203,6 +203,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "model": described(settings.model),
         **({"atol": settings.atol} if settings.atol else {}),
         **chi_squares(settings, state),
+        **errors.measures(components_of(state.network, settings.derivatives)),
         **state.used,
     }
     return Solution(

@@ -8,7 +8,7 @@ residuals, such as another solution of a problem that has several.
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf, isfinite, nan
+from math import inf, isfinite, nan, sqrt
 from typing import Any
 
 import torch
@@ -65,7 +65,8 @@ def watched(settings: Settings, state: State, phase: int, weights: Mapping[str, 
         for name, points in dense_points(settings, state, phase).items()
     }
     loss = sum(weights[name] * misfit.square for name, misfit in found.items())
-    relative = {f"relative_{name}": misfit.relative for name, misfit in found.items()}
+    is_absolute = bool(settings.problem.measures)  # a cross-entropy is compared with nothing
+    relative = {f"relative_{name}": sqrt(m.square) if is_absolute else m.relative for name, m in found.items()}
     return {"fresh": loss if isfinite(loss) else inf, **relative}
 
 
