@@ -20,6 +20,7 @@ from kanpde.training.phases import Progress
 from kanpde.training.watch import kept
 
 SECONDS_BETWEEN_LINES = 2.0
+MOST_NAMED = 30  # inputs without influence
 WORDS = ("run", "what", "ended", "arm")  # columns whose text may be wrapped
 
 
@@ -130,6 +131,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     lines.append(f"{windows}{parameters} parameters, {steps} steps, {seconds:.1f} s.")
     lines += fresh_lines(kept(solution.levels))
     lines += noise_lines(solution.settings)
+    lines += idle_lines(solution)
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
     lines += [f"  load:        {loading}"] if loading else []
@@ -146,6 +148,16 @@ def fresh_lines(level: Mapping[str, Any]) -> list[str]:
     before = "relative_"
     residuals = [f"{key.removeprefix(before)} {v:.1e}" for key, v in level.items() if key.startswith(before)]
     return [f"{losses}; residuals there relative to their largest terms: {', '.join(residuals)}."]
+
+
+def idle_lines(solution: Solution) -> list[str]:
+    """Return a line with the inputs of a fit that have no influence; none if all have one."""
+    idle = solution.settings.get("idle", [])
+    if len(idle) == len(solution.problem.domain.names):
+        return ["No input has an influence on the rows for validation: the network explains nothing of them."]
+    more = f" and {len(idle) - MOST_NAMED} more" if len(idle) > MOST_NAMED else ""
+    named = ", ".join(idle[:MOST_NAMED])
+    return [f"Inputs without influence on the rows for validation: {named}{more}."] if idle else []
 
 
 def noise_lines(settings: Mapping[str, Any]) -> list[str]:

@@ -19,10 +19,13 @@ from kanpde.data.table import Table, read_table
 from kanpde.ends import End
 from kanpde.errors import ResultWarning
 from kanpde.models.mlp import MLP
+from kanpde.optimizers.lm import LevenbergMarquardt
+from kanpde.plots.run import save_plots
 from kanpde.residuals.objective import Objective
 from kanpde.storage.output import Output
 from kanpde.terminal import report
 from kanpde.training.entering import spread_points
+from kanpde.training.sampling import Sampling
 from kanpde.training.signals import StopRequest
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -326,3 +329,60 @@ def test_the_command_reads_a_table(tmp_path, monkeypatch):
     assert job.problem.domain.names == ("a", "b") and job.problem.unknowns == ("u", "v")
     with pytest.raises(InputError, match=r'no file "other\.csv"'):
         make_job(config_from(["problem=fit", "problem.data=other.csv"]))
+
+
+# many rows and many inputs -------------------------------------------------------------------------------------------
+def test_inputs_without_influence_are_named():
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 1, (800, 4))
+    y = np.sin(2 * x[:, 1]) + x[:, 3] ** 2 + 0.1 * rng.standard_normal(800)
+    solution = kanpde.fit(x, y, KAN([2], degree=3, grid=2), phases=[Phase(LM(), steps=10)])
+    assert solution.settings["idle"] == ["x1", "x3"]
+    assert "Inputs without influence on the rows for validation: x1, x3." in report(solution, ROOT)
+    solution = kanpde.fit(x[:, 1::2], y, KAN([2], degree=3, grid=2), phases=[Phase(LM(), steps=10)])
+    assert "idle" not in solution.settings and "without influence" not in "\n".join(report(solution, ROOT))
+
+
+def test_large_tables_are_trained_on_parts(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).uniform(-1, 1, (60_000, 3))
+    np.save(tmp_path / "large.npy", rows)
+    problem = fit_problem(tmp_path / "large.npy", validation=0.3)
+    region = problem.conditions[DATA].region
+    assert len(region.sample_fresh(1, torch.Generator()).x) == 10_000, "evaluated after every step"
+    assert region.rows == 44_000 and len(problem.test.x) == 6_000
+    sampling = Sampling()
+    starts = sampling.for_starts(region, 2000)
+    assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (6000, 6000, 20_000)
+    assert sampling.for_starts(region, 10).size(region, 10) == 5000
+    assert Sampling(boundary=7000).for_starts(region, 10).boundary == 7000
+    small = fit_problem({"x": rows[:9000, 0], "u": rows[:9000, 1]}).conditions[DATA].region
+    assert sampling.for_starts(small, 10).size(small, 10) == 7200
+    drawn = []
+    monkeypatch.setattr(
+        LM, "__call__", lambda self, objective: drawn.append(objective) or LevenbergMarquardt(objective, self)
+    )
+    kanpde.solve(problem, KAN([1], degree=2, grid=2), [Phase(LM(), steps=1), Phase(LM(), steps=1)], starts=2)
+    assert [sum(len(site.points.x) for site in each.sites) for each in drawn] == [5000, 5000, 20_000]
+    means = [float(each.sites[0].points.x.mean()) for each in drawn]
+    assert len(set(means)) == 3, "other rows every time"
+
+
+def test_a_hundred_inputs_are_fitted(tmp_path):
+    x = np.random.default_rng(0).uniform(-1, 1, (700, 100))
+    y = np.sin(5 * x.mean(axis=1))
+    problem = fit_problem({**{f"x{k}": x[:, k] for k in range(100)}, "u": y})
+    solution = kanpde.solve(problem, KAN([1], degree=3, grid=2), [Phase(LM(), steps=8)])
+    assert solution.errors["u"]["l2"] < 0.1
+    kanpde.save(solution, tmp_path, Output(cells=3))
+    assert all(path.is_file() for path in save_plots(solution, tmp_path))
+    assert not np.isnan(kanpde.load(tmp_path)(*x.T[:, :5])).any()
+
+
+def test_many_parameters_need_few_rows_only(generator):
+    rows = np.arange(1.0, 90.0)
+    problem = fit_problem({"x": rows, "u": rows**2})
+    points = problem.conditions[DATA].region.sample("auto", 9)
+    objective = Objective(problem, KAN([2])(problem.domain.ranges, 1, generator=generator), {DATA: points})
+    LM().check(objective, 100_000)  # by the dual form
+    with pytest.raises(InputError, match="GiB for 100000 parameters"):
+        LM(solver="cholesky").check(objective, 100_000)

@@ -11,6 +11,7 @@ from kanpde.domains.box import Box
 from kanpde.errors import InputError
 
 DATA = "data"  # name of the condition
+MOST_FOR_VALIDATION = 10_000  # rows, which are evaluated after every step
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def divided(
             write={"validation": 0.1, "test": 0.1},
         )
     order = np.random.default_rng(seed).permutation(count)
-    n_test, n_validation = round(test * count), round(validation * count)
+    n_test, n_validation = round(test * count), min(round(validation * count), MOST_FOR_VALIDATION)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     rest, tested = _split(order, n_test)

@@ -93,7 +93,7 @@ def read_table(
         return Table(names, values, origin, texts)
     try:
         if kind in ARRAYS:
-            found = np.load(path, allow_pickle=False)
+            found = np.load(path, allow_pickle=False, mmap_mode="r")  # columns are copied when they are chosen
             if isinstance(found, np.ndarray):
                 return _from_array(found, origin, wanted, outputs)
             return _from_columns({name: found[name] for name in found.files}, origin, wanted, outputs)

@@ -2,7 +2,7 @@ r"""Levenberg-Marquardt: $\min_\delta |J\delta + r|^2 + \lambda |D\delta|^2$ wit
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from typing import Any, ClassVar
 
 import torch
@@ -69,8 +69,8 @@ class LM:
 
     def check(self, objective: Objective, parameters: int) -> None:
         """Refuse a network for which JᵀJ, its factor and a copy exceed the memory limit."""
-        if self.solver == "dual":  # needs no JᵀJ
-            return
+        if self.solver == "dual" or (self.solver == "auto" and _measured_rows(objective) < parameters):
+            return  # the dual form needs no JᵀJ
         needed = 3 * parameters**2 * objective.parameters[0].element_size() / GIB
         if needed > self.memory:
             raise InputError(
@@ -82,6 +82,12 @@ class LM:
 
     def __call__(self, objective: Objective) -> "LevenbergMarquardt":
         return LevenbergMarquardt(objective, self)
+
+
+def _measured_rows(objective: Objective) -> float:
+    """Return the largest possible number of residuals of a fit; inf of other problems."""
+    rows = (inf if (r := site.condition.region.rows) is None else r * site.residuals for site in objective.sites)
+    return sum(rows)
 
 
 class LevenbergMarquardt:

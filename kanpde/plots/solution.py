@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PIXELS, LINE = 120, 500  # numbers of points along each axis of an image, and along a line
 TIMES = 3
+MOST_NAMED = 5  # coordinates that are held fixed
 VALUES, SIGNED = "viridis", "RdBu_r"
 FOUND, EXACT = "#0072B2", "#D55E00"
 
@@ -46,6 +47,7 @@ def solution_figure(solution: Solution) -> Figure:
         else:
             _draw_images(figure, part, solution.problem, axes, [c for c, _ in slices], columns, block)
     facts = [f"relative L2 error of {u}: {e['l2']:.2e}" for u, e in solution.errors.items()]
+    facts = [f"accuracy {solution.settings['accuracy']:.4g}"] if "accuracy" in solution.settings else facts
     estimate = solution.settings.get("estimate", nan)
     facts += [f"estimated relative L2 error: {estimate:.2e}"] if isfinite(estimate) else []
     facts += [f"{name} = {value:.6g}" for name, value in solution.coefficients.items()]
@@ -70,7 +72,10 @@ def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor
         moments = [(f", t = {t:.3g}", {domain.time: float(t)}) for t in np.linspace(begin, end, TIMES)]
     fixed = max(options, key=lambda at: _spread(solution, _points(solution, axes, at | moments[0][1])))
     slices = [(caption, _points(solution, axes, fixed | moment)) for caption, moment in moments]
-    return axes, slices, ", ".join(f"{domain.names[i]} = {value:.3g}" for i, value in fixed.items())
+    named = ", ".join(f"{domain.names[i]} = {value:.3g}" for i, value in list(fixed.items())[:MOST_NAMED])
+    share = 50 if fixed is options[0] else 75
+    more = len(fixed) - MOST_NAMED
+    return axes, slices, f"{named}, {more} more at {share} % of their ranges" if more > 0 else named
 
 
 def _points(solution: Solution, axes: tuple[int, ...], fixed: dict[int, float]) -> Tensor:

@@ -20,6 +20,8 @@ from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.signals import StopRequest, signals_of_command, stop_on
 from kanpde.training.solve import solve
 
+MOST_NAMED = 10  # coordinates of which the first line of the output has names and ranges
+
 
 def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, resumed_by: str | None = None) -> Solution:
     """Solve and save. SIGINT, SIGTERM and SIGUSR1 end the run after the current step; its state is then saved.
@@ -125,4 +127,6 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
 def _title(job: Job) -> list[str]:
     origin = "" if job.file.is_packaged else f" ({short(job.file.path)})"
     network = f"the network of {job.settings['start']}" if job.model is None else str(job.model)
-    return [f"{job.file.name}{origin}: {', '.join(job.problem.unknowns)} on {job.problem.domain}", network]
+    domain, unknowns = job.problem.domain, ", ".join(job.problem.unknowns)
+    on = str(domain) if len(domain.names) <= MOST_NAMED else f"{len(domain.names)} coordinates"
+    return [f"{job.file.name}{origin}: {unknowns} on {on}", network]

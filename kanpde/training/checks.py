@@ -13,7 +13,7 @@ from kanpde.models.network import Network, grid_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
-from kanpde.training.fresh import draw
+from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -132,6 +132,12 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     asked = settings.sampling
     if settings.problem.is_fit and (asked.interior is not None or asked.rule != "auto"):
         log("note: rule and interior of sampling have no effect on a fit; boundary limits the number of rows")
+    rows, parameters = sum(c.region.rows or 0 for c in settings.problem.trained.values()), size_of(state.network)
+    if settings.problem.is_fit and rows * len(settings.problem.unknowns) < parameters:
+        log(
+            f"note: {parameters} parameters are more than the {rows} rows for training determine; a network with fewer "
+            "hidden nodes, cells or a lower degree may be more accurate, and is faster"
+        )
     later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
     check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)

@@ -1,6 +1,6 @@
 """The training points of a condition: which rule, and how many."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 
 from kanpde.domains import Region
@@ -13,6 +13,7 @@ POINTS_PER_PARAMETER = 6
 POINTS_PER_CELL = 2.5  # along each axis; with fewer, the solution can violate the equation between the points of a cell
 
 
+ROWS_PER_PARAMETER, LEAST_ROWS = 3, 5000  # for the starts of a fit to more rows than MOST_POINTS
 LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
 PER_PARAMETER_OF_PRODUCTS, LEAST_OF_PRODUCTS = 8, 4096  # they have few parameters
 
@@ -53,6 +54,12 @@ class Sampling:
         if region.is_interior:
             return interior
         return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
+
+    def for_starts(self, region: Region, parameters: int) -> "Sampling":
+        """Return the sampling for the first phase with several starts: of a large table only a part of the rows."""
+        if region.rows is None or region.rows <= MOST_POINTS or self.boundary:
+            return self
+        return replace(self, boundary=min(max(ROWS_PER_PARAMETER * parameters, LEAST_ROWS), MOST_POINTS))
 
     def for_products(self, parameters: int) -> "Sampling":
         """Return the sampling for a sum of products of functions of one coordinate each.

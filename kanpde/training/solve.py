@@ -22,6 +22,7 @@ from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all
 from kanpde.training.constraints import constrained
 from kanpde.training.entering import first_state
+from kanpde.training.influence import idle_columns
 from kanpde.training.phases import DEFAULT_STARTS, Phase, Progress, default_phases
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
@@ -202,6 +203,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         "seconds": state.seconds,
         "model": described(settings.model),
         **({"atol": settings.atol} if settings.atol else {}),
+        **({"idle": idle} if (idle := idle_columns(settings, state)) else {}),
         **chi_squares(settings, state),
         **errors.measures(components_of(state.network, settings.derivatives)),
         **state.used,
