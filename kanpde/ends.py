@@ -17,7 +17,7 @@ class End(Enum):
     TOLERANCE_REACHED = "tolerance reached", 0, True
     NOT_REACHED = "tolerance not reached", 0, True
     STEPS_DONE = "steps done", 0, False
-    NOISE_REACHED = "noise reached", 0, True
+    NOISE_REACHED = "as accurate as the data", 0, True
     STAGNATED = "stagnated", 0, False
     OVERFITTED = "overfitted", 0, True
     DIVERGED = "diverged", 0, True

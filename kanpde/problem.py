@@ -38,8 +38,8 @@ class Condition:
         maps: images of the points, each a function from points (points, dim) to points of the same shape.
         given: if the condition prescribes values of an unknown or its rate, these, so that they can be built in
             (``constraints=hard``) or handed over in time (``tolerance``).
-        noise: the sum over its residuals of their mean squares that the standard errors of measured values explain; 0
-            if these are not known.
+        noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
+            because they have errors or are few; 0 if it is not known.
     """
 
     region: Region

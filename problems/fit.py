@@ -1,6 +1,7 @@
 """Functions fitted to tables of measured data."""
 
 from math import pi
+from typing import Any
 
 import numpy as np
 from torch import exp, sin
@@ -10,9 +11,9 @@ from kanpde import InputError, Problem, fit_problem
 
 def fit(
     data: str | None = None,
-    inputs: list | None = None,
-    outputs: list | None = None,
-    errors: list | dict | None = None,
+    inputs: Any = None,
+    outputs: Any = None,
+    errors: Any = None,
     classes: bool | None = None,
     validation: float = 0.1,
     test: float = 0.1,
@@ -24,9 +25,9 @@ def fit(
 
     Args:
         data: a file that `kanpde.data.table.read_table` reads: .csv, .tsv, .txt, .npy, .npz or HDF5.
-        inputs: columns that are coordinates; all but the outputs by default.
-        outputs: columns that are unknowns; the last one by default.
-        errors: columns with the standard errors of the outputs, in their order or by output.
+        inputs: list of columns that are coordinates; all but the outputs by default.
+        outputs: list of columns that are unknowns; the last one by default.
+        errors: list of columns with the standard errors of the outputs, in their order or by output.
         classes: whether the output is a class; by default if it is text.
         validation, test: parts of the rows that are kept back from training.
         seed: of the division of the rows.

@@ -14,6 +14,7 @@ from kanpde.configure.job import make_job
 from kanpde.data.classes import indicators
 from kanpde.data.fitting import fit_problem
 from kanpde.data.rows import DATA, Rows, divided
+from kanpde.ends import End
 from kanpde.plots.run import save_plots
 from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
@@ -80,6 +81,13 @@ def test_texts_become_probabilities_that_are_stored(tmp_path):
     difference = (np.stack(solution(0.1 + step, 0.2)) - np.stack(solution(0.1 - step, 0.2))) / (2 * step)
     np.testing.assert_allclose(np.stack(p_x), difference, rtol=1e-5, atol=1e-8)
     assert all(path.is_file() for path in save_plots(solution, tmp_path))
+
+
+def test_training_ends_where_the_rows_determine_no_smaller_probability():
+    x = np.linspace(-1, 1, 100)
+    solution = kanpde.fit(x, x > 0.2, KAN([2], degree=3, grid=3), classes=True, phases=[Phase(LM(), steps=100)])
+    assert solution.ending.end is End.NOISE_REACHED and solution.history[-1]["loss"] <= 1 / 80
+    assert solution.problem.unknowns == ("u=0", "u=1") and "chi_square" not in solution.settings
 
 
 def test_every_class_has_its_share_of_every_part():

@@ -80,7 +80,10 @@ def test_every_kind_of_file_gives_the_same_table(kind, tmp_path):
         ("a.csv", "x,y\n1,2\n3\n", "a.csv has 1 columns in row 2; expected 2"),
         ("a.csv", "x,x\n1,2\n3,4\n", 'two columns "x"'),
         ("a.csv", "x,y\n1,2\n", "1 rows; expected at least 2"),
-        ("a.csv", "", "a.csv"),
+        ("a.csv", "", "0 rows"),
+        ("a.csv", "x,y\n", "1 rows; expected at least 2"),
+        ("a.csv", "x;y\n1;2\n3;4\n", 'divided by ";"'),
+        ("a.csv", "x,y\n1,2\n,3\n", "'' in row 2, column 1"),
         ("a.xls", "x", 'unknown kind ".xls"'),
         ("a.npy", "no array", "cannot be read"),
         ("a.h5", "no file of HDF5", "cannot be read"),
@@ -131,6 +134,8 @@ def test_columns_that_are_not_wanted_may_hold_anything(tmp_path):
     assert fit_problem(columns, ["x"], ["u"], validation=0.4).unknowns == ("u",)
     with pytest.raises(InputError, match="in row 1, column 1"):
         fit_problem(tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r'a.csv has no column "v"'):
+        fit_problem(tmp_path / "a.csv", ["x"], ["v"])
 
 
 @pytest.mark.parametrize(
@@ -351,12 +356,12 @@ def test_large_tables_are_trained_on_parts(tmp_path, monkeypatch):
     assert len(region.sample_fresh(1, torch.Generator()).x) == 10_000, "evaluated after every step"
     assert region.rows == 44_000 and len(problem.test.x) == 6_000
     sampling = Sampling()
-    starts = sampling.for_starts(region, 2000)
-    assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (6000, 6000, 20_000)
-    assert sampling.for_starts(region, 10).size(region, 10) == 5000
-    assert Sampling(boundary=7000).for_starts(region, 10).boundary == 7000
+    starts = sampling.for_first_phase(region, 2000)
+    assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (12_000, 12_000, 20_000)
+    assert sampling.for_first_phase(region, 10).size(region, 10) == 5000
+    assert Sampling(boundary=7000).for_first_phase(region, 10).boundary == 7000
     small = fit_problem({"x": rows[:9000, 0], "u": rows[:9000, 1]}).conditions[DATA].region
-    assert sampling.for_starts(small, 10).size(small, 10) == 7200
+    assert sampling.for_first_phase(small, 10).size(small, 10) == 7200
     drawn = []
     monkeypatch.setattr(
         LM, "__call__", lambda self, objective: drawn.append(objective) or LevenbergMarquardt(objective, self)

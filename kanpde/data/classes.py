@@ -78,7 +78,7 @@ def accuracy(found: Tensor, wanted: Tensor) -> float:
 def cross_entropy(found: Tensor, wanted: Tensor) -> float:
     """Return the mean of -log p_y; both (points, classes)."""
     p = (found * wanted).sum(dim=1)
-    return float(-p.clamp_min(torch.finfo(p.dtype).tiny).log().mean())
+    return abs(float(p.clamp_min(torch.finfo(p.dtype).tiny).log().mean()))
 
 
 MEASURES = {"accuracy": accuracy, "cross_entropy": cross_entropy}

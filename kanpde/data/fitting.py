@@ -185,7 +185,7 @@ def _classification(
     def residual(*probabilities: Field) -> tuple[Tensor, ...]:
         return cross_entropy_residuals(probabilities, data_of(probabilities))
 
-    condition = Condition(rows_region(domain, training, held_back), residual)
+    condition = Condition(rows_region(domain, training, held_back), residual, noise=1 / len(training.x))
     unknowns = tuple(f"{outputs[0]}={name}" for name in names)
     return Problem(
         domain,

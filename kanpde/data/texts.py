@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.errors import InputError
+from kanpde.errors import InputError, suggest
 
 Texts = Mapping[str, tuple[str, ...]]  # by column, its different texts in alphabetical order
 
@@ -31,7 +31,10 @@ def from_text(
     """
     try:
         names, has_names = _header(path, delimiter)
-        numbers = [names.index(name) for name in wanted] if wanted and set(wanted) <= set(names) else None
+        for name in (*wanted, *(outputs or ())):
+            if name not in names:
+                raise InputError(f'{path.name} has no column "{name}". {suggest(name, names)}')
+        numbers = [names.index(name) for name in wanted] if wanted else None
         kept = [names[k] for k in numbers] if numbers else list(names)
         allowed = [names.index(name) for name in outputs or () if name in names] if has_names else []
         allowed = [len(names) - 1] if outputs is None else allowed
@@ -47,6 +50,8 @@ def from_text(
         texts, positions = encoded(np.array(list(codes))[values[:, place].astype(int)], path.name, names[column])
         values[:, place] = positions
         return tuple(kept), values, {names[column]: texts}
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(f"{path.name} is not a text file. Save it as CSV.") from None
     except ValueError as error:
@@ -60,10 +65,13 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _header(path: Path, delimiter: str | None) -> tuple[tuple[str, ...], bool]:
     """Return the names of the columns, and whether the first line has them: then no cell but the last is a number."""
-    first = next(_lines(path), "")
+    lines = _lines(path)
+    first = next(lines, "")
     cells = next(csv.reader([first], delimiter=delimiter), []) if delimiter else first.split()
-    if not cells:
-        raise InputError(f"{path.name} has no rows.")
+    if not cells or next(lines, None) is None:
+        raise InputError(f"{path.name} has {int(bool(cells))} rows; expected at least 2.")
+    if len(cells) == 1 and delimiter == "," and ";" in first:
+        raise InputError(f'{path.name} has columns divided by ";"; expected ",". Save it with commas.')
     is_number = [_is_number(cell) for cell in cells]
     if all(is_number) or (len(cells) > 1 and all(is_number[:-1])):
         return numbered(len(cells)), False

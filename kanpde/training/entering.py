@@ -64,9 +64,9 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
         state = replace(state, network=network, coefficients=coefficients)
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
-    if settings.problem.is_fit and not state.phase and settings.starts > 1:
+    if settings.problem.is_fit and not state.phase and len(state.plan) > 1:
         region = next(iter(settings.problem.trained.values())).region
-        sampling = sampling.for_starts(region, size_of(state.network))
+        sampling = sampling.for_first_phase(region, size_of(state.network))
     points = draw(settings, state.network, sampling, state.generator)
     points |= {name: cells.points() for name, cells in state.cells.items()}
     # all starts use the weights of the first one, so that their losses can be compared; so do all levels of a tolerance

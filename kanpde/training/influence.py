@@ -1,10 +1,10 @@
 r"""The influence of the inputs of a fit, by shuffling one column of the rows for validation at a time.
 
 If a column has no influence on the targets and does not depend on the other columns, rows in which it is shuffled have
-the same distribution as before, whatever the network does with it. The mean of the differences
-$d_n = |r_n^{shuffled}|^2 - |r_n|^2$ of the squared residuals is then 0 up to its standard error $s / \sqrt{n}$; an
-influence makes it positive. A column is idle if the mean is below `SURE` standard errors. (L. Breiman, Random forests,
-2001, section 10, without a test.)
+the same distribution as before, whatever the network does with it. With the squared residuals a_n after and b_n before,
+the differences $d_n = (a_n - b_n) / (a_n + b_n)$ are then distributed symmetrically, and their mean is 0 up to its
+standard error $s / \sqrt{n}$; an influence makes it positive. A column is idle if the mean is below `SURE` standard
+errors. (L. Breiman, Random forests, 2001, section 10, without a test.)
 """
 
 from dataclasses import replace
@@ -44,7 +44,8 @@ def idle_columns(settings: Settings, state: State) -> list[str]:
     for k, column in enumerate(settings.problem.domain.names):
         x = few.x.clone()
         x[:, k] = x[torch.randperm(len(x), generator=generator).to(x.device), k]
-        difference = squares(x) - before
+        after = squares(x)
+        difference = ((after - before) / (after + before)).nan_to_num()  # 0 where both are 0
         if float(difference.mean()) <= SURE * float(difference.std()) / sqrt(len(x)):
             idle.append(column)
     return idle

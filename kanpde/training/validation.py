@@ -61,12 +61,13 @@ def noise_reached(settings: Settings, leg: Leg, loss: float) -> Ending | None:
 
     With standard errors σ the true function has $\chi^2 / N = \frac{1}{N} \sum_n (u(x_n) - y_n)^2 / \sigma_n^2 = 1$ on
     average over the noise, with the standard deviation $\sqrt{2 / N}$. A smaller loss fits the noise (V. Morozov, On
-    the solution of functional equations by the method of regularization, 1966).
+    the solution of functional equations by the method of regularization, 1966). N rows without a wrong class determine
+    a cross-entropy of 1 / N only, and a smaller one makes the probabilities too certain.
     """
     noise = settings.problem.noise(leg.weights)
     if not noise or loss > noise:
         return None
-    return Ending(End.NOISE_REACHED, f"the mean square of the residuals is {loss / noise:.3g} standard errors squared")
+    return Ending(End.NOISE_REACHED, f"the rows determine a loss of {noise:.2g}, and it is {loss:.2g}")
 
 
 def chi_squares(settings: Settings, state: State) -> dict[str, float]:
@@ -76,7 +77,8 @@ def chi_squares(settings: Settings, state: State) -> dict[str, float]:
     ``chi_square_margin``, the standard deviation of the latter for the true function.
     """
     level, weights = kept(state.levels), state.used.get("weights")
-    if weights is None or "fresh" not in level or not (noise := settings.problem.noise(weights)):
+    is_class = bool(settings.problem.measures)
+    if is_class or weights is None or "fresh" not in level or not (noise := settings.problem.noise(weights)):
         return {}
     points = fresh_points(settings, state, state.phase - 1, settings.seed)
     counts = {name: settings.problem.conditions[name].noise * len(each.x) for name, each in points.items()}
