@@ -1,7 +1,6 @@
 """Functions fitted to tables of measured data."""
 
 from math import pi
-from typing import Any
 
 import numpy as np
 from torch import exp, sin
@@ -11,9 +10,9 @@ from kanpde import InputError, Problem, fit_problem
 
 def fit(
     data: str | None = None,
-    inputs: Any = None,
-    outputs: Any = None,
-    errors: Any = None,
+    inputs: list | str | None = None,
+    outputs: list | str | None = None,
+    errors: list | dict | str | None = None,
     classes: bool | None = None,
     validation: float = 0.1,
     test: float = 0.1,

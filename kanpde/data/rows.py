@@ -50,11 +50,11 @@ def divided(
         )
     order = np.random.default_rng(seed).permutation(count)
     n_test, n_validation = round(test * count), min(round(validation * count), MOST_FOR_VALIDATION)
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-    rest, tested = _split(order, n_test)
-    rest, held_back = _split(rest, n_validation)
-    parts = rest, held_back, tested
+    if labels is None:
+        parts = np.split(order, [count - n_test - n_validation, count - n_test])
+    else:
+        rest, tested = _split(order[np.argsort(labels[order], kind="stable")], n_test)
+        parts = *_split(rest, n_validation), tested
     if not len(parts[0]) or not len(parts[1]):
         raise InputError(
             f"Of {count} rows, {len(parts[0])} are for training and {len(parts[1])} for validation; expected at least "
