@@ -20,7 +20,8 @@ from kanpde.ends import End
 from kanpde.errors import ResultWarning
 from kanpde.models.mlp import MLP
 from kanpde.optimizers.lm import LevenbergMarquardt
-from kanpde.plots.run import save_plots
+from kanpde.plots.network import network_figure
+from kanpde.plots.solution import solution_figure
 from kanpde.residuals.objective import Objective
 from kanpde.storage.output import Output
 from kanpde.terminal import report
@@ -373,14 +374,14 @@ def test_large_tables_are_trained_on_parts(tmp_path, monkeypatch):
 
 
 def test_a_hundred_inputs_are_fitted(tmp_path):
-    x = np.random.default_rng(0).uniform(-1, 1, (700, 100))
-    y = np.sin(5 * x.mean(axis=1))
-    problem = fit_problem({**{f"x{k}": x[:, k] for k in range(100)}, "u": y})
-    solution = kanpde.solve(problem, KAN([1], degree=3, grid=2), [Phase(LM(), steps=8)])
+    x = np.random.default_rng(0).uniform(-1, 1, (400, 100))
+    problem = fit_problem({**{f"x{k}": x[:, k] for k in range(100)}, "u": x.mean(axis=1)})
+    solution = kanpde.solve(problem, KAN([1], degree=2, grid=1), [Phase(LM(), steps=7)])
     assert solution.errors["u"]["l2"] < 0.1
     kanpde.save(solution, tmp_path, Output(cells=3))
-    assert all(path.is_file() for path in save_plots(solution, tmp_path))
     assert not np.isnan(kanpde.load(tmp_path)(*x.T[:, :5])).any()
+    assert "93 more at 50 % of their ranges" in solution_figure(solution).get_suptitle()
+    network_figure(solution)
 
 
 def test_many_parameters_need_few_rows_only(generator):
@@ -391,3 +392,13 @@ def test_many_parameters_need_few_rows_only(generator):
     LM().check(objective, 100_000)  # by the dual form
     with pytest.raises(InputError, match="GiB for 100000 parameters"):
         LM(solver="cholesky").check(objective, 100_000)
+
+
+@pytest.mark.slow
+def test_a_large_table_with_idle_columns():
+    x = np.random.default_rng(0).uniform(-1, 1, (60_000, 8))
+    y = np.exp(np.sin(np.pi * x[:, 0]) + x[:, 1] ** 2) + x[:, 2] * x[:, 3]
+    phases = [Phase(LM(), steps=40), Phase(LM(), steps=20)]
+    solution = kanpde.fit(x, y, KAN([5], degree=5, grid=6), phases=phases, starts=2)
+    assert solution.errors["u"]["l2"] < 1e-3
+    assert solution.settings["idle"] == ["x5", "x6", "x7", "x8"]
