@@ -358,7 +358,7 @@ def test_large_tables_are_trained_on_parts(tmp_path, monkeypatch):
     assert region.rows == 44_000 and len(problem.test.x) == 6_000
     sampling = Sampling()
     starts = sampling.for_first_phase(region, 2000)
-    assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (12_000, 12_000, 20_000)
+    assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (6000, 6000, 20_000)
     assert sampling.for_first_phase(region, 10).size(region, 10) == 5000
     assert Sampling(boundary=7000).for_first_phase(region, 10).boundary == 7000
     small = fit_problem({"x": rows[:9000, 0], "u": rows[:9000, 1]}).conditions[DATA].region
@@ -396,9 +396,9 @@ def test_many_parameters_need_few_rows_only(generator):
 
 @pytest.mark.slow
 def test_a_large_table_with_idle_columns():
-    x = np.random.default_rng(0).uniform(-1, 1, (60_000, 8))
+    x = np.random.default_rng(0).uniform(-1, 1, (40_000, 6))
     y = np.exp(np.sin(np.pi * x[:, 0]) + x[:, 1] ** 2) + x[:, 2] * x[:, 3]
-    phases = [Phase(LM(), steps=40), Phase(LM(), steps=20)]
-    solution = kanpde.fit(x, y, KAN([5], degree=5, grid=6), phases=phases, starts=2)
+    phases = [Phase(LM(), steps=40), Phase(LM(), steps=6)]
+    solution = kanpde.fit(x, y, KAN([4], degree=5, grid=4), phases=phases)
     assert solution.errors["u"]["l2"] < 1e-3
-    assert solution.settings["idle"] == ["x5", "x6", "x7", "x8"]
+    assert solution.settings["idle"] == ["x5", "x6"]

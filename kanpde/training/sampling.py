@@ -13,7 +13,7 @@ POINTS_PER_PARAMETER = 6
 POINTS_PER_CELL = 2.5  # along each axis; with fewer, the solution can violate the equation between the points of a cell
 
 
-LEAST_ROWS = 5000  # in the first phase of a fit to more rows than MOST_POINTS
+ROWS_PER_PARAMETER, LEAST_ROWS = 3, 5000  # in the first phase of a fit to more rows than MOST_POINTS
 LEAST_POINTS, MOST_POINTS, MOST_FOR_CELLS = 900, 20_000, 10_000
 PER_PARAMETER_OF_PRODUCTS, LEAST_OF_PRODUCTS = 8, 4096  # they have few parameters
 
@@ -59,7 +59,7 @@ class Sampling:
         """Return the sampling for the first phase of several: of a large table fewer rows than in the next ones."""
         if region.rows is None or region.rows <= MOST_POINTS or self.boundary:
             return self
-        return replace(self, boundary=min(max(POINTS_PER_PARAMETER * parameters, LEAST_ROWS), MOST_POINTS))
+        return replace(self, boundary=min(max(ROWS_PER_PARAMETER * parameters, LEAST_ROWS), MOST_POINTS))
 
     def for_products(self, parameters: int) -> "Sampling":
         """Return the sampling for a sum of products of functions of one coordinate each.
