@@ -283,6 +283,10 @@ def test_the_columns_of_errors_are_no_inputs():
     columns = {"x": rows, "u": rows**2, "s": rows}
     problem = fit_problem(columns, errors=["s"])
     assert problem.domain.names == ("x",) and problem.unknowns == ("u",)
+    with pytest.raises(InputError, match=r"errors has the type <U1"):
+        kanpde.fit(rows, rows**2, errors="s")
+    with pytest.raises(InputError, match=r"x has the type <U1"):
+        kanpde.fit(["a"] * 29, rows)
     with pytest.raises(InputError, match=r"errors has the shape \(3, 1\)"):
         kanpde.fit(rows, rows**2, errors=np.ones(3))
 

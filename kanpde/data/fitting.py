@@ -61,13 +61,13 @@ def fit(
     Raises:
         InputError: the rows are not finite numbers, or too few, or a standard error is not positive.
     """
-    x, y = _matrix(x), _matrix(y)
+    x, y = _matrix(x, "x"), _matrix(y, "y", "iufbUSO")
     inputs = [f"x{k + 1}" for k in range(x.shape[1])]
     outputs = ["u"] if y.shape[1] == 1 else [f"y{k + 1}" for k in range(y.shape[1])]
     if len(x) != len(y):
         raise InputError(f"x has {len(x)} rows and y has {len(y)}; expected as many targets as inputs.")
     named = [] if errors is None else [f"error of {name}" for name in outputs]
-    parts = [x, y, *([] if errors is None else [_broadcast(_matrix(errors), y.shape)])]
+    parts = [x, y, *([] if errors is None else [_broadcast(_matrix(errors, "errors"), y.shape)])]
     if y.dtype.kind in "USO":
         columns = {name: part[:, k] for part in parts for k, name in enumerate(inputs if part is x else outputs)}
         table = read_table(columns, outputs=outputs)
@@ -78,8 +78,14 @@ def fit(
     return solve(problem, model, seed=seed, **options)
 
 
-def _matrix(values: Any) -> NDArray:
+def _matrix(values: Any, name: str, kinds: str = "iufb") -> NDArray:
+    """Return the rows of an argument as an array (rows, columns) of one of the kinds of numpy's types."""
     array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    if array.dtype.kind not in kinds or array.ndim > 2:
+        raise InputError(
+            f"{name} has the type {array.dtype} and the shape {array.shape}; expected numbers, (rows, columns) or "
+            "(rows,)."
+        )
     return array[:, None] if array.ndim == 1 else array
 
 

@@ -67,7 +67,7 @@ def noise_reached(settings: Settings, leg: Leg, loss: float) -> Ending | None:
     noise = settings.problem.noise(leg.weights)
     if not noise or loss > noise:
         return None
-    return Ending(End.NOISE_REACHED, f"the rows determine a loss of {noise:.2g}, and it is {loss:.2g}")
+    return Ending(End.NOISE_REACHED, f"the rows determine a loss of {noise:.3g}, and it is {loss:.3g}")
 
 
 def chi_squares(settings: Settings, state: State) -> dict[str, float]:
