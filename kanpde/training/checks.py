@@ -8,8 +8,8 @@ from torch import nn
 
 from kanpde.bases import Basis
 from kanpde.errors import Code, InputError
-from kanpde.models.kan import KANLayer
-from kanpde.models.network import Network, grid_of
+from kanpde.models.kanlayer import KANLayer
+from kanpde.models.network import Network, grid_of, trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
@@ -88,7 +88,7 @@ def check_sizes(settings: Settings, state: State, objective: Objective, first: i
     model = state.network
     grid = grid_of(model)
     for number, phase in enumerate(state.plan[first:], first):
-        parameters = sum(p.numel() for p in model.parameters())
+        parameters = trained_size(model)
         if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
             if wanted < grid and settings.start is None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from kanpde.ends import End, Ending
-from kanpde.models.network import grid_of
+from kanpde.models.network import grid_of, trained_size
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
@@ -106,8 +106,7 @@ def level_row(
     settings: Settings, state: State, leg: Leg, final: Mapping[str, float], ending: Ending, around: Surroundings
 ) -> dict[str, Any]:
     """Return the row of a phase in the table of levels: its cost and its results."""
-    tensors = [*state.network.parameters(), *([] if state.coefficients is None else [state.coefficients])]
-    parameters = sum(p.numel() for p in tensors if p.requires_grad)
+    parameters = trained_size(state.network) + (0 if state.coefficients is None else state.coefficients.numel())
     level = {
         "phase": state.phase,
         "start": state.start,
