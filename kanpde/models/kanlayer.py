@@ -94,7 +94,8 @@ class KANLayer(Layer):
     def select(self, inputs: Int[Tensor, " inputs"], outputs: Int[Tensor, " outputs"]) -> None:
         """Keep only some inputs and outputs, given by their positions."""
         self.weight = nn.Parameter(self.coefficients[inputs][:, :, outputs].flatten(0, 1).contiguous())
-        self.mask = None if self.mask is None else self.mask[inputs][:, outputs]
+        mask = self.existing[inputs][:, outputs]
+        self.mask = None if bool(mask.all()) else mask
         self.basis = type(self.basis)(self.basis.knots[inputs].clone(), self.basis.degree)
 
     @property

@@ -1,7 +1,7 @@
 """What a network consists of: layers ``features(x) @ weight``, and the nodes between them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import inf
@@ -147,6 +147,10 @@ class Nodes:
     def inputs(self) -> int:
         """Number of inputs of the following layer."""
         return self.sums + self.products
+
+    def only(self, kept: Sequence[int]) -> "Nodes":
+        """Return the nodes at the positions ``kept``, which ascend."""
+        return Nodes(sum(i < self.sums for i in kept), sum(i >= self.sums for i in kept), self.arity)
 
     def values(self, y: Float[Tensor, "points outputs"]) -> Float[Tensor, "points inputs"]:
         if not self.products:

@@ -169,8 +169,8 @@ class Objective:
         loss = self.loss()
         return loss.detach(), self._gradient_of(loss)
 
-    def _gradient_of(self, value: Tensor) -> Float[Tensor, " size"]:
-        parts = torch.autograd.grad(value, self.parameters, allow_unused=True)
+    def _gradient_of(self, value: Tensor, keep_graph: bool = False) -> Float[Tensor, " size"]:
+        parts = torch.autograd.grad(value, self.parameters, retain_graph=keep_graph, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
         return self._joined(filled)
 
