@@ -31,7 +31,8 @@ class Names:
 
     def kept(self, network: Network, kept: Sequence[Tensor]) -> "Names":
         """Return the names of what is left of a network; ``kept`` from `kanpde.thinning.removal.kept_without`."""
-        nodes, sums = [self.nodes[0]], []
+        nodes: list[Sequence[str]] = [self.nodes[0]]
+        sums: list[Sequence[str]] = []
         for k in range(len(network.nodes)):
             left = nodes_left(network, kept, k).nonzero()[:, 0].tolist()
             nodes.append([self.nodes[k + 1][i] for i in left])
@@ -44,7 +45,8 @@ def names_of(problem: Problem, network: Network) -> Names:
     first = []
     for i, name in enumerate(problem.domain.names):
         first += [f"sin {name}", f"cos {name}"] if i in network.inputs.periodic else [name]
-    nodes, sums = [first], []
+    nodes: list[Sequence[str]] = [first]
+    sums: list[Sequence[str]] = []
     for k, between in enumerate(network.nodes):
         names = [f"{k + 1}.{i + 1}" for i in range(between.inputs)]
         factors = [f"{name} factor {a + 1}" for name in names[between.sums :] for a in range(between.arity)]

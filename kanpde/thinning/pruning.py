@@ -22,13 +22,15 @@ from kanpde.thinning.retraining import Retraining, Trained
 from kanpde.thinning.scores import score_points
 from kanpde.thinning.search import Found, searched
 
+STEPS = 60  # most steps of training after a removal
+
 
 def prune(
     solution: Solution,
     factor: float = 2.0,
     *,
     optimizer: OptimizerFactory = LM(),
-    steps: int = 60,
+    steps: int = STEPS,
     time_limit: float | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Solution:

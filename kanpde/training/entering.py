@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from kanpde.models.network import Network, grid_of, is_separable
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
+from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
+from kanpde.thinning.penalty import Penalised
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS
@@ -71,7 +73,17 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     weights = state.used["weights"] if keeps else chosen_weights(settings, state, points)
     counts = {name: len(p.x) for name, p in points.items()}
     used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
+    used |= {key: value for key, value in state.used.items() if key == "pruned"}
     return replace(state, leg=Leg(points, weights, began, before), used=used)
+
+
+def objective_of(settings: Settings, state: State, leg: Leg) -> Objective:
+    """Return the objective of a leg, with the penalty of its phase if there is one."""
+    penalty, network = state.plan[state.phase].penalty, state.network
+    if penalty and isinstance(network, Network):
+        others = leg.points, leg.weights, state.coefficients, settings.derivatives
+        return Penalised(settings.problem, network, *others, penalty)
+    return Objective(settings.problem, network, leg.points, leg.weights, state.coefficients, settings.derivatives)
 
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
