@@ -104,8 +104,8 @@ def after_pruning(
 ) -> tuple[State, dict[str, Any]]:
     """Return state and row of a phase after its pruning; unchanged if it does not prune."""
     new = thinned(settings, state, leg, around)
-    if new.network is state.network:
-        return state, level
+    if new.network is state.network:  # nothing was removed
+        return new, level
     final = losses(objective_of(settings, new, leg))
     row = level_row(settings, new, leg, final, ending, around) | watched(settings, new, new.phase, leg.weights)
     return new, {**level, **row}
