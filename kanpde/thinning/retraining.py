@@ -1,6 +1,6 @@
 """The training of a network from which something has been removed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -15,7 +15,8 @@ from kanpde.optimizers.lm import LM, ROUNDING
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 
-WINDOW, LEAST = 10, 0.1  # training ends if the loss fell by less than this fraction over so many steps
+WINDOW, LEAST = 10, 0.1  # training ends if the loss fell by less than this fraction over so many steps,
+FASTER = 2.0  # or if this power of its present rate of decrease will not bring it down far enough in the remaining ones
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,20 @@ class Retraining:
             losses.append(result.loss)
             if result.loss <= enough and self.loss(network, coefficients) <= enough:
                 break
-            if result.end is not None or (len(losses) > WINDOW and losses[-1] > (1 - LEAST) * losses[-1 - WINDOW]):
+            if result.end is not None or is_hopeless(losses, self.steps, enough):
                 break
         return Trained(network, coefficients, self.loss(network, coefficients), len(losses))
+
+
+def is_hopeless(losses: Sequence[float], steps: int, enough: float) -> bool:
+    """Return whether further steps will hardly lower the loss to ``enough``.
+
+    Args:
+        losses: after every step so far.
+        steps: most steps.
+        enough: the loss that is wanted; 0 for as little as possible.
+    """
+    if len(losses) <= WINDOW:
+        return False
+    rate = losses[-1] / losses[-1 - WINDOW]
+    return rate > 1 - LEAST or losses[-1] * rate ** (FASTER * (steps - len(losses)) / WINDOW) > enough > 0
