@@ -34,7 +34,7 @@ class Names:
         nodes: list[Sequence[str]] = [self.nodes[0]]
         sums: list[Sequence[str]] = []
         for k in range(len(network.nodes)):
-            left = nodes_left(network, kept, k).nonzero()[:, 0].tolist()
+            left: list[int] = nodes_left(network, kept, k).nonzero()[:, 0].tolist()
             nodes.append([self.nodes[k + 1][i] for i in left])
             sums.append([self.sums[k][o] for i in left for o in sums_of(network, k, i)])
         return Names(nodes, [*sums, self.sums[-1]])

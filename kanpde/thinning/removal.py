@@ -54,7 +54,7 @@ def kan_layers(network: object) -> list[KANLayer]:
         InputError: the model is not a network all of whose layers are those of a KAN.
     """
     layers = list(network.layers) if isinstance(network, Network) else []
-    found = [layer for layer in layers if type(layer).__name__ == KANLayer.__name__ and isinstance(layer, KANLayer)]
+    found = [layer for layer in layers if isinstance(layer, KANLayer) and type(layer) is KANLayer]
     if not found or len(found) < len(layers):
         kind = ", ".join(dict.fromkeys(type(layer).__name__ for layer in layers)) or type(network).__name__
         raise InputError(
