@@ -15,6 +15,8 @@ from kanpde.errors import InputError
 from kanpde.models.network import Network, trained_size
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
+from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.objective import Objective
 from kanpde.solution import Errors, Solution
 from kanpde.thinning.names import names_of
 from kanpde.thinning.removal import edges_of, kan_layers, sizes_of
@@ -23,6 +25,7 @@ from kanpde.thinning.scores import score_points
 from kanpde.thinning.search import Found, searched
 
 STEPS = 60  # most steps of training after a removal
+OF_THE_NETWORK = ("estimate", "looseness")  # facts of a run that do not hold for another network
 
 
 def prune(
@@ -67,6 +70,8 @@ def prune(
         raise InputError(
             f"time_limit must be a positive number of seconds, got {time_limit}.", write={"time_limit": 60}
         )
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, got {steps}.", write={"steps": STEPS})
     begun = perf_counter()
     limit = inf if time_limit is None else begun + time_limit
     retraining = retraining_of(solution, optimizer, steps, lambda: perf_counter() > limit)
@@ -113,49 +118,70 @@ def retraining_of(
     solution: Solution, optimizer: OptimizerFactory, steps: int, is_over: Callable[[], bool]
 ) -> Retraining:
     """Return the training with the points and weights of the run that found a solution."""
-    problem, facts, like = solution.problem, solution.settings, solution.like
-    seed, rule = facts.get("seed", 0), facts.get("rule", "auto")
-    points: dict[str, Points] = {}
-    fresh: dict[str, Points] = {}
-    for number, found in enumerate((points, fresh)):
-        generator = torch.Generator(like.device).manual_seed(seed + number)
-        for name, condition in problem.trained.items():
-            n = facts["points"][name]
-            arguments = n, generator, like.device, like.dtype
-            found[name] = (
-                condition.region.sample_fresh(*arguments) if number else condition.region.sample(rule, *arguments)
-            )
-    return Retraining(problem, points, fresh, facts["weights"], optimizer, steps, is_over)
+    facts = solution.settings
+    points, fresh = drawn(solution, facts.get("rule", "auto"), 0), drawn(solution, None, 1)
+    return Retraining(solution.problem, points, fresh, facts["weights"], optimizer, steps, is_over)
+
+
+def drawn(solution: Solution, rule: str | None, number: int) -> dict[str, Points]:
+    """Return as many points as the run of a solution had; random ones that it does not train on if ``rule`` is None.
+
+    ``number`` makes the random numbers different from others.
+    """
+    like, found = solution.like, {}
+    generator = torch.Generator(like.device).manual_seed(solution.settings.get("seed", 0) + number)
+    for name, condition in solution.problem.trained.items():
+        arguments = solution.settings["points"][name], generator, like.device, like.dtype
+        region = condition.region
+        found[name] = region.sample_fresh(*arguments) if rule is None else region.sample(rule, *arguments)
+    return found
 
 
 def solution_with(solution: Solution, found: Found, retraining: Retraining, seconds: float) -> Solution:
-    """Return the solution with the network that was found."""
+    """Return the solution with the network that was found, and a row for it in the table of levels."""
     best, problem = found.best, solution.problem
     values = [] if best.coefficients is None else best.coefficients.tolist()
+    facts = {key: value for key, value in solution.settings.items() if key not in OF_THE_NETWORK}
     new = replace(
         solution,
         model=best.network,
         coefficients=dict(zip(solution.coefficients, values, strict=True)),
-        settings={**solution.settings, "fresh": best.fresh, "pruned": record(found)},
         finer=None,
     )
-    errors = Errors(problem, solution.like.device, solution.like.dtype).all(new.components)
-    steps = sum(removal.steps for removal in found.removals)
     ending = Ending(End.STEPS_DONE, f"pruned to {sizes_of(best.network)}")
     level = {
-        **(solution.levels[-1] if solution.levels else {}),
+        "phase": len(solution.levels),
         "optimizer": type(retraining.optimizer).__name__,
+        "grid": best.network.grid,
         "parameters": trained_size(best.network),
-        "steps": steps,
-        "loss": retraining.loss_at(retraining.points, best.network, best.coefficients),
-        "fresh": best.fresh,
+        "points": sum(len(each.x) for each in retraining.points.values()),
+        "steps": sum(removal.steps for removal in found.removals),
+        **losses_of(new, retraining, best),
         "seconds": seconds,
         "reason": str(ending),
         "end": ending.end.name,
     }
-    first = errors.get(problem.unknowns[0], {})
-    level |= {kind: value for kind, value in first.items() if kind in level}
-    return replace(new, errors=errors, levels=[*solution.levels, level])
+    errors = Errors(problem, solution.like.device, solution.like.dtype).all(new.components)
+    level |= errors.get(problem.unknowns[0], {})
+    settings = {**facts, "fresh": level["fresh"], "pruned": record(found)}
+    return replace(new, errors=errors, levels=[*solution.levels, level], settings=settings)
+
+
+def losses_of(solution: Solution, retraining: Retraining, best: Trained) -> dict[str, float]:
+    """Return the losses on the training points, and loss and relative residuals on points not used for any choice."""
+    problem, points = retraining.problem, drawn(solution, None, 2)
+    with torch.no_grad():
+        own = Objective(problem, best.network, retraining.points, retraining.weights, best.coefficients).losses()
+    found = {
+        name: misfit_of(problem, name, solution.components, each, solution.coefficients)
+        for name, each in points.items()
+    }
+    return {
+        "loss": sum(float(value) for value in own.values()),
+        **{f"loss_{name}": float(value) for name, value in own.items()},
+        "fresh": sum(retraining.weights[name] * misfit.square for name, misfit in found.items()),
+        **{f"relative_{name}": misfit.relative for name, misfit in found.items()},
+    }
 
 
 def record(found: Found) -> list[Mapping[str, Any]]:
