@@ -134,6 +134,6 @@ def test_random_sequences(hidden, seed, names):
 
 @pytest.mark.slow
 @settings(max_examples=10_000, **OPTIONS)
-@sequences(8)
+@sequences(5)
 def test_many_random_sequences(hidden, seed, names):
     follow(hidden, seed, names)
