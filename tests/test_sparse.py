@@ -73,7 +73,7 @@ def test_optimizers_lower_the_penalised_loss(optimizer):
 # schedules -----------------------------------------------------------------------------------------------------------
 PHASES = [
     Phase(LM(), steps=8),
-    Phase(LM(), steps=4, penalty=0.003),
+    Phase(LM(), steps=4, penalty=0.003, prune=3.0),
     Phase(LM(), steps=12, prune=2.0),
     Phase(LM(), steps=3, refine=2),
 ]
@@ -97,6 +97,7 @@ def whole():
 def test_a_schedule_with_penalty_and_pruning_ends_with_a_small_network(whole):
     assert edges_of(whole.model) < 6 and whole.settings["pruned"]
     assert [level["phase"] for level in whole.levels] == [0, 1, 2, 3]
+    assert whole.levels[1]["parameters"] < whole.levels[0]["parameters"]
     assert "loss_penalty" in whole.levels[1] and "loss_penalty" not in whole.levels[2]
     assert whole.settings["pruned"][-1]["parameters"] == whole.levels[2]["parameters"]
     assert whole.levels[3]["loss"] < whole.levels[2]["loss"], "the smaller network is trained on"

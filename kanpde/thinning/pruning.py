@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from math import inf, sqrt
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -94,12 +94,23 @@ def check_factor(factor: float) -> None:
         )
 
 
-def pruned(retraining: Retraining, begin: Trained, factor: float, log: Callable[[str], None]) -> Found:
-    """Return the smallest network that is found, trained once more."""
+def pruned(
+    retraining: Retraining, begin: Trained, factor: float, log: Callable[[str], None], is_trained: bool = True
+) -> Found:
+    """Return the smallest network that is found, trained once more.
+
+    Args:
+        retraining: trains and judges networks.
+        begin: the network to begin with.
+        factor: by which the loss on fresh points may exceed that of the network.
+        log: called with each line of the log.
+        is_trained: whether the network has been trained without a penalty; else a trained copy of it is the measure.
+    """
     problem, network = retraining.problem, begin.network
-    most = max(factor * begin.fresh, retraining.rounding(network, begin.coefficients))
+    reference = begin.fresh if is_trained else retraining.trained(network, begin.coefficients).fresh
+    most = max(factor * reference, retraining.rounding(network, begin.coefficients))
     points = score_points(problem, next(network.parameters()))
-    log(f"pruning {sizes_of(network)}, {edges_of(network)} edges: loss on fresh points {begin.fresh:.2e}")
+    log(f"pruning {sizes_of(network)}, {edges_of(network)} edges: loss on fresh points up to {most:.2e} is allowed")
     found = searched(begin, names_of(problem, network), retraining, points, most, log)
     if found.removals:
         last = retraining.trained(found.best.network, found.best.coefficients)
@@ -108,8 +119,7 @@ def pruned(retraining: Retraining, begin: Trained, factor: float, log: Callable[
     best = found.best
     log(
         f"pruned to {sizes_of(best.network)}, {edges_of(best.network)} edges, {trained_size(best.network)} parameters: "
-        f"loss on fresh points {best.fresh:.2e}, root {sqrt(best.fresh / max(begin.fresh, 1e-300)):.2g} times that "
-        "before"
+        f"loss on fresh points {best.fresh:.2e}, {best.fresh / max(reference, 1e-300):.2g} times that before"
     )
     return found
 

@@ -25,7 +25,8 @@ class Phase:
         penalty: factor of the penalty on the sizes of edges (`kanpde.thinning.penalty`), relative to the loss of the
             function zero; 0.001 to 0.01 lets most edges vanish. Such a phase is not taken back.
         prune: at the end of the phase nodes and edges are removed as long as the loss on fresh points stays below
-            this multiple of what it was (`kanpde.thinning`), at least 1; None removes none. The first phase cannot.
+            this multiple of what it was (`kanpde.thinning`), at least 1; None removes none. The first phase cannot. In
+            a phase with a penalty "it" is the loss after training a copy without the penalty.
     """
 
     optimizer: OptimizerFactory = field(default_factory=LM)

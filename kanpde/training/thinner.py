@@ -28,6 +28,7 @@ def thinned(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
         steps=STEPS,
         is_over=lambda: limit(settings, around) is not None,
     )
-    found = pruned(retraining, retraining.judged(network, state.coefficients), phase.prune, around.log)
+    begin = retraining.judged(network, state.coefficients)
+    found = pruned(retraining, begin, phase.prune, around.log, is_trained=not phase.penalty)
     used = {**state.used, "pruned": [*state.used.get("pruned", []), *record(found)]}
     return replace(state, network=found.best.network, coefficients=found.best.coefficients, used=used)
