@@ -66,7 +66,8 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
         state = replace(state, network=network, coefficients=coefficients)
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
-    points = draw(settings, state.network, sampling, state.generator)
+    least = state.used["points"] if "pruned" in state.used else None  # a small network of high degree needs as many
+    points = draw(settings, state.network, sampling, state.generator, least=least)
     points |= {name: cells.points() for name, cells in state.cells.items()}
     # all starts use the weights of the first one, so that their losses can be compared; so do all levels of a tolerance
     keeps = state.start or (state.phase and settings.tolerance is not None)

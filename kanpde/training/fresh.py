@@ -27,7 +27,12 @@ def size_of(network: nn.Module) -> int:
 
 
 def draw(
-    settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator, is_fresh: bool = False
+    settings: Settings,
+    network: nn.Module,
+    sampling: Sampling,
+    generator: torch.Generator,
+    is_fresh: bool = False,
+    least: Mapping[str, int] | None = None,
 ) -> dict[str, Points]:
     """Draw new points for every trained condition, with a number that suits the network's size.
 
@@ -36,11 +41,12 @@ def draw(
         sampling: rule and numbers; the rule does not matter for fresh points, which are random.
         generator: of the random numbers.
         is_fresh: whether the points must not be those of training.
+        least: by condition, least numbers.
     """
     parameters, grid = size_of(network), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
-        n = sampling.size(condition.region, parameters, grid)
+        n = max(sampling.size(condition.region, parameters, grid), (least or {}).get(name, 0))
         region, device, dtype = condition.region, settings.device, settings.dtype
         if is_fresh:
             found = region.sample_fresh(n, generator, device, dtype)
