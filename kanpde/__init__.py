@@ -21,6 +21,7 @@ from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
+from kanpde.thinning.pruning import prune
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
@@ -62,6 +63,7 @@ __all__ = [
     "neumann",
     "periodic",
     "pointwise",
+    "prune",
     "resume",
     "robin",
     "save",

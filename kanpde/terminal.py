@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kanpde.configure.typed import on_command_line
+from kanpde.models.network import trained_size
 from kanpde.solution import Solution
 from kanpde.training.phases import Progress
 from kanpde.training.watch import kept
@@ -125,7 +126,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         atol = solution.settings.get("atol")
         to = " (relative to the root mean square plus atol / tolerance)" if atol else ""
         lines.append(f"Estimated relative L2 error {estimate:.1e}{to}." if isfinite(estimate) else none)
-    parameters = sum(p.numel() for p in solution.model.parameters())
+    parameters = trained_size(solution.model)
     windows = f"{solution.settings['windows']} windows of time, " if "windows" in solution.settings else ""
     steps, seconds = len(solution.history), solution.settings["seconds"]
     lines.append(f"{windows}{parameters} parameters, {steps} steps, {seconds:.1f} s.")

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 # rooms that do not know the command line
 ROOMS = (
     *("bases", "calculus", "classical", "device", "domains", "factories", "hard_constraints", "models"),
-    *("optimizers", "plots", "problem", "residuals", "solution", "storage", "training"),
+    *("optimizers", "plots", "problem", "residuals", "solution", "storage", "thinning", "training"),
 )
 FIX = re.compile(r"Write (.+?)(?: in `(.+?)`)?(?:, or (.+?))?\.(?: |$)")
 FEW = Sampling("uniform", 64, 64)
@@ -132,6 +132,15 @@ CASES = [
     (SPIKAN, {"products": 0}, ["model=spikan", "model.products=0"], "model.products=2"),
     (SPIKAN, {"degree": 60}, ["model=spikan", "model.degree=60"], "model.degree=9"),
     (Phase, {"steps": 0}, ["schedule.phases.1.steps=0"], "schedule.phases.1.steps=10"),
+    (Phase, {"penalty": -1.0}, ["schedule.phases.1.penalty=-1"], "schedule.phases.1.penalty=0.001"),
+    (Phase, {"prune": 0.5}, ["schedule.phases.1.prune=0.5"], "schedule.phases.1.prune=2.0"),
+    (begin, {"phases": [Phase(prune=2.0)]}, ["schedule.phases.0.prune=2"], "schedule.phases.0.prune=null"),
+    (
+        begin,
+        {"model": MLP([3]), "phases": [Phase(), Phase(prune=2.0)]},
+        ["model=mlp", "schedule=sparse"],
+        "model=kan",
+    ),
     (Phase, {"grid": 8, "refine": 2}, ["schedule.phases.2.grid=8"], "schedule.phases.2.refine=null"),
     (LM, {"damping": -1.0}, ["schedule.phases.0.optimizer.damping=-1"], "schedule.phases.0.optimizer.damping=0.001"),
     (Adam, {"lr": 0.0}, ["schedule=adam", "schedule.phases.0.optimizer.lr=0"], "schedule.phases.0.optimizer.lr=0.01"),

@@ -16,7 +16,7 @@ from kanpde import KAN, Box, Condition, Problem, dirichlet, laplacian
 from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.domains.region import Points
 from kanpde.ends import End
-from kanpde.models.kan import halved
+from kanpde.models.kanlayer import halved
 from kanpde.models.polynomials import polynomials
 from kanpde.models.spikan import SPIKAN
 from kanpde.residuals.engines import autograd, jets

@@ -13,6 +13,7 @@ CHOICES = {
     "[Phase(Adam())]": "schedule=adam",
     "[Phase(LBFGS())]": "schedule=lbfgs",
     "[Phase(LM())]": "schedule=refine",
+    "KAN()": "model=kan",
 }
 
 

@@ -1,14 +1,14 @@
 """What a network consists of: layers ``features(x) @ weight``, and the nodes between them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import inf
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kanpde.calculus.jet import JetSpace, multiply
@@ -40,6 +40,11 @@ class Layer(nn.Module, ABC):
     def active(self) -> int:
         """Number of features that are non-zero at a point."""
         return self.weight.shape[0]
+
+    @property
+    def free(self) -> Int[Tensor, " free"] | None:
+        """Return the positions in the flattened weight of those that are trained; None if all of them are."""
+        return None
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "points d_in"]) -> Float[Tensor, "points d_out"]:
@@ -116,7 +121,7 @@ class Layer(nn.Module, ABC):
     def update_grid(
         self, samples: Float[Tensor, "points d_in"], grid: int, uniform_share: float, min_gap: float, margin: float
     ) -> None:
-        """Fit ``grid`` cells to ``samples``; the arguments are those of `kanpde.models.kan.KANLayer.update_grid`."""
+        """Fit ``grid`` cells to ``samples``; as in `kanpde.models.kanlayer.KANLayer.update_grid`."""
 
 
 Traced = tuple[Tensor, Tensor]
@@ -142,6 +147,10 @@ class Nodes:
     def inputs(self) -> int:
         """Number of inputs of the following layer."""
         return self.sums + self.products
+
+    def only(self, kept: Sequence[int]) -> "Nodes":
+        """Return the nodes at the positions ``kept``, which ascend."""
+        return Nodes(sum(i < self.sums for i in kept), sum(i >= self.sums for i in kept), self.arity)
 
     def values(self, y: Float[Tensor, "points outputs"]) -> Float[Tensor, "points inputs"]:
         if not self.products:

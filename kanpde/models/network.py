@@ -163,7 +163,7 @@ class Network(nn.Module):
         """Fit the knots of the hidden layers to their input values at the points x.
 
         The first layer keeps the coordinate ranges. ``grid`` is the new number of cells per input; the other arguments
-        are those of `kanpde.models.kan.KANLayer.update_grid`. A network without grids is unchanged.
+        are those of `kanpde.models.kanlayer.KANLayer.update_grid`. A network without grids is unchanged.
         """
         if (grid := grid or self.grid) is None:
             return
@@ -175,6 +175,13 @@ class Network(nn.Module):
             else:
                 layer.refine(grid)
             y = layer(y)
+
+
+def trained_size(model: nn.Module) -> int:
+    """Return the number of trained parameters; the weights of edges that have been removed do not count."""
+    total = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    free = [(layer.weight, layer.free) for layer in model.modules() if isinstance(layer, Layer)]
+    return total - sum(weight.numel() - len(kept) for weight, kept in free if kept is not None)
 
 
 def grid_of(model: nn.Module) -> int | None:

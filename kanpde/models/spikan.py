@@ -18,7 +18,8 @@ from kanpde.bases import Basis
 from kanpde.errors import InputError
 from kanpde.factories import families
 from kanpde.models.inputs import Inputs
-from kanpde.models.kan import KAN, KANLayer
+from kanpde.models.kan import KAN
+from kanpde.models.kanlayer import KANLayer
 from kanpde.models.layer import Layer, Nodes
 from kanpde.models.mlp import MLPLayer
 from kanpde.models.network import Network

@@ -194,9 +194,9 @@ class LevenbergMarquardt:
         """Sum JᵀJ over pieces of points; products with J and Jᵀ are computed without storing J."""
         objective, start = self.objective, self.objective.vector()
         normal, parts = start.new_zeros(size, size), []
-        for site in objective.sites:
-            block = start.new_empty(site.rows, size)
-            parts.append(objective.linearize_site(site, block))
+        for rows, fill in objective.parts():
+            block = start.new_empty(rows, size)
+            parts.append(fill(block))
             normal += gram(block)
 
         def forward(v: Tensor) -> Tensor:  # a difference of second order in PROBE, which suffices here

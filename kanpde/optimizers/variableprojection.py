@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanpde.errors import Code, InputError
+from kanpde.models.layer import Layer
 from kanpde.models.network import Network
 from kanpde.optimizers.damped import Cholesky, column_scale, gram
 from kanpde.optimizers.lm import LM, LevenbergMarquardt
@@ -49,18 +50,24 @@ class VariableProjection:
             )
 
     def __call__(self, objective: Objective) -> LevenbergMarquardt:
-        last = last_layer(objective).weight
-        start = sum(p.numel() for p in objective.parameters if p is not objective.coefficients) - last.numel()
+        assert isinstance(objective.model, Network)
+        sizes = [free_size(layer) for layer in objective.model.layers]
+        start, end = sum(sizes[:-1]), sum(sizes)
 
         def scale(squares: Tensor) -> Tensor:
             d = column_scale(squares, self.floor)
-            d[start : start + last.numel()] *= torch.finfo(d.dtype).eps ** FREEDOM
+            d[start:end] *= torch.finfo(d.dtype).eps ** FREEDOM
             return d
 
         return LevenbergMarquardt(objective, self._inner(), scale, lambda: solve_last_layer(objective, self.floor))
 
 
-def last_layer(objective: Objective):
+def free_size(layer: Layer) -> int:
+    """Return the number of trained weights of a layer."""
+    return layer.weight.numel() if layer.free is None else len(layer.free)
+
+
+def last_layer(objective: Objective) -> Layer:
     """Return the layer whose weights are projected out."""
     assert isinstance(objective.model, Network)
     return objective.model.layers[-1]
@@ -85,8 +92,8 @@ def departure_from_linearity(objective: Objective) -> float:
 
 def solve_last_layer(objective: Objective, floor: float) -> None:
     """Set the last layer's weights to their least-squares solution, if that lowers the loss."""
-    weight = last_layer(objective).weight
-    jacobian = weight.new_empty(objective.size[0], weight.numel())
+    layer = last_layer(objective)
+    jacobian = layer.weight.new_empty(objective.size[0], free_size(layer))
     blocks = jacobian.split([site.rows for site in objective.sites])
     parts = zip(objective.sites, blocks, strict=True)
     r = torch.cat([objective.linearize_site(site, block, slice(-1, None)) for site, block in parts])
@@ -98,5 +105,9 @@ def solve_last_layer(objective: Objective, floor: float) -> None:
         y = system.solve(ridge, r, target)
         ridge *= 10.0
     if y is not None and float((r + system.forward(y)).square().sum()) < float(r @ r):
+        step, free = y / scale, layer.free
         with torch.no_grad():
-            weight.add_((y / scale).view_as(weight))
+            if free is None:
+                layer.weight.add_(step.view_as(layer.weight))
+            else:
+                layer.weight.view(-1)[free] += step

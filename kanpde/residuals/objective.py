@@ -3,7 +3,8 @@ r"""The residual vector of a problem, points and a model, with its loss |r|², g
 r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from math import inf
 
 import torch
@@ -14,6 +15,7 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.errors import Code, InputError, suggest
+from kanpde.models.layer import Layer
 from kanpde.models.network import Network
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows, autograd
@@ -69,17 +71,34 @@ class Objective:
             own = [p for p in self.model.parameters() if p.requires_grad]
         return own + ([self.coefficients] if self.coefficients is not None else [])
 
+    @property
+    def _free(self) -> list[Tensor | None]:
+        """For every one of `parameters` the positions of the entries that are trained; None if all are."""
+        found = [layer.free for layer in self.model.layers] if isinstance(self.model, Network) else []
+        return found + [None] * (len(self.parameters) - len(found))
+
+    def _sizes(self) -> list[int]:
+        free = zip(self.parameters, self._free, strict=True)
+        return [p.numel() if kept is None else len(kept) for p, kept in free]
+
+    def _joined(self, parts: Iterable[Tensor]) -> Float[Tensor, " size"]:
+        """Return the trained entries of tensors with the shapes of the parameters, as one vector."""
+        flat = (part.reshape(-1) for part in parts)
+        return torch.cat([t if kept is None else t[kept] for t, kept in zip(flat, self._free, strict=True)])
+
     def vector(self) -> Float[Tensor, " size"]:
-        """Return a copy of all trained parameters as one vector."""
-        return torch.cat([p.detach().reshape(-1) for p in self.parameters])
+        """Return a copy of all trained parameters as one vector, without the weights of removed edges."""
+        return self._joined(p.detach() for p in self.parameters)
 
     @torch.no_grad()
     def assign(self, vector: Float[Tensor, " size"]) -> None:
         """Set all trained parameters."""
-        start = 0
-        for p in self.parameters:
-            p.copy_(vector[start : start + p.numel()].view_as(p))
-            start += p.numel()
+        parts = vector.split(self._sizes())
+        for p, kept, part in zip(self.parameters, self._free, parts, strict=True):
+            if kept is None:
+                p.copy_(part.view_as(p))
+            else:
+                p.view(-1)[kept] = part
 
     # residuals -------------------------------------------------------------------------------------------------------
     def _head(self, context: Context, space: JetSpace) -> Tensor | None:
@@ -122,7 +141,7 @@ class Objective:
     @property
     def size(self) -> tuple[int, int]:
         """The number of entries of r, and of trained parameters."""
-        return sum(site.rows for site in self.sites), sum(p.numel() for p in self.parameters)
+        return sum(site.rows for site in self.sites), sum(self._sizes())
 
     @torch.no_grad()
     def values(self) -> Float[Tensor, " rows"]:
@@ -150,10 +169,10 @@ class Objective:
         loss = self.loss()
         return loss.detach(), self._gradient_of(loss)
 
-    def _gradient_of(self, value: Tensor) -> Float[Tensor, " size"]:
-        parts = torch.autograd.grad(value, self.parameters, allow_unused=True)
+    def _gradient_of(self, value: Tensor, keep_graph: bool = False) -> Float[Tensor, " size"]:
+        parts = torch.autograd.grad(value, self.parameters, retain_graph=keep_graph, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
-        return torch.cat([g.reshape(-1) for g in filled])
+        return self._joined(filled)
 
     def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
         """Return Jᵀw without storing J, piece by piece."""
@@ -177,8 +196,13 @@ class Objective:
             )
         if self._jacobian is None:
             self._jacobian = self.parameters[0].new_empty(self.size)
-        parts = zip(self.sites, self._jacobian.split([site.rows for site in self.sites]), strict=True)
-        return torch.cat([self.linearize_site(site, block) for site, block in parts]), self._jacobian
+        parts = self.parts()
+        blocks = self._jacobian.split([rows for rows, _ in parts])
+        return torch.cat([fill(block) for (_, fill), block in zip(parts, blocks, strict=True)]), self._jacobian
+
+    def parts(self) -> list[tuple[int, Callable[[Tensor], Tensor]]]:
+        """Return the parts of r: the number of rows, and the function that returns them and fills their Jacobian."""
+        return [(site.rows, partial(self.linearize_site, site)) for site in self.sites]
 
     def linearize_site(
         self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
@@ -197,7 +221,8 @@ class Objective:
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
         parts = [part for trace in traces for part in trace[layers]]
         wanted = spread if layers == slice(None) else []
-        sizes = [layer.weight.numel() for layer in list(self.model.layers)[layers]]
+        chosen = list(self.model.layers)[layers]
+        sizes = self._sizes()[: len(self.model.layers)][layers]
         scale = self._scale(site)
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
@@ -209,8 +234,7 @@ class Objective:
             columns = block.split([*sizes, len(wanted)], dim=1)
             for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
                 if adjoint is not None:
-                    of = list(self.model.layers)[layers][k % len(sizes)]
-                    _add_outer(columns[k % len(sizes)], features, adjoint, of.groups)
+                    _add_columns(columns[k % len(sizes)], features, adjoint, chosen[k % len(sizes)])
             for k, adjoint in enumerate(adjoints[len(parts) :]):
                 if adjoint is not None:
                     columns[-1][:, k] = adjoint
@@ -247,6 +271,15 @@ def _refuse_second(adjoint: Tensor) -> None:
             "differences of `gradient`. Automatic differentiation has derivatives of every order, more slowly.",
             write={"derivatives": "autograd"},
         )
+
+
+def _add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Layer) -> None:
+    """Add a layer's columns of the Jacobian, as `_add_outer`, for the weights that are trained."""
+    if (free := layer.free) is None:
+        return _add_outer(block, features, adjoint, layer.groups)
+    whole = block.new_zeros(len(block), layer.weight.numel())
+    _add_outer(whole, features, adjoint, layer.groups)
+    block += whole[:, free]
 
 
 def _add_outer(

@@ -1,1 +1,1 @@
-"""Networks with fewer edges and nodes: scores, penalty, pruning."""
+"""Smaller networks: scores of edges and nodes, a gauge, a penalty, and pruning."""

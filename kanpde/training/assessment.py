@@ -22,7 +22,7 @@ from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
 from kanpde.errors import InputError
-from kanpde.models.network import Network
+from kanpde.models.network import Network, trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
@@ -163,7 +163,7 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     """
     if not isinstance(state.network, Network) or settings.derivatives != "jets" or state.network.is_separable:
         return Estimate()
-    if sum(p.numel() for p in state.network.parameters()) > MOST_PARAMETERS:
+    if trained_size(state.network) > MOST_PARAMETERS:
         return Estimate()
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}

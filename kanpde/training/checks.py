@@ -8,11 +8,13 @@ from torch import nn
 
 from kanpde.bases import Basis
 from kanpde.errors import Code, InputError
-from kanpde.models.kan import KANLayer
-from kanpde.models.network import Network, grid_of
+from kanpde.models.kanlayer import KANLayer
+from kanpde.models.network import Network, grid_of, trained_size
+from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
+from kanpde.thinning.removal import kan_layers
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
@@ -55,10 +57,31 @@ def _smoother_degree(model: Network, order: int) -> int | None:
     return next(enough, None) if len(bases) == len(rough) else None
 
 
-def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str) -> None:
-    """Require that the model supports the optimizer of every phase."""
-    for phase in phases:
+def check_thinning(number: int, phase: Phase, model: nn.Module, derivatives: str) -> None:
+    """Require a KAN for phases with a penalty or pruning, and an optimizer that they can use."""
+    kan_layers(model)
+    if phase.prune is not None and number == 0:
+        raise InputError(
+            "The first phase trains the starts, of which the best goes on; it cannot prune. A later phase can.",
+            write={"prune": None},
+            of="phases.0",
+        )
+    if phase.prune is not None and derivatives != "jets":
+        raise InputError(f'Pruning needs derivatives "jets", got "{derivatives}".', write={"derivatives": "jets"})
+    if phase.penalty and isinstance(phase.optimizer, VariableProjection):
+        raise InputError(
+            "The penalty is not linear in the last layer, as VariableProjection needs.",
+            write={"penalty": 0.0},
+            of=f"phases.{number}",
+        )
+
+
+def check_phases(phases: Sequence[Phase], model: nn.Module, derivatives: str, first: int = 0) -> None:
+    """Require that the model supports the optimizer of every phase; ``first`` is the number of the first of them."""
+    for number, phase in enumerate(phases, first):
         name = type(phase.optimizer).__name__
+        if phase.needs_edges:
+            check_thinning(number, phase, model, derivatives)
         package = getattr(phase.optimizer, "needs_package", None)
         if package is not None and find_spec(package) is None:
             raise InputError(
@@ -88,7 +111,7 @@ def check_sizes(settings: Settings, state: State, objective: Objective, first: i
     model = state.network
     grid = grid_of(model)
     for number, phase in enumerate(state.plan[first:], first):
-        parameters = sum(p.numel() for p in model.parameters())
+        parameters = trained_size(model)
         if isinstance(model, Network) and grid is not None:
             wanted = phase.next_grid(grid)
             if wanted < grid and settings.start is None:

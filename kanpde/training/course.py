@@ -12,9 +12,8 @@ from kanpde.errors import InputError
 from kanpde.models.network import grid_of, is_separable
 from kanpde.optimizers import Step
 from kanpde.residuals.evaluation import components_of
-from kanpde.residuals.objective import Objective
 from kanpde.training import separation, tolerance
-from kanpde.training.entering import enter
+from kanpde.training.entering import enter, objective_of
 from kanpde.training.fresh import losses
 from kanpde.training.leaving import leave
 from kanpde.training.phases import Phase, Progress
@@ -51,9 +50,7 @@ def work_on(settings: Settings, state: State, leg: Leg, around: Surroundings) ->
     Raises:
         InputError: the loss differs from the saved one, so the problem is not the same.
     """
-    objective = Objective(
-        settings.problem, state.network, leg.points, leg.weights, state.coefficients, settings.derivatives
-    )
+    objective = objective_of(settings, state, leg)
     try:
         optimizer = state.plan[state.phase].optimizer(objective)
     except InputError as error:

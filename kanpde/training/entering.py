@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from kanpde.models.network import Network, grid_of, is_separable
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
+from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
+from kanpde.thinning.penalty import Penalised
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS
@@ -67,14 +69,25 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     if settings.problem.is_fit and not state.phase and len(state.plan) > 1:
         region = next(iter(settings.problem.trained.values())).region
         sampling = sampling.for_first_phase(region, size_of(state.network))
-    points = draw(settings, state.network, sampling, state.generator)
+    least = state.used["points"] if "pruned" in state.used else None  # a small network of high degree needs as many
+    points = draw(settings, state.network, sampling, state.generator, least=least)
     points |= {name: cells.points() for name, cells in state.cells.items()}
     # all starts use the weights of the first one, so that their losses can be compared; so do all levels of a tolerance
     keeps = state.start or (state.phase and settings.tolerance is not None)
     weights = state.used["weights"] if keeps else chosen_weights(settings, state, points)
     counts = {name: len(p.x) for name, p in points.items()}
     used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
+    used |= {key: value for key, value in state.used.items() if key == "pruned"}
     return replace(state, leg=Leg(points, weights, began, before), used=used)
+
+
+def objective_of(settings: Settings, state: State, leg: Leg) -> Objective:
+    """Return the objective of a leg, with the penalty of its phase if there is one."""
+    penalty, network = state.plan[state.phase].penalty, state.network
+    if penalty and isinstance(network, Network):
+        others = leg.points, leg.weights, state.coefficients, settings.derivatives
+        return Penalised(settings.problem, network, *others, penalty)
+    return Objective(settings.problem, network, leg.points, leg.weights, state.coefficients, settings.derivatives)
 
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
-from kanpde.models.network import grid_of
+from kanpde.models.network import grid_of, trained_size
 from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
 from kanpde.training.grading import graded
@@ -22,12 +22,17 @@ WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and
 
 def size_of(network: nn.Module) -> int:
     """Return the number of parameters on which that of the points depends; for windows of time, the mean of all."""
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = trained_size(network)
     return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
 
 
 def draw(
-    settings: Settings, network: nn.Module, sampling: Sampling, generator: torch.Generator, is_fresh: bool = False
+    settings: Settings,
+    network: nn.Module,
+    sampling: Sampling,
+    generator: torch.Generator,
+    is_fresh: bool = False,
+    least: Mapping[str, int] | None = None,
 ) -> dict[str, Points]:
     """Draw new points for every trained condition, with a number that suits the network's size.
 
@@ -36,11 +41,12 @@ def draw(
         sampling: rule and numbers; the rule does not matter for fresh points, which are random.
         generator: of the random numbers.
         is_fresh: whether the points must not be those of training.
+        least: by condition, least numbers.
     """
     parameters, grid = size_of(network), grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
-        n = sampling.size(condition.region, parameters, grid)
+        n = max(sampling.size(condition.region, parameters, grid), (least or {}).get(name, 0))
         region, device, dtype = condition.region, settings.device, settings.dtype
         if is_fresh:
             found = region.sample_fresh(n, generator, device, dtype)

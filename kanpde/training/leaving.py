@@ -8,14 +8,16 @@ from typing import Any
 import torch
 
 from kanpde.ends import End, Ending
-from kanpde.models.network import grid_of
+from kanpde.models.network import grid_of, trained_size
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
+from kanpde.training.entering import objective_of
 from kanpde.training.fresh import WORSE, WORSE_ON_ROWS, fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
+from kanpde.training.thinner import thinned
 from kanpde.training.validation import best_step
 from kanpde.training.watch import watched
 
@@ -39,14 +41,15 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     if state.phase or settings.starts == 1:  # of several starts only the best is watched
         level.update(watched(settings, state, state.phase, leg.weights))
     around.log(level_line(level))
-    has_more = not is_last(settings, state)
+    has_more, prunes = not is_last(settings, state), state.plan[state.phase].prune is not None
     if state.phase:
         state = after_phase(settings, state, leg, level, ending, around)
     else:
         goes_on = state.start + 1 < settings.starts and ended is None and ending.end is not End.NOISE_REACHED
         state = after_start(settings, state, leg, level, ending, around, goes_on)
-    is_cut = ended is not None and (leg.ending is None or has_more)
-    if is_cut and not state.ending.end.ends_run:
+    ended = limit(settings, around) if prunes else ended  # it may have come during the pruning
+    is_cut = ended is not None and (leg.ending is None or has_more or prunes)
+    if ended is not None and is_cut and not state.ending.end.ends_run:
         return replace(state, ending=ended, done=True)
     return state
 
@@ -94,13 +97,26 @@ def after_phase(
     rounding = (ROUNDING * torch.finfo(settings.dtype).eps) ** 2 * state.history[0]["loss"] if state.history else 0.0
     worse = WORSE_ON_ROWS if settings.problem.is_fit else WORSE
     back = taken_back(level["loss"], fresh_before, fresh, rounding, worse)
-    if back is None or settings.tolerance is not None:  # with a tolerance, points are added instead
-        return through(settings, state, level, ending)
+    is_penalised = state.plan[state.phase].penalty > 0 and isfinite(fresh)
+    if back is None or settings.tolerance is not None or is_penalised:  # with a tolerance, points are added instead
+        return through(settings, *after_pruning(settings, state, leg, level, ending, around), ending)
     around.log(f"the phase is taken back, and the network from before it is kept: {back}")
     state = replace(state, network=before.network, coefficients=before.coefficients)
     level = {**level, "reason": str(back), "end": back.end.name}
     stays = ending.end.ends_run and ending.end is not End.NOISE_REACHED
     return through(settings, state, level, ending if stays else back)
+
+
+def after_pruning(
+    settings: Settings, state: State, leg: Leg, level: dict[str, Any], ending: Ending, around: Surroundings
+) -> tuple[State, dict[str, Any]]:
+    """Return state and row of a phase after its pruning; unchanged if it does not prune."""
+    new = thinned(settings, state, leg, around)
+    if new.network is state.network:  # nothing was removed
+        return new, level
+    final = losses(objective_of(settings, new, leg))
+    row = level_row(settings, new, leg, final, ending, around) | watched(settings, new, new.phase, leg.weights)
+    return new, {**level, **row}
 
 
 def through(settings: Settings, state: State, level: Mapping[str, Any], ending: Ending) -> State:
@@ -114,8 +130,7 @@ def level_row(
     settings: Settings, state: State, leg: Leg, final: Mapping[str, float], ending: Ending, around: Surroundings
 ) -> dict[str, Any]:
     """Return the row of a phase in the table of levels: its cost and its results."""
-    tensors = [*state.network.parameters(), *([] if state.coefficients is None else [state.coefficients])]
-    parameters = sum(p.numel() for p in tensors if p.requires_grad)
+    parameters = trained_size(state.network) + (0 if state.coefficients is None else state.coefficients.numel())
     level = {
         "phase": state.phase,
         "start": state.start,

@@ -1,6 +1,7 @@
 """The phases of the training: optimizer, grid and stopping rule of each."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from kanpde.errors import InputError
 from kanpde.optimizers import OptimizerFactory
@@ -21,6 +22,11 @@ class Phase:
         window: number of steps over which stagnation is tested; 0 switches the test off.
         least: the phase ends as stagnated if the loss fell by less than this fraction over the window.
         sampling: the sampling from this phase on; None keeps the present one.
+        penalty: factor of the penalty on the sizes of edges (`kanpde.thinning.penalty`), relative to the loss of the
+            function zero; 0.001 to 0.01 lets most edges vanish. Such a phase is not taken back.
+        prune: at the end of the phase nodes and edges are removed as long as the loss on fresh points stays below
+            this multiple of what it was (`kanpde.thinning`), at least 1; None removes none. The first phase cannot. In
+            a phase with a penalty "it" is the loss after training a copy without the penalty.
     """
 
     optimizer: OptimizerFactory = field(default_factory=LM)
@@ -31,6 +37,8 @@ class Phase:
     window: int = 0
     least: float = 0.1
     sampling: Sampling | None = None
+    penalty: float = 0.0
+    prune: float | None = None
 
     def __post_init__(self):
         for name in ("steps", "grid", "refine"):
@@ -47,6 +55,19 @@ class Phase:
                 f"A phase needs window >= 0 and 0 < least < 1, got window={self.window}, least={self.least}.",
                 write={"window": 10, "least": 0.3},
             )
+
+        if not 0 <= self.penalty < inf:
+            raise InputError(f"A phase's penalty must be a number >= 0, got {self.penalty}.", write={"penalty": 0.001})
+        if self.prune is not None and not 1 <= self.prune < inf:
+            raise InputError(
+                f"prune is the factor by which the loss may grow, a number of at least 1, got {self.prune}.",
+                write={"prune": 2.0},
+            )
+
+    @property
+    def needs_edges(self) -> bool:
+        """Whether the phase is for KANs only."""
+        return self.penalty > 0 or self.prune is not None
 
     def next_grid(self, grid: int) -> int:
         """Return the cells per input in this phase, for a network that had ``grid`` before it."""

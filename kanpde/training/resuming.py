@@ -12,11 +12,11 @@ from kanpde.errors import InputError
 from kanpde.factories import agree
 from kanpde.paths import FAILED
 from kanpde.problem import Problem
-from kanpde.residuals.objective import Objective
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints, checkpoint_files, is_damaged, read_newest
 from kanpde.storage.folders import clear
 from kanpde.training.checks import check_phases, check_sizes
+from kanpde.training.entering import objective_of
 from kanpde.training.fresh import losses
 from kanpde.training.leaving import is_last
 from kanpde.training.marching import refuse_another
@@ -165,10 +165,9 @@ def check_rest(settings: Settings, state: State) -> None:
         return
     leg, derivatives = state.leg, settings.derivatives
     assert leg is not None  # only legs are saved
-    problem, rest = settings.problem, state.plan[state.phase + 1 :]
-    objective = Objective(problem, state.network, leg.points, leg.weights, state.coefficients, derivatives)
+    rest, objective = state.plan[state.phase + 1 :], objective_of(settings, state, leg)
     refuse_another_problem(leg.loss, sum(losses(objective).values()), settings, state)
-    check_phases(rest, state.network, derivatives)
+    check_phases(rest, state.network, derivatives, state.phase + 1)
     check_sizes(settings, state, objective, state.phase + 1)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kanpde.domains.cells import Cells, largest
 from kanpde.ends import End, Ending
-from kanpde.models.network import Network, grid_of
+from kanpde.models.network import Network, grid_of, trained_size
 from kanpde.optimizers.lm import LM
 from kanpde.training.assessment import (
     UNSEEN,
@@ -131,7 +131,7 @@ def larger(settings: Settings, state: State, around: Surroundings, found: Seen) 
     networks = enlarged(state.network, around.errors.x, MOST_PARAMETERS, state.generator)
     if not networks:
         return state, None
-    size = max(sum(p.numel() for p in network.parameters()) for network in networks.values())
+    size = max(trained_size(network) for network in networks.values())
     state = replace(state, cells=enough(settings, state, size))
     points = draw(settings, state.network, settings.sampling, state.generator)
     points |= {name: cells.points() for name, cells in state.cells.items()}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kanpde.domains import Points
-from kanpde.models.network import Network
+from kanpde.models.network import Network, trained_size
 from kanpde.residuals.objective import Objective
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -55,7 +55,7 @@ def enlarged(network: Network, everywhere: Tensor, most: int, generator: torch.G
     for what, change in changes.items():
         new = deepcopy(network)
         change(new)
-        if sum(p.numel() for p in new.parameters()) <= most:
+        if trained_size(new) <= most:
             found[what] = new
     return found
 
@@ -70,7 +70,7 @@ def best_trial(
     before: float,
 ) -> Trial | None:
     """Train every network for a few steps; return the one with the largest gain, or None if the time is used up."""
-    best, size = None, sum(p.numel() for p in state.network.parameters())
+    best, size = None, trained_size(state.network)
     for what, network in networks.items():
         if limit(settings, around) is not None:
             return None

@@ -20,8 +20,11 @@ BETWEEN = 10
 
 
 def validation_of(settings: Settings, state: State, leg: Leg) -> Objective | None:
-    """Return the objective on the rows for validation; None if the problem is not a fit."""
-    if not settings.problem.is_fit:
+    """Return the objective on the rows for validation; None if the problem is not a fit.
+
+    A phase with a penalty has none either, since its sparsest network is its last one.
+    """
+    if not settings.problem.is_fit or state.plan[state.phase].penalty > 0:
         return None
     points = fresh_points(settings, state, state.phase, settings.seed)
     return Objective(settings.problem, state.network, points, leg.weights, state.coefficients, settings.derivatives)
