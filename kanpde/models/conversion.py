@@ -177,6 +177,6 @@ def _piecewise_linear(network: Network) -> list[KANLayer]:
         raise InputError(
             f"The edges have silu (largest weight {largest:.2g}), which is not piecewise linear.",
             write={"network": Code("without_silu(network)")},
-            advice="It interpolates silu between the knots, so the function changes a little.",
+            advice="It interpolates silu between the knots, which changes the function less on a finer grid.",
         )
     return layers
