@@ -66,11 +66,12 @@ def test_fits_that_cannot_be_compared_are_refused(table, typed, match, message):
         make_arms(KAN_AND_MLP, ["problem=fit", table, *typed], match, config_from)
 
 
-def test_a_study_of_a_fit_runs_and_reports_the_test_rows(table, no_pictures, tmp_path, monkeypatch):
+def test_a_study_of_a_fit_runs_and_reports_the_test_rows(table, no_pictures, capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("kanpde.runs.process.subprocess", SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL))
     small = ["model.hidden=[2]", "model.degree=3", "schedule.phases=[{steps:2}]", "device=cpu", "output.cells=4"]
     arms = ["~study.arms.mlp-sine", "study.seeds=1"]
     assert main(["+study=kan_vs_mlp", "problem=fit", table, *arms, *small]) == 0
+    assert "lassical" not in capfd.readouterr().out
     (folder,) = (tmp_path / "outputs" / "studies").iterdir()
     study = read_study(folder)
     assert [run.state for run in study.runs] == ["finished"] * 2 and study.kind == "l2"
