@@ -10,6 +10,7 @@ from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
+from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
 from kanpde.optimizers.adam import Adam
@@ -58,14 +59,17 @@ __all__ = [
     "fit_problem",
     "gradient",
     "initial",
+    "kan_of",
     "laplacian",
     "load",
     "neumann",
     "periodic",
     "pointwise",
     "prune",
+    "relu_mlp_of",
     "resume",
     "robin",
     "save",
     "solve",
+    "without_silu",
 ]

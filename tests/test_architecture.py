@@ -12,6 +12,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.architecture import network_from
 from kanpde.models.mlp import ACTIVATIONS
 from kanpde.models.polynomials import polynomials
+from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.objective import Objective
@@ -48,6 +49,7 @@ CASES += [
     (KAN([], degree=3), [refined], {}),
     (MLP([5], fourier=3, scale=2.0), [], {"periodic": [1]}),
     (SplineMLP([4], degree=3, grid=2), [moved, refined], {}),
+    (ShiftReLU([3], copies=4, power=3), [], {"periodic": [0]}),
     (lambda *a, dtype, **k: polynomials(a[0], 2, 20, "cpu", dtype), [], {}),
     (SPIKAN(3, degree=4, grid=2), [refined, halved], {"outputs": 2}),
 ]

@@ -18,6 +18,7 @@ from kanpde.command import main
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
 from kanpde.configure.typed import CHOICES, on_command_line
+from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 
@@ -131,6 +132,8 @@ CASES = [
     (SplineMLP, {"hidden": [2, 2]}, ["model=splinemlp", "model.hidden=[2,2]"], "model.hidden=[16]"),
     (SPIKAN, {"products": 0}, ["model=spikan", "model.products=0"], "model.products=2"),
     (SPIKAN, {"degree": 60}, ["model=spikan", "model.degree=60"], "model.degree=9"),
+    (ShiftReLU, {"copies": 1}, ["model=shiftrelu", "model.power=4", "model.copies=1"], "model.copies=8"),
+    (ShiftReLU, {"power": 0}, ["model=shiftrelu", "model.power=0"], "model.power=4"),
     (Phase, {"steps": 0}, ["schedule.phases.1.steps=0"], "schedule.phases.1.steps=10"),
     (Phase, {"penalty": -1.0}, ["schedule.phases.1.penalty=-1"], "schedule.phases.1.penalty=0.001"),
     (Phase, {"prune": 0.5}, ["schedule.phases.1.prune=0.5"], "schedule.phases.1.prune=2.0"),
@@ -165,6 +168,8 @@ CASES = [
     (begin, {"weights": {"boundary": inf}}, ["weights.boundary=inf"], "weights.boundary=1.0"),
     (begin, {"derivatives": "autograd"}, ["derivatives=autograd"], "derivatives=jets"),
     (begin, {"model": KAN([2], degree=1)}, ["model.degree=1"], "model.degree=4"),
+    (begin, {"model": ShiftReLU([2])}, ["model=shiftrelu"], "model.power=4"),
+    (begin, {"model": MLP([2], activation="relu")}, ["model=mlp", "model.activation=relu"], "model.activation=tanh"),
     (
         begin,
         {"phases": [Phase(), Phase(LM(memory=1e-9))]},

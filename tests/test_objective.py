@@ -22,6 +22,7 @@ from kanpde import (
     periodic,
     robin,
 )
+from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
 from kanpde.residuals.automatic_weights import automatic_weights
@@ -80,6 +81,7 @@ MODELS = {
     "kan-deep": KAN([2, 3], degree=3, grid=2),
     "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
     "splinemlp": SplineMLP([3], degree=3, grid=2),
+    "shiftrelu": ShiftReLU([3], copies=3, power=3),
     "spikan": SPIKAN(2, degree=3, grid=2),
     "mlp": MLP([4, 3]),
     "mlp-fourier": MLP([3], fourier=2),

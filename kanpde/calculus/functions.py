@@ -122,6 +122,22 @@ def _normal_distribution(x: Tensor, order: int) -> list[Tensor]:
     return [torch.special.ndtr(x)] + [(-1.0) ** (k - 1) * _horner(he[k - 1], x) * density for k in range(1, order + 1)]
 
 
+def relu_power(exponent: int) -> Table:
+    """max(x, 0)**exponent with its derivatives; that of order ``exponent`` jumps at 0, and is 0 there."""
+
+    def table(x: Tensor, order: int) -> list[Tensor]:
+        positive = torch.relu(x)
+        result, c = [], 1.0
+        for k in range(order + 1):
+            rest = exponent - k
+            result.append(c * (positive**rest if rest > 0 else (x > 0).to(x.dtype) if rest == 0 else 0.0 * x))
+            c *= rest
+        return result
+
+    return table
+
+
+relu = relu_power(1)
 silu = _times_identity(sigmoid)
 gelu = _times_identity(_normal_distribution)
 
@@ -139,6 +155,7 @@ TABLES: dict[str, Table] = {
     "log": log,
     "silu": silu,
     "gelu": gelu,
+    "relu": relu,
 }
 
 

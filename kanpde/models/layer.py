@@ -103,6 +103,13 @@ class Layer(nn.Module, ABC):
         """The highest order of bounded derivatives of the features."""
         return inf
 
+    def smoother(self, order: int) -> Mapping[str, Any] | None:
+        """Return arguments of the model that bound the derivatives beyond ``order``; None if none are known.
+
+        Layers whose functions depend on a degree are treated in `kanpde.training.checks`.
+        """
+        return None
+
     @property
     def breakpoints(self) -> Float[Tensor, "d_in ends"]:
         """The ends of the cells; for layers with a grid."""

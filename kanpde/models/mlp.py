@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import pi, sqrt
+from math import inf, pi, sqrt
 from typing import Any
 
 import torch
@@ -17,8 +17,14 @@ from kanpde.models.inputs import Inputs
 from kanpde.models.layer import Layer
 from kanpde.models.network import Network, check_hidden
 
-ACTIVATIONS = {"tanh": torch.tanh, "sine": torch.sin, "silu": nn.functional.silu, "gelu": nn.functional.gelu}
-TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu"}
+ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "sine": torch.sin,
+    "silu": nn.functional.silu,
+    "gelu": nn.functional.gelu,
+    "relu": torch.relu,
+}
+TABLE_NAMES = {"tanh": "tanh", "sine": "sin", "silu": "silu", "gelu": "gelu", "relu": "relu"}
 
 
 class MLPLayer(Layer):
@@ -40,6 +46,13 @@ class MLPLayer(Layer):
         size = architecture["d_in"] + 1, architecture["d_out"]
         return cls(torch.zeros(size, device=device, dtype=dtype), architecture["activation"])
 
+    @property
+    def smoothness(self) -> float:
+        return 1 if self.activation == "relu" else inf
+
+    def smoother(self, order: int) -> Mapping[str, Any]:
+        return {"activation": "tanh"}
+
     @torch.no_grad()
     def add_inputs(self, at: int, count: int) -> None:
         old = self.weight
@@ -57,7 +70,7 @@ class MLPLayer(Layer):
         return (x if self.activation is None else ACTIVATIONS[self.activation](x))[:, :, None] * self.weight[:-1]
 
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
-        return torch.cat([self._hidden(data, space), _one(data)], dim=2)
+        return torch.cat([self._hidden(data, space), one_jet(data)], dim=2)
 
     def jet(self, data: Tensor, space: JetSpace) -> Tensor:
         out = self._hidden(data, space) @ self.weight[:-1]
@@ -96,10 +109,10 @@ class FourierLayer(Layer):
     def features(self, data: Tensor, space: JetSpace) -> Tensor:
         angle = data @ self.frequencies
         waves = [compose(TABLES[name], angle, space) for name in ("sin", "cos")]
-        return torch.cat([*waves, _one(data)], dim=2)
+        return torch.cat([*waves, one_jet(data)], dim=2)
 
 
-def _one(data: Tensor) -> Tensor:
+def one_jet(data: Float[Tensor, "components points d_in"]) -> Float[Tensor, "components points 1"]:
     """Return the jet of the constant 1."""
     one = torch.zeros(*data.shape[:2], 1, dtype=data.dtype, device=data.device)
     one[0] = 1.0
@@ -112,7 +125,7 @@ class MLP:
 
     Args:
         hidden: widths of the hidden layers.
-        activation: tanh, sine, silu or gelu.
+        activation: tanh, sine, silu, gelu, or relu (for fits and equations with derivatives of order 1).
         scale: factor of the first layer's weights (the frequency ω_0 of sine networks, Sitzmann et al. 2020); with
             Fourier features it is a factor of their frequencies instead.
         fourier: number of random waves whose sines and cosines replace the inputs; 0 for none. Their angular

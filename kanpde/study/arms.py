@@ -11,6 +11,7 @@ from kanpde.configure.job import Job, make_job
 from kanpde.errors import InputError
 from kanpde.models.network import Network
 from kanpde.residuals.site import site_of
+from kanpde.study.fits import check_fit
 from kanpde.training.constraints import constrained
 from kanpde.training.phases import Phase
 
@@ -85,6 +86,7 @@ def make_arms(
             )
         job = make_job(config_from(overrides))
         _refuse_tolerance(name, job)
+        check_fit(job.problem, match)
         if jobs and (job.file.path, _problem_of(overrides)) != (jobs[0].file.path, _problem_of(arms[0].overrides)):
             raise InputError(
                 f"{name} has another problem than {arms[0].name}; a comparison is for one. Start a study for each."

@@ -26,6 +26,7 @@ from kanpde.runs.status import RunState
 from kanpde.storage.folders import replace_text, unwritable
 from kanpde.storage.record import origin
 from kanpde.study.arms import Arm, ConfigFrom, at_tolerances, make_arms
+from kanpde.study.fits import rows_of
 from kanpde.study.measured_errors import ESTIMATED, measure_runs
 from kanpde.study.outcomes import CLASSICAL, STUDY, read_study
 from kanpde.study.report import write_report
@@ -130,12 +131,12 @@ def compare(
     arms, jobs = make_arms(plan.arms, common, plan.match, config_from, found)
     problem = jobs[0].file.name
     folder = Path("outputs", "studies", f"{name}-{problem}-{_digest(plan, arms, jobs, config_from)}")
-    _write_plan(folder, name, problem, plan, arms, command, tuning, jobs[0].settings.get("time_limit"))
+    _write_plan(folder, name, jobs[0], plan, arms, command, tuning)
     _say_arms(arms, plan)
     arms = at_tolerances(arms, plan.tolerances) if plan.tolerances else arms
     runs = [Run(f"{arm.name}/{seed}", (*arm.overrides, f"seed={seed}")) for seed in plan.numbers for arm in arms]
     statuses = conduct(Ledger(folder, runs), plan.workers, plan.retry_failed, say=say)
-    if plan.classical:
+    if plan.classical and not jobs[0].problem.is_fit:  # fits have their errors on test rows, and no equation
         estimated = 0 if plan.tolerances else ESTIMATED  # runs with a tolerance estimate their errors themselves
         known = measure_runs(folder, jobs[0].problem, [arm.name for arm in arms], say, estimated)
         _solve_classically(folder, jobs[0].problem, known, say)
@@ -153,13 +154,13 @@ def _digest(plan: Plan, arms: Sequence[Arm], jobs: Sequence[Job], config_from: C
 def _write_plan(
     folder: Path,
     name: str,
-    problem: str,
+    job: Job,
     plan: Plan,
     arms: Sequence[Arm],
     command: str,
     tuning: Mapping[str, Any],
-    time_limit: float | None,
 ) -> None:
+    time_limit, rows = job.settings.get("time_limit"), rows_of(job.problem)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / STUDY
@@ -167,7 +168,7 @@ def _write_plan(
         tolerances = sorted({*plan.tolerances, *known.get("tolerances", ())}, reverse=True)
         told = {"tolerances": tolerances, "time_limit": time_limit} if tolerances else {}
         described = [asdict(arm) for arm in (at_tolerances(arms, tolerances) if tolerances else arms)]
-        what = " ".join([problem, *(o for o in arms[0].overrides if o.startswith("problem."))])
+        what = " ".join([job.file.name, *(o for o in arms[0].overrides if o.startswith("problem."))])
         content = {
             "name": name,
             "title": f"{' against '.join(plan.arms)} on {what}",
@@ -176,6 +177,7 @@ def _write_plan(
             "match": plan.match,
             "seeds": sorted({*plan.numbers, *known.get("seeds", ())}),
             **told,
+            **({"rows": rows} if rows else {}),
             "arms": {arm.pop("name"): {k: _plain(v) for k, v in arm.items() if v is not None} for arm in described},
             "tuning": tuning,
             "classical": plan.classical,

@@ -228,8 +228,9 @@ def error_over_time(study: Study) -> Picture:
     caption = (
         "The least error that a run has reached by a time. Thin: runs (of many, a part); thick: the median over all "
         "seeds, failed runs counted as never having an error; dotted: the Pareto front, which no run of a network "
-        "beats in both time and error. Symbols: classical solvers on the same problem."
+        "beats in both time and error."
     )
+    caption += " Symbols: classical solvers on the same problem." * bool(study.classical)
     return Picture("time", "Error against time", caption, figure)
 
 

@@ -102,7 +102,7 @@ def classical_sentence(study: Study, summaries: Mapping[str, Summary]) -> str:
     ]
     finite = {arm: s.median for arm, s in summaries.items() if isfinite(s.median)}
     if not rows or not finite or study.kind != "l2":
-        return "No classical solver was run beside this study." if not study.classical else ""
+        return "No classical solver was run beside this study." if not study.classical and not study.rows else ""
     best = min(finite, key=lambda arm: finite[arm])
     aim, seconds = finite[best], typical_seconds(study, best)
     as_good = [row for row in rows if as_number(row["l2"]) <= aim]

@@ -97,6 +97,11 @@ class Study:
         return self.plan.get("tolerances") or []
 
     @property
+    def rows(self) -> Row:
+        """The numbers of rows of a study of fits, see `kanpde.study.fits.rows_of`; empty for equations."""
+        return self.plan.get("rows") or {}
+
+    @property
     def kind(self) -> str:
         """The error by which arms are compared: relative L2, or √loss without an exact or reference solution."""
         known = any(isfinite(run.errors.get("l2", nan)) for run in self.runs)

@@ -10,6 +10,7 @@ from kanpde.study.document import Heading, Image, Paragraph, Part, html_page, ma
 from kanpde.study.fairness import fairness
 from kanpde.study.figures import Picture, pictures, save
 from kanpde.study.findings import answer, classical_sentence, judge, progress
+from kanpde.study.fits import rows_sentence
 from kanpde.study.law_figures import law_pictures
 from kanpde.study.outcomes import Study, read_study
 from kanpde.study.reaching import decisions, reachings
@@ -59,7 +60,8 @@ def _of_errors(study: Study, folder: Path) -> list[Part]:
     write_csv(folder / "comparison.csv", [comparison_row(v) for v in found])
     write_csv(folder / "runs.csv", [run_row(run) for run in study.runs])
     drawn = [*pictures(study), *law_pictures(study)]
-    said = [answer(study, summaries, found), progress(study), classical_sentence(study, summaries), fairness(study)]
+    said = [answer(study, summaries, found), progress(study), classical_sentence(study, summaries)]
+    said += [rows_sentence(study.rows), fairness(study)]
     parts: list[Part] = [*_leading(said), Heading("Arms"), arms_table(study, summaries)]
     if found:
         parts += [Heading("Comparison"), comparisons_table(found)]

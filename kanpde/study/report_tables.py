@@ -45,7 +45,9 @@ def arms_table(study: Study, summaries: Mapping[str, Summary]) -> Table:
                 times(row["seconds"]) if isfinite(row["seconds"]) else "",
             ]
         )
-    note = f"Errors: {KINDS[study.kind]}. Seconds of solving, median over finished runs; parameters of the last grid."
+    where = f" on {study.rows['errors on']}" if study.rows and study.kind == "l2" else ""
+    error = f"{KINDS[study.kind]}{where}"
+    note = f"Errors: {error}. Seconds of solving, median over finished runs; parameters of the last grid."
     return Table(header, rows, note)
 
 
@@ -149,6 +151,7 @@ def settings_section(study: Study) -> list[Part]:
         ("arms matched by", "nothing" if study.tolerances else plan.get("match")),
         ("tolerances", study.tolerances),
         ("time limit", duration(plan["time_limit"]) if study.tolerances else None),
+        ("rows", study.rows),
         ("seeds", plan.get("seeds")),
         ("budget", plan.get("budget")),
         ("started", plan.get("started")),

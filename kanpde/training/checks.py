@@ -1,7 +1,8 @@
 """Checks of the input before training starts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,16 +32,24 @@ def check_degree(model: nn.Module, objective: Objective, log: Callable[[str], No
         return
     if model.smoothness > order:
         return
-    degree = _smoother_degree(model, order)
+    smoother = _smoother(model, order)
     if model.smoothness < order:
         raise InputError(
             f"The residuals take derivatives of order {order}, but the functions on the edges have bounded derivatives "
             f"only up to order {model.smoothness}.",
-            write=None if degree is None else {"degree": degree},
+            write=smoother,
             of="model",
         )
-    hint = "" if degree is None else f"; degree {degree} is smoother"
+    hint = "".join(f"; {name} {value} is smoother" for name, value in smoother.items())
     log(f"warning: the derivatives of order {order} of the functions on the edges jump between cells{hint}")
+
+
+def _smoother(model: Network, order: int) -> Mapping[str, Any]:
+    """Return arguments of the model with which its functions have bounded derivatives beyond ``order``, if any."""
+    if (degree := _smoother_degree(model, order)) is not None:
+        return {"degree": degree}
+    rough = (layer for layer in model.layers if layer.smoothness <= order)
+    return next((found for layer in rough if (found := layer.smoother(order))), {})
 
 
 def _smoother_degree(model: Network, order: int) -> int | None:
