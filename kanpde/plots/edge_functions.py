@@ -37,7 +37,7 @@ class EdgeFunctions:
     @property
     def shares(self) -> NDArray:
         """The strengths relative to the largest of the layer, (d_in, d_out)."""
-        return self.strength / max(float(np.nanmax(self.strength)), np.finfo(float).tiny)
+        return self.strength / self.strength.max(initial=np.finfo(float).tiny, where=np.isfinite(self.strength))
 
     def exists(self, i: int, o: int) -> bool:
         """Return whether there is an edge: its function is not zero everywhere."""
@@ -82,8 +82,8 @@ def edge_functions(solution: Solution) -> tuple[Network, list[EdgeFunctions]]:
         lower, upper = values.min(dim=0).values, values.max(dim=0).values
         x = lower + share * (upper - lower)
         y, strength = layer.edges(x), reached.std(dim=0)
-        arrays = (a.double().cpu().numpy() for a in (_in_units(x, model) if k == 0 else x, y, strength))
-        found.append(EdgeFunctions(*arrays, inputs, outputs))
+        drawn, y, strength = (a.double().cpu().numpy() for a in (_in_units(x, model) if k == 0 else x, y, strength))
+        found.append(EdgeFunctions(drawn, y, strength, inputs, outputs))
         values = layer(values)
         if k < len(model.nodes):
             values = model.nodes[k].values(values)

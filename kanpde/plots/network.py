@@ -91,9 +91,14 @@ def _draw_edges(axes: Axes, k: int, edges: EdgeFunctions, places: Layout, labels
     axes.add_collection(LineCollection(curves, colors=ink, linewidths=1.4, zorder=4))
 
 
+def shortened(label: str) -> str:
+    """Return a label that fits beside a box."""
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+
+
 def _draw_label(axes: Axes, x: float, y: float, text: str, box: float) -> None:
     """Write a text on the upper side of a box, as large as fits into the box's width."""
-    short = text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+    short = shortened(text)
     size = float(np.clip(72 * box / (0.6 * len(short)), 3.5, 8.0))
     frame = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "0.6", "linewidth": 0.5}
     axes.text(x, y, short, ha="center", va="center", fontsize=size, bbox=frame, zorder=6, parse_math=False)

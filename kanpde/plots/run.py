@@ -15,6 +15,7 @@ from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
 from kanpde.plots.edge_functions import has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
+from kanpde.plots.page import page
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
 from kanpde.solution import Solution
@@ -28,7 +29,10 @@ LOSS, ERROR, FRESH, FIT = COLOURS[0], COLOURS[1], COLOURS[2], "0.35"
 
 
 def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
-    """Write solution.png, history.png, scaling.png and, for a KAN, network.png and edges.png; return their paths."""
+    """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
+
+    Returns their paths.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
@@ -44,7 +48,7 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=DPI)
-    return paths
+    return [*paths, page(solution, folder / "network.html")] if has_edge_functions(solution) else paths
 
 
 # history ------------------------------------------------------------------------------------------------------------
