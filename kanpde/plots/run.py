@@ -42,8 +42,8 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
     }
     if has_edge_functions(solution):
         figures["network"] = network_figure(solution)
-        for page, figure in enumerate(edges_figures(solution), start=1):
-            figures["edges" if page == 1 else f"edges-{page}"] = figure
+        for number_of_page, figure in enumerate(edges_figures(solution), start=1):
+            figures["edges" if number_of_page == 1 else f"edges-{number_of_page}"] = figure
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
