@@ -57,7 +57,7 @@ class Arrays:
     def __init__(self):
         self.found: dict[str, NDArray] = {}
 
-    def put(self, name: str, values: Tensor | Sequence[float]) -> str:
+    def put(self, name: str, values: Tensor | NDArray | Sequence[float]) -> str:
         """Add values in double precision, and return their name."""
         tensor = torch.as_tensor(values, dtype=torch.float64)
         self.found[name] = tensor.detach().cpu().contiguous().numpy()

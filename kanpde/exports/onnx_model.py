@@ -76,7 +76,8 @@ def _plain(module: torch.nn.Module, dtype: torch.dtype) -> fx.GraphModule:
     for node in list(module.graph.nodes):
         with module.graph.inserting_before(node):
             if node.target is ATEN.searchsorted.Tensor:
-                node.replace_all_uses_with(_count(module.graph, *node.args[:2], bool(node.kwargs.get("right"))))
+                ends, values = node.args[:2]
+                node.replace_all_uses_with(_count(module.graph, ends, values, bool(node.kwargs.get("right"))))
                 module.graph.erase_node(node)
             elif node.target in WITH_SCALARS and any(isinstance(a, float) for a in node.args):
                 node.args = tuple(_constant(module, a, dtype) if isinstance(a, float) else a for a in node.args)
@@ -84,7 +85,7 @@ def _plain(module: torch.nn.Module, dtype: torch.dtype) -> fx.GraphModule:
     return module
 
 
-def _count(graph: fx.Graph, ends: fx.Node, values: fx.Node, is_right: bool) -> fx.Node:
+def _count(graph: fx.Graph, ends: Any, values: Any, is_right: bool) -> fx.Node:
     """Return the nodes for the numbers of ends (rows, ends) below values (rows, points), or equal to them."""
     wide = graph.call_function(ATEN.unsqueeze.default, (values, 2))
     flat = graph.call_function(ATEN.unsqueeze.default, (ends, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,9 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
         raise InputError(f'The file must have a name that ends with .pt2, got "{path}".', write={"path": "model.pt2"})
     program = exported(solution)
     if path is not None:
-        torch.export.save(program, path)
+        with catch_warnings():
+            simplefilter("ignore")  # on parts of tensors, which are saved correctly
+            torch.export.save(program, path)
     return program
 
 
@@ -60,8 +63,7 @@ def exported(solution: Solution) -> torch.export.ExportedProgram:
     """Return the program of `to_torch`."""
     if isinstance(solution.model, Windows):
         raise InputError(
-            "The solution consists of windows of time, whose networks are chosen by the values of t, which torch.export "
-            "cannot record.",
+            "The solution consists of windows of time, chosen by the values of t, which torch.export cannot record.",
             advice="Use `to_numpy` or `write_numpy`, which have windows of time.",
         )
     return torch.export.export(Values(solution), (example(solution),), dynamic_shapes=(dynamic(),))
