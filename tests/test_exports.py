@@ -9,11 +9,12 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from conftest import BASES, load_problem
+from conftest import load_problem
 
 import kanpde.exports.onnx_model
 from kanpde import KAN, LM, MLP, Ansatz, Box, Condition, InputError, Phase, Problem, Sampling, diff, dirichlet, solve
 from kanpde.exports import to_numpy, to_onnx, to_torch, write_numpy
+from kanpde.exports.description import FAMILIES
 from kanpde.models.kan import KANLayer
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
@@ -67,7 +68,7 @@ def with_own_ansatz():
 
 
 CASES = {
-    **{name: lambda name=name: poisson(KAN([2], basis=name, degree=5, grid=3)) for name in BASES},
+    **{name: lambda name=name: poisson(KAN([2], basis=name, degree=5, grid=3)) for name in FAMILIES},
     "unequal cells": moved,
     "products": lambda: poisson(KAN([[1, 2]], degree=9, grid=4, mult_arity=3)),
     "one input": lambda: untrained(load_problem("poisson")(dim=1), KAN([2], degree=4, grid=2)),

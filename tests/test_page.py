@@ -124,3 +124,14 @@ def test_networks_without_edges_are_refused(poisson, tmp_path):
     with pytest.raises(InputError, match="not an edge of the network"):
         page(poisson, tmp_path / "network.html", {(5, 0, 0): "x"})
     assert not list(tmp_path.iterdir())
+
+
+def test_every_edge_has_its_wires_in_the_same_order(poisson, tmp_path):
+    path = page(poisson, tmp_path / "network.html")
+    found, text = Reader(path), path.read_text(encoding="utf-8")
+    kinds = [a.get("class") for tag, a in found.elements if tag == "g"]
+    assert kinds == ["wires"] * 12 + ["edge"] * 12  # wires lie below all boxes
+    ends = re.findall(r'<g class="wires".*?d="M([\d.]+),([\d.]+)L.*?L([\d.]+),([\d.]+)"/>\n</g>', text, re.DOTALL)
+    dots = {name: (a["cx"], a["cy"]) for _, a in found.elements if "data-node" in a for name in a["data-node"].split()}
+    for (x0, y0, x1, y1), edge in zip(ends, found.edges(), strict=True):
+        assert (dots[edge["below"]], dots[edge["above"]]) == ((x0, y0), (x1, y1))

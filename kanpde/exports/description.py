@@ -92,7 +92,7 @@ def _layer(layer: Layer, about: dict[str, Any], arrays: Arrays, name: str) -> di
     if isinstance(layer, KANLayer):
         coefficients = arrays.put(f"{name}.coefficients", layer.coefficients)
         return {"kind": kind, "basis": _basis(layer.basis, arrays, f"{name}.basis"), "coefficients": coefficients}
-    found = {"kind": kind, "weight": arrays.put(f"{name}.weight", layer.weight)}
+    found: dict[str, Any] = {"kind": kind, "weight": arrays.put(f"{name}.weight", layer.weight)}
     if isinstance(layer, MLPLayer):
         found["activation"] = layer.activation
     elif isinstance(layer, FourierLayer):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS, PER_PAGE, MOST_PAGES = 4, 40, 3
+COLUMNS, PER_PAGE, MOST_PAGES = 4, 40, 2
 WIDTH, HEIGHT = 2.9, 2.1  # of one function, in inches
 NOTE = (
     "Each function without its mean over the drawn range, which is written above it. Strength: standard deviation on "
@@ -25,7 +25,7 @@ NOTE = (
 def edges_figures(solution: Solution, labels: Labels = {}) -> list[Figure]:  # noqa: B006, it is not changed
     """Draw every edge function over the range that its input reaches, layer by layer, the strongest of each first.
 
-    A page has at most 40 functions. Of a network with more than three pages, the strongest relative to their layer are
+    A page has at most 40 functions. Of a network with more than two pages, the strongest relative to their layer are
     drawn, and the last page says how many are not. Constants are removed, because they can be moved between the edges
     of a node without changing the network.
 

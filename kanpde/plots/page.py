@@ -112,25 +112,32 @@ def _svg(places: Layout, layers: list[EdgeFunctions], boxes: list[Box], labels: 
         if i >= places.nodes[k].sums:
             (px, py) = at(x, y)
             yield f'<text class="product" x="{px - 22:.1f}" y="{py + 5:.1f}">×</text>'
+    for box in boxes:  # first, because wires pass below the boxes of other edges
+        yield f'<g class="wires" style="--share: {_share(box, layers[box.layer]):.3f}">'
+        for wire in box.wires:
+            path = _line([at(*point) for point in wire])
+            yield f'<path class="reach" d="{path}"/><path class="wire drawn" d="{path}"/>'
+        yield "</g>"
     for number, box in enumerate(boxes):
         yield from _edge(box, layers[box.layer], labels, at, is_first=number == 0)
     yield from _nodes(places, layers, at)
     yield "</svg>"
 
 
+def _share(box: Box, edges: EdgeFunctions) -> float:
+    """Return the opacity of an edge."""
+    return max(FAINTEST, float(np.nan_to_num(edges.shares[box.input, box.output])))
+
+
 def _edge(box: Box, edges: EdgeFunctions, labels: Labels, at: Any, is_first: bool) -> Iterator[str]:
     k, i, o = box.layer, box.input, box.output
-    share = float(np.nan_to_num(edges.shares[i, o]))
     (x, y), size = at(box.corner[0], box.corner[1] + box.size), INCH * box.size
     square = f'x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{size:.1f}"'
-    named = escape(f"{edges.title(k, i, o)}, score {share:.0%}")
+    named = escape(f"{edges.title(k, i, o)}, score {float(edges.shares[i, o]):.0%}")
     yield (
         f'<g class="edge" id="edge-{k}-{i}-{o}" role="button" tabindex="{0 if is_first else -1}" '
-        f'data-x="{x:.0f}" aria-label="{named}" style="--share: {max(FAINTEST, share):.3f}">'
+        f'data-x="{x:.0f}" aria-label="{named}" style="--share: {_share(box, edges):.3f}">'
     )
-    for wire in box.wires:
-        path = _line([at(*point) for point in wire])
-        yield f'<path class="reach" d="{path}"/><path class="wire drawn" d="{path}"/>'
     curve = _line([at(*point) for point in box.curve(edges.y[:, i, o]).tolist() if isfinite(point[1])])
     yield f'<rect class="box" {square}/><path class="curve drawn" d="{curve}"/><rect class="frame drawn" {square}/>'
     if text := labels.get((k, i, o)):
