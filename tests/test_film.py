@@ -1,6 +1,8 @@
 """A film shows the network, the solution and the loss at steps of the run, and ends with the result."""
 
+import os
 from itertools import pairwise
+from signal import SIGINT, SIGTERM
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 import kanpde.plots.film
 from kanpde import KAN, LM, MLP, InputError, Output, Phase, Sampling, solve
+from kanpde.command import main
 from kanpde.plots.film import Film
 from kanpde.training.phases import Progress
 
@@ -92,6 +95,28 @@ def test_the_number_of_drawn_frames_is_limited(monkeypatch, tmp_path):
     film = Film(most=3)
     solution = filmed(film, load_problem("poisson")(dim=1), steps=(5,))
     assert len(frames_of(film.save(solution, tmp_path / "film.gif"))) == 3
+
+
+COMMAND = ["problem=poisson", "problem.dim=1", "schedule.phases=[{steps:3}]", "schedule.starts=1", "model.hidden=[2]"]
+COMMAND += ["sampling.interior=64", "output.cells=4", "plots=false", "output.film=true"]
+
+
+@pytest.mark.parametrize(("signal", "code"), [(None, 0), (SIGINT, 130), (SIGTERM, 143)])
+def test_runs_of_the_command_write_the_film_or_say_why_not(signal, code, tmp_path, monkeypatch, capsys):
+    keep = Film.__call__
+
+    def observe(film, progress):
+        keep(film, progress)
+        if signal and progress.total == 2:
+            os.kill(os.getpid(), signal)
+
+    monkeypatch.setattr(Film, "__call__", observe)
+    assert main([*COMMAND, f"hydra.run.dir={tmp_path / 'run'}"]) == code
+    path, said = tmp_path / "run" / "film.gif", capsys.readouterr().out
+    assert path.exists() == (signal is not SIGTERM)
+    assert ("The film will begin where the run is resumed" in said) == (signal is SIGTERM)
+    if path.exists():
+        assert len(frames_of(path)) == (2 if signal else 3)
 
 
 def test_bad_input():

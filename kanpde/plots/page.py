@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from kanpde.solution import Solution
 from kanpde.storage.folders import replace_text
 
 MOST_NODES = 24  # per layer
+LONGEST_TITLE = 160  # characters
 INCH, MARGIN = 96, 0.5  # pixels, and inches around the network
 Point = tuple[float, float]
 
@@ -47,7 +49,7 @@ def page(solution: Solution, path: str | Path, labels: Labels = {}) -> Path:  # 
     data = {"edges": [_facts(box, layers[box.layer], labels) for box in boxes]}
     domain, note = solution.problem.domain, caption(places, layers, MOST_NODES)
     parts = {
-        "TITLE": escape(f"The network of {', '.join(solution.problem.unknowns)} on {domain}"),
+        "TITLE": escape(shorten(f"The network of {', '.join(solution.problem.unknowns)} on {domain}", LONGEST_TITLE)),
         "FACTS": escape("; ".join(_told(solution, model)) + "."),
         "NOTE": escape(f"{note[0].upper()}{note[1:]}."),
         "SVG": "\n".join(_svg(places, layers, boxes, labels)),
