@@ -231,6 +231,13 @@ def test_onnx_models_agree(name, tmp_path):
 
 @RUNTIME
 @pytest.mark.slow
+def test_values_that_vanish_on_the_boundary_are_compared_inside_too(tmp_path):
+    solution = untrained(load_problem("poisson")(), KAN([2], degree=4, grid=2), constraints="hard")
+    assert to_onnx(solution, tmp_path / "model.onnx").is_file()
+
+
+@RUNTIME
+@pytest.mark.slow
 def test_onnx_models_that_the_runtime_cannot_evaluate_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"onnxruntime cannot evaluate.*Erf"):
         to_onnx(poisson(MLP([2], activation="gelu")), tmp_path / "model.onnx")

@@ -16,7 +16,7 @@ from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of
 from kanpde.solution import Solution
 
-DYNAMIC_POINTS = 2  # fewer are taken as a fixed number by torch.export
+EXAMPLES = 50  # about so many points are evaluated while the operations are recorded
 
 
 class Values(nn.Module):
@@ -66,13 +66,16 @@ def exported(solution: Solution) -> torch.export.ExportedProgram:
             "The solution consists of windows of time, chosen by the values of t, which torch.export cannot record.",
             advice="Use `to_numpy` or `write_numpy`, which have windows of time.",
         )
-    return torch.export.export(Values(solution), (example(solution),), dynamic_shapes=(dynamic(),))
+    with catch_warnings():
+        simplefilter("ignore")  # on the inside of PyTorch
+        return torch.export.export(Values(solution), (example(solution),), dynamic_shapes=(dynamic(),))
 
 
 def example(solution: Solution) -> Tensor:
-    """Return points of the domain, (points, dim)."""
+    """Return points all over the domain, (points, dim)."""
     dtype = next(solution.model.parameters()).dtype
-    return solution.problem.domain.test_points(torch.device("cpu"), dtype)[: 20 * DYNAMIC_POINTS]
+    points = solution.problem.domain.test_points(torch.device("cpu"), dtype)
+    return points[:: max(1, len(points) // EXAMPLES)].contiguous()
 
 
 def dynamic() -> dict[int, Any]:
