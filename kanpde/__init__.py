@@ -19,6 +19,7 @@ from kanpde.optimizers.lm import LM
 from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
+from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
@@ -63,6 +64,7 @@ __all__ = [
     "laplacian",
     "load",
     "neumann",
+    "page",
     "periodic",
     "pointwise",
     "prune",

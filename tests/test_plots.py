@@ -91,20 +91,22 @@ def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     solution = CASES[name]()
     paths = save_plots(solution, tmp_path / "new")
-    networks = [] if name in ("one phase of an mlp", "any module") else ["network.png"]
+    networks = [] if name in ("one phase of an mlp", "any module") else ["network.png", "network.html", "edges.png"]
     assert {p.name for p in paths} == {"solution.png", "history.png", "scaling.png", *networks}
     for path in paths:
-        assert np.ptp(imread(path)[..., :3]) > 0.5
+        assert path.stat().st_size > 0
+        if path.suffix == ".png":
+            assert np.ptp(imread(path)[..., :3]) > 0.5
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
     none = replace(poisson, history=[], levels=[], ending=Ending(End.INTERRUPTED))
-    assert len(save_plots(none, tmp_path)) == 4
+    assert len(save_plots(none, tmp_path)) == 6
     broken = [{**row, "loss": nan, "error": nan, "grid": nan} for row in poisson.history]
     levels = [{**level, "loss": nan, "l2": nan, "grid": None} for level in poisson.levels]
-    assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 4
+    assert len(save_plots(replace(poisson, history=broken, levels=levels), tmp_path)) == 6
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,7 @@ def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
         "plots/run",
         "plots/solution",
         "plots/network",
+        "plots/edges",
         "plots/axes",
         *(f"study/{n}" for n in ("table", "sweep_scaling", "work_precision")),
     ],

@@ -43,7 +43,7 @@ class Field:
         x = self.context.x
         if isinstance(value, Tensor) and value.ndim == 1:
             return value
-        return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(len(x))
+        return torch.as_tensor(value, dtype=x.dtype, device=x.device).expand(x.shape[0])
 
     @property
     def coords(self) -> tuple[Field, ...]:

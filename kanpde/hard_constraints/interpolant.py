@@ -90,6 +90,8 @@ class Interpolant:
 
     def derivative(self, values: Sequence[Tensor], by: Sequence[int] = ()) -> Float[Tensor, " points"]:
         """Return the derivative by the axes number ``by`` at coordinates, one tensor (points,) for every axis."""
+        if torch.compiler.is_compiling():  # as in torch.export: the number of points, and so of pieces, is not known
+            return self._derivative(values, by)
         pieces = zip(*(v.split(CHUNK) for v in values), strict=True)
         return torch.cat([self._derivative(piece, by) for piece in pieces])
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.models.network import Network
 from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
+from kanpde.plots.edge_functions import has_edge_functions
+from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
+from kanpde.plots.page import page
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
 from kanpde.solution import Solution
@@ -27,7 +29,10 @@ LOSS, ERROR, FRESH, FIT = COLOURS[0], COLOURS[1], COLOURS[2], "0.35"
 
 
 def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
-    """Write solution.png, history.png, scaling.png and, for a KAN, network.png; return their paths."""
+    """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
+
+    Returns their paths.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
@@ -35,13 +40,15 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
         "history": history_figure(solution),
         "scaling": scaling_figure(solution.levels),
     }
-    if isinstance(solution.model, Network) and solution.model.has_edges:
+    if has_edge_functions(solution):
         figures["network"] = network_figure(solution)
+        for number_of_page, figure in enumerate(edges_figures(solution), start=1):
+            figures["edges" if number_of_page == 1 else f"edges-{number_of_page}"] = figure
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=DPI)
-    return paths
+    return [*paths, page(solution, folder / "network.html")] if has_edge_functions(solution) else paths
 
 
 # history ------------------------------------------------------------------------------------------------------------

@@ -132,6 +132,36 @@ def _residuals(solution: Solution, name: str, x: Tensor) -> list[tuple[str, Tens
     return [(f"{k} of {name}" if len(values) > 1 else f"of {name}", r) for k, r in enumerate(values, start=1)]
 
 
+def first_slice(solution: Solution) -> tuple[tuple[int, ...], Tensor, str]:
+    """Return the coordinates on the axes and the points of the first slice, and where it lies as a text."""
+    axes, slices, fixed = _slices(solution)
+    caption, x = slices[0]
+    return axes, x, f"{fixed}{caption}".strip(", ")
+
+
+def draw_first_unknown(
+    panel: Axes, solution: Solution, axes: tuple[int, ...], x: Tensor, limits: tuple[float, float]
+) -> None:
+    """Draw the first unknown on the slice of `first_slice`, a line or an image, with given limits of its values."""
+    values, (low, high), domain = first_values(solution, x), limits, solution.problem.domain
+    panel.set_xlabel(domain.names[axes[0]])
+    if len(axes) == 1:
+        panel.plot(x[:, axes[0]].cpu().numpy(), values, color=FOUND)
+        panel.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+        panel.grid(alpha=0.3)
+        return
+    (left, right), (bottom, top) = (domain.ranges[i] for i in axes)
+    image, extent = values.reshape(PIXELS, PIXELS), (left, right, bottom, top)
+    panel.imshow(image, origin="lower", extent=extent, vmin=low, vmax=high, cmap=VALUES, aspect="auto")
+    panel.set_ylabel(domain.names[axes[1]])
+
+
+def first_values(solution: Solution, x: Tensor) -> NDArray:
+    """Return the first unknown at points, NaN outside the domain."""
+    values = solution.fields(x, lambda *unknowns: unknowns[0].value).double()
+    return values.masked_fill(~solution.problem.domain.contains(x), nan).cpu().numpy()
+
+
 # drawing ------------------------------------------------------------------------------------------------------------
 def _draw_lines(panels: Any, problem: Problem, x: NDArray, columns: Columns, block: int) -> None:
     for axes, column in zip(panels, [c for c in columns if c != "exact"], strict=True):

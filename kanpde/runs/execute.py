@@ -1,9 +1,9 @@
 """One run: solve the problem that a config describes, and save the results in a folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from warnings import catch_warnings, simplefilter
 
 from kanpde.configure.job import Job, make_job
@@ -16,9 +16,13 @@ from kanpde.storage.checkpoint import Checkpoints
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import prepare_folder, save
 from kanpde.terminal import Display, report
+from kanpde.training.phases import Progress
 from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.signals import StopRequest, signals_of_command, stop_on
 from kanpde.training.solve import solve
+
+if TYPE_CHECKING:
+    from kanpde.plots.film import Film
 
 MOST_NAMED = 10  # coordinates of which the first line of the output has names and ranges
 
@@ -50,13 +54,15 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
             replace_text(folder / CONFIG, yaml)
             if (folder / RESULT).is_file():  # of a run that is extended, and no longer its result
                 (folder / EXTENDED).touch()
+            film = _film(job)
             with Display(log, _title(job)) as display, catch_warnings():
                 simplefilter("ignore", ResultWarning)  # `report` prints them, with options
-                solution = train(checkpoints, stop, display)
+                solution = train(checkpoints, stop, display, [display.observe, *film])
             if solution.ending.end in (End.TERMINATED, End.PREEMPTED):
-                display.say(f"Ended: {solution.reason}. The state is saved.")
+                lost = " The film will begin where the run is resumed." if job.output.film else ""
+                display.say(f"Ended: {solution.reason}. The state is saved.{lost}")
             else:
-                _save(solution, job, folder, yaml, display)
+                _save(solution, job, folder, yaml, display, film)
             if solution.ending.end.is_requested:
                 display.say(f"  continue:    python -m kanpde resume={short(folder)}")
             elif solution.ending.end is End.TIME_LIMIT:
@@ -73,13 +79,33 @@ def execute(config: Mapping[str, Any], yaml: str, folder: Path, log: TextIO, res
         return solution
 
 
-Training = Callable[[Checkpoints, StopRequest, Display], Solution]
+Watcher = Callable[[Progress], None]
+Training = Callable[[Checkpoints, StopRequest, Display, Sequence[Watcher]], Solution]
+
+
+def _film(job: Job) -> list["Film"]:
+    """Return what keeps the networks for film.gif, if there is to be one."""
+    if not job.output.film:
+        return []
+    from kanpde.plots.film import Film
+
+    return [Film()]
+
+
+def _all(watchers: Sequence[Watcher]) -> Watcher:
+    """Return a function that calls all of them."""
+
+    def observe(progress: Progress) -> None:
+        for watcher in watchers:
+            watcher(progress)
+
+    return observe
 
 
 def _start(job: Job) -> Training:
     """Return the training of a new run."""
 
-    def train(checkpoints: Checkpoints, stop: StopRequest, display: Display) -> Solution:
+    def train(checkpoints: Checkpoints, stop: StopRequest, display: Display, watchers: Sequence[Watcher]) -> Solution:
         return solve(
             job.problem,
             job.model,
@@ -89,7 +115,7 @@ def _start(job: Job) -> Training:
             **job.settings,
             folder=checkpoints,
             stop=stop,
-            observe=display.observe,
+            observe=_all(watchers),
             log=display.say,
         )
 
@@ -108,10 +134,10 @@ def _resumption(job: Job, folder: Path) -> Training:
         device=job.settings.get("device", "auto"),
         needs_time=(folder / RESULT).is_file(),
     )
-    return lambda checkpoints, stop, display: gone_on(run, checkpoints, stop, display.observe, display.say)
+    return lambda checkpoints, stop, display, watchers: gone_on(run, checkpoints, stop, _all(watchers), display.say)
 
 
-def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Display) -> None:
+def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Display, film: list["Film"]) -> None:
     save(solution, folder, job.output, yaml)
     for name in (FAILED, EXTENDED):  # of earlier attempts
         (folder / name).unlink(missing_ok=True)
@@ -119,6 +145,11 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
+    for each in film:
+        if each.frames:
+            each.save(solution, folder / "film.gif")
+        else:
+            display.say("No film was written, because no step was taken.")
     loading = loading_code(job, short(folder), solution.problem.ansatz)
     for line in report(solution, short(folder), loading):
         display.say(line)

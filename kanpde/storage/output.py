@@ -30,18 +30,22 @@ class Output:
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
         vectors: name -> one to three unknowns that are also stored as one vector.
+        film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
 
     cells: int | None = None
     times: int = 21
     slices: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    film: bool = False
 
     def __post_init__(self):
         if self.cells is not None and (not isinstance(self.cells, int) or self.cells < 1):
             raise InputError(f"cells must be a positive whole number, got {self.cells}.", write={"cells": 100})
         if not isinstance(self.times, int) or self.times < 2:
             raise InputError(f"times must be a whole number of at least 2, got {self.times}.", write={"times": 21})
+        if not isinstance(self.film, bool):
+            raise InputError(f"film must be true or false, got {self.film}.", write={"film": True})
 
     def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
         """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position."""

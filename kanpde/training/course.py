@@ -158,4 +158,6 @@ def progress(state: State, leg: Leg) -> Progress:
         grid=grid,
         parameters=int(row["parameters"]),
         seconds=row["seconds"],
+        total=len(state.history),
+        model=state.network,
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from math import inf
 
+from torch import nn
+
 from kanpde.errors import InputError
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
@@ -85,7 +87,8 @@ class Progress:
     """The progress of a run after one step, as passed to `observe`; ``error`` is the last one measured.
 
     ``step`` of ``steps`` counts the steps of the phase; if the interval of time is divided into windows, the percent of
-    it that is done (``is_percent``), and phases are passes.
+    it that is done (``is_percent``), and phases are passes. ``total`` counts the steps of the history. ``model`` is the
+    network as it is now, which later steps change in place; None before there is one.
     """
 
     phase: int
@@ -98,6 +101,8 @@ class Progress:
     parameters: int
     seconds: float
     is_percent: bool = False
+    total: int = 0
+    model: nn.Module | None = None
 
 
 DEFAULT_STARTS = 5

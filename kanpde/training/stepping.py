@@ -200,16 +200,16 @@ class Stepper:
 
     def observer(self, history: list[dict[str, float]], march: March) -> Callable[[Step, Objective], bool]:
         """Return the function that records a step and tells whether to go on."""
-        done = (march.done.end - self.evolution.times[0]) / (self.evolution.duration)
-        percent = max(1, round(100 * done))
+        share = (march.done.end - self.evolution.times[0]) / (self.evolution.duration)
+        percent = max(1, round(100 * share))
 
         def observe(step: Step, objective: Objective) -> bool:
             size, seconds = objective.size[1], self.around.clock.seconds()
             row = {"step": len(history) + 1, "start": 0, "phase": march.number, "grid": nan, "parameters": size}
             history.append(row | {"loss": step.loss, "error": nan, "seconds": seconds})
-            self.around.observe(
-                Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, is_percent=True)
-            )
+            shown = Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, is_percent=True)
+            done = march.done if march.done.networks else None
+            self.around.observe(replace(shown, total=len(history), model=done))
             return limit(self.settings, self.around) is None
 
         return observe
