@@ -1,0 +1,2 @@
+def is_proved(problem, expressions, symbols):
+    return False
