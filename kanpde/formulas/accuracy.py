@@ -26,7 +26,8 @@ from kanpde.solution import Evaluable
 
 SAMPLES, POINTS, CHECKS = 1000, 300, 2000
 MOST_ROWS = 4000
-LEAST = 1e-13  # relative error that is assumed at least
+LEAST = 1e-13  # relative error that is assumed at least,
+LOOSE = 3e-10  # and with which the first comparison is made
 VALUES = "values"  # condition "u = the solution's values" where coordinates are held fixed
 
 
@@ -162,7 +163,8 @@ class Evidence:
             parameters = sum(p.numel() for p in getattr(self.solution, "model").parameters())
             averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
             return [averaged, known] if known <= 0.1 else []
-        return [each for each in (0.1 * known, known, 10 * known) if LEAST / 10 <= each <= 0.02]
+        loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing
+        return [each for each in (3 * loose, 30 * loose, 0.1 * known) if LEAST / 10 <= each <= 0.02]
 
 
 def formula_components(problem: Problem, function: Callable) -> Components:

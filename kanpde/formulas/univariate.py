@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from kanpde.formulas.families import Constants, Family
 from kanpde.formulas.maps import INNER, OUTER, Inner, Outer
@@ -25,6 +24,8 @@ ROUNDING = 1e-13  # relative
 CANCELS = 1e4  # terms may be larger than the function by this factor
 BEGINNINGS = 4  # local minima of the scan from which the least squares begin,
 PROMISING = 0.4  # if the residual there is below this share of the function's deviation
+STEPS, SLOW = 40, 1e-3  # of the iteration, which ends if the residual falls by a smaller share
+DAMPINGS = (0.0, 1e-2, 0.3)
 SURE = 1e-6  # with less relative noise the simplest agreement is no coincidence, and the search ends with it
 
 
@@ -112,7 +113,7 @@ def fitted(
     order = np.argsort(t)
     t, w, s, y = t[order], w[order], s[order], y[order]
     beginnings = family.scan(float(t[0]), float(t[-1]))
-    sizes = scanned(family, t, w, beginnings)
+    sizes = size(left_over(family, t, w, np.array(beginnings).reshape(len(beginnings), -1)))
     for k in minima(sizes):
         p = beginnings[k]
         if len(p) > family.discrete:
@@ -129,19 +130,27 @@ def fitted(
             return
 
 
-def scanned(family: Family, t: NDArray, w: NDArray, beginnings: Sequence[Constants]) -> NDArray:
-    """Return the residuals with optimal linear constants, relative to the deviation of w; inf where not defined."""
-    p = tuple(np.array(each)[:, None] for each in zip(*beginnings, strict=True))
-    shape = len(beginnings), len(t)
+def left_over(family: Family, t: NDArray, w: NDArray, p: NDArray) -> NDArray:
+    """Return the residuals (k, n) with optimal linear constants, for k sets of constants p (k, m); inf where undefined.
+
+    They are relative to the deviation of w.
+    """
+    shape = len(p), len(t)
     with np.errstate(all="ignore"):
-        columns = np.stack([np.broadcast_to(each, shape) for each in (np.ones(1), *family.columns(t, p))], axis=2)
+        columns = np.stack(
+            [np.broadcast_to(each, shape) for each in (np.ones(1), *family.columns(t, tuple(p.T[:, :, None])))], axis=2
+        )
         columns = columns / np.linalg.norm(columns, axis=1, keepdims=True)
     is_finite = np.isfinite(columns).all(axis=(1, 2))
-    sizes = np.full(len(beginnings), np.inf)
+    found = np.full(shape, np.inf)
     q, _ = np.linalg.qr(columns[is_finite])
-    left = w - np.einsum("knj,kj->kn", q, np.einsum("knj,n->kj", q, w))
-    sizes[is_finite] = np.sqrt(np.mean(left**2, axis=1)) / w.std()
-    return sizes
+    found[is_finite] = (w - np.einsum("knj,kj->kn", q, np.einsum("knj,n->kj", q, w))) / w.std()
+    return found
+
+
+def size(residuals: NDArray) -> NDArray:
+    """Return the root mean square over the last axis."""
+    return np.sqrt(np.mean(residuals**2, axis=-1))
 
 
 def minima(sizes: NDArray) -> list[int]:
@@ -168,14 +177,33 @@ def projected(
 
 
 def improved(family: Family, t: NDArray, w: NDArray, p: Constants) -> Constants:
-    """Return the constants after least squares of the nonlinear ones."""
-    discrete, free, size = p[: family.discrete], np.array(p[family.discrete :]), np.sqrt(np.mean(w**2))
+    """Return the constants after a Gauss-Newton iteration for the nonlinear ones.
 
-    def residual(x: NDArray) -> NDArray:
-        _, c, columns = projected(family, t, w, (*discrete, *x.tolist()))
-        return np.full_like(w, 1e3) if c is None else (w - columns @ c) / size
-
-    scale = np.maximum(np.abs(free), 1e-3)
-    with np.errstate(all="ignore"):
-        end = least_squares(residual, free, method="lm", x_scale=scale, xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=400)
-    return (*discrete, *end.x.tolist())
+    It ends where the residual stops falling: soon in a family that does not contain the function.
+    """
+    free = np.arange(family.discrete, len(p))
+    best = np.array(p)
+    here = left_over(family, t, w, best[None])[0]
+    for _ in range(STEPS):
+        h = 1e-6 * np.maximum(np.abs(best[free]), 1e-3 / np.ptp(t))
+        shifts = np.zeros((2 * len(free), len(p)))
+        shifts[np.arange(len(free)), free], shifts[len(free) + np.arange(len(free)), free] = h, -h
+        around = left_over(family, t, w, best + shifts)
+        if not np.isfinite(around).all():
+            break
+        j = ((around[: len(free)] - around[len(free) :]) / (2 * h[:, None])).T
+        lengths = np.maximum(np.linalg.norm(j, axis=0), 1e-300)
+        trials = np.repeat(best[None], len(DAMPINGS), axis=0)
+        for k, damping in enumerate(DAMPINGS):
+            stacked = np.concatenate([j / lengths, damping * np.eye(len(free))])
+            step = np.linalg.lstsq(stacked, np.concatenate([-here, np.zeros(len(free))]), rcond=None)[0] / lengths
+            trials[k, free] += step
+        residuals = left_over(family, t, w, trials)
+        k = int(np.argmin(size(residuals)))
+        if not size(residuals[k]) < size(here):
+            break
+        is_slow = size(residuals[k]) > (1 - SLOW) * size(here)
+        best, here = trials[k], residuals[k]
+        if is_slow:
+            break
+    return tuple(best.tolist())
