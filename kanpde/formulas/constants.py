@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite, log2
 
+import mpmath
 import sympy
 
 BASES: tuple[sympy.Expr, ...] = (
@@ -138,4 +139,22 @@ def _simplest(value: float, error: float) -> Fraction | None:
         numerator = round(value * denominator)
         if abs(numerator / denominator - value) <= error:
             return Fraction(numerator, denominator)
+    return None
+
+
+def recognised_sum(value: float, error: float) -> sympy.Expr | None:
+    """Return p + q b with rationals p, q and one of π, π², √2, ..., e within the error of a number, or None.
+
+    The integer relation is found by PSLQ (H. Ferguson, D. Bailey, S. Arno, Analysis of PSLQ, an integer relation finding
+    algorithm, 1999). Its coefficients are at most 300, so that a random number has one within a relative error of 1e-14
+    with a probability of about 1e-6.
+    """
+    for base in BASES[1:]:
+        with mpmath.workdps(16):
+            found = mpmath.pslq([mpmath.mpf(value), 1, mpmath.mpf(float(base))], tol=mpmath.mpf(error), maxcoeff=300)
+        if found and found[0]:
+            a, b, c = (sympy.Integer(int(k)) for k in found)
+            total = -(b + c * base) / a
+            if abs(float(total) - value) <= error:
+                return total
     return None
