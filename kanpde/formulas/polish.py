@@ -1,7 +1,7 @@
 """Rough expressions made exact: constants refined, dropped where they vanish, and recognised."""
 
 from collections.abc import Sequence
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 
 import sympy
 
@@ -64,7 +64,7 @@ def _refined(
 
 def _residual(expressions: Expressions, symbols: Sequence[sympy.Symbol], evidence: Evidence) -> float:
     fit = fitted([_frozen(each) for each in expressions], symbols, evidence.equations)
-    return float("inf") if fit is None else fit.residual
+    return inf if fit is None else fit.residual
 
 
 def _frozen(expression: sympy.Expr):
@@ -76,15 +76,24 @@ def _frozen(expression: sympy.Expr):
 def without_small(
     expressions: Expressions, fit: Fitted, symbols: Sequence[sympy.Symbol], evidence: Evidence
 ) -> Expressions:
-    """Return the expressions without the numbers whose removal hardly changes the residual."""
+    """Return the expressions without the numbers whose removal hardly changes the residual.
+
+    With noisy data the other numbers are fitted again, because errors of constants depend on each other.
+    """
     count = sum(len(points.x) for points in evidence.equations.points.values())
-    allowed = max(fit.residual * sqrt(1 + 9 / count), EXACT)
-    if fit.residual <= EXACT * 100:  # exact up to the rounding errors of the fit
-        allowed = max(allowed, 10 * fit.residual)
+    is_exact = fit.residual <= 100 * EXACT
+    allowed = max(10 * fit.residual, EXACT) if is_exact else fit.residual * sqrt(1 + 9 / count)
     numbers = sorted({n for each in expressions for n in each.atoms(sympy.Float)}, key=lambda n: abs(float(n)))
     for number in numbers:
         trial = tuple(_finite(each.xreplace({number: sympy.Integer(0)}), each) for each in expressions)
-        if trial != expressions and _residual(trial, symbols, evidence) <= allowed:
+        if trial == expressions:
+            continue
+        if is_exact:
+            residual = _residual(trial, symbols, evidence)
+        else:
+            refined = _refined(trial, symbols, evidence)
+            residual = inf if refined is None else refined[1].residual
+        if residual <= allowed:
             expressions = trial
     return expressions
 

@@ -76,7 +76,7 @@ class Formula:
     @property
     def latex(self) -> str:
         """The equations u = ... in LaTeX."""
-        return r" \\ ".join(f"{n} = {sympy.latex(e)}" for n, e in zip(self.unknowns, self.expressions, strict=True))
+        return r" \\ ".join(f"{n} = {sympy.latex(e)}" for n, e in zip(self.unknowns, self.expressions, strict=False))
 
     @property
     def python(self) -> str:
@@ -93,7 +93,7 @@ class Formula:
         return as_function(self.expressions, self.symbols)(*coords)
 
     def __str__(self) -> str:
-        equations = "; ".join(f"{n} = {e}" for n, e in zip(self.unknowns, self.expressions, strict=True))
+        equations = "; ".join(f"{n} = {e}" for n, e in zip(self.unknowns, self.expressions, strict=False))
         return f"{self.status.value}: {equations or self.reason}"
 
     def save(self, folder: str | Path) -> Path:

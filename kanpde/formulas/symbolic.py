@@ -62,9 +62,11 @@ def expression_of(value: Any) -> sympy.Expr:
     if isinstance(value, int):
         return sympy.Integer(value)
     if isinstance(value, float) and isfinite(value):
-        found = recognised(value, ROUNDING * abs(value)) or recognised_sum(value, ROUNDING * abs(value))
-        if found is not None or value == 0:
-            return sympy.Integer(0) if found is None else found
+        found = recognised(value, ROUNDING * abs(value))
+        if found is None:
+            found = recognised_sum(value, ROUNDING * abs(value))
+        if found is not None:
+            return found
     raise NotSymbolic(f"the number {value}")
 
 
