@@ -1,3 +1,4 @@
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false  (sympy declares wide types)
 """Formulas read off networks: how often the right one is found, and what is found where there is none.
 
     python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 10] [--rows NAME ...]
@@ -87,7 +88,11 @@ def cases(what: str, rows: list[str]) -> Iterator[Case]:
             yield name, lambda seed, problem=problem: (solve(problem, seed=seed, starts=1), {}), target
     if what == "scale":
         yield "u 1e-6", lambda seed: (hello(seed, of_u=1e-6), {}), HELLO / 10**6
-        yield "x 1e3", lambda seed: (hello(seed, of_x=1e3), {}), HELLO.subs({x: x / 1000, y: y / 1000}, simultaneous=True)
+        yield (
+            "x 1e3",
+            lambda seed: (hello(seed, of_x=1e3), {}),
+            HELLO.subs({x: x / 1000, y: y / 1000}, simultaneous=True),
+        )
     if what == "none":
         from problems.allen_cahn import allen_cahn
 
@@ -143,7 +148,9 @@ def is_right(found: Formula, target: sympy.Expr | None, is_noisy: bool) -> bool:
 
 def nearest(number: sympy.Float) -> sympy.Expr:
     """Return π, -π or the nearest integer within 2 %, else the number."""
-    near = [each for each in (sympy.pi, -sympy.pi, sympy.Integer(round(number))) if abs(each - number) < 0.02 * abs(number)]
+    near = [
+        each for each in (sympy.pi, -sympy.pi, sympy.Integer(round(number))) if abs(each - number) < 0.02 * abs(number)
+    ]
     return near[0] if near else number
 
 

@@ -1,5 +1,7 @@
 """kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
 
+from typing import Any
+
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
@@ -55,6 +57,7 @@ __all__ = [
     "etdrk4",
     "fit",
     "fit_problem",
+    "formula",
     "gradient",
     "initial",
     "laplacian",
@@ -62,8 +65,18 @@ __all__ = [
     "neumann",
     "periodic",
     "pointwise",
+    "read_formula",
     "resume",
     "robin",
     "save",
     "solve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs sympy when it is used: that takes a second."""
+    if name in ("formula", "read_formula"):
+        import kanpde.formulas
+
+        return getattr(kanpde.formulas, name)
+    raise AttributeError(f"module 'kanpde' has no attribute '{name}'")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field, coordinate
+from kanpde.calculus.field import Field
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.domains.box import Box, require_box
@@ -20,9 +20,9 @@ from kanpde.errors import InputError, suggest
 from kanpde.formulas.evaluate import as_function
 from kanpde.formulas.refine import Equations
 from kanpde.problem import Condition, Problem
-from kanpde.residuals.evaluation import Components, formula_fields, residuals_of
+from kanpde.residuals.evaluation import Components, formula_fields
 from kanpde.residuals.misfit import misfit_of
-from kanpde.solution import Evaluable
+from kanpde.solution import Evaluable, Solution
 
 SAMPLES, POINTS, CHECKS = 1000, 300, 2000
 MOST_ROWS = 4000
@@ -77,7 +77,8 @@ class Evidence:
         """The conditions at the points on which constants are refined."""
         points = self._points(POINTS, 2, is_fresh=False)
         sizes = {
-            name: misfit_of(self.problem, name, self.components, at, self._coefficients).size for name, at in points.items()
+            name: misfit_of(self.problem, name, self.components, at, self._coefficients).size
+            for name, at in points.items()
         }
         usable = {name: size if size > 0 else 1.0 for name, size in sizes.items()}
         return Equations(self.problem, points, usable, self._coefficients)
@@ -117,37 +118,20 @@ class Evidence:
 
     def _on_rows(self, name: str, function: Callable) -> float:
         points = self.fresh[name]
+        context = Context(self.problem.domain.names, self.problem.domain.space, points.x)
+        assert points.data is not None
         with torch.no_grad():
-            found = residuals_of(
-                self.problem, name, lambda ctx, space: formula_fields(self.problem, function, ctx), points, self._coefficients
-            )
-        return sqrt(max(float(each.square().mean()) for each in found)) / self._deviation(name)
-
-    def _deviation(self, name: str) -> float:
-        """Return the deviation of the data in units of the residual."""
-        points = self.fresh[name]
-        means = [points.data[:, k].mean() for k in range(len(self.problem.unknowns))] if points.data is not None else [0]
-        found = residuals_of(
-            self.problem,
-            name,
-            lambda ctx, space: formula_fields(self.problem, lambda *x: tuple(x[0] * 0.0 + float(m) for m in means) if len(means) > 1 else x[0] * 0.0 + float(means[0]), ctx),
-            points,
-            self._coefficients,
-        )
-        return max(sqrt(max(float(each.square().mean()) for each in found)), 1e-300)
+            found = torch.stack([field.value for field in formula_fields(self.problem, function, context)], dim=1)
+        return relative_error(found, points.data)
 
     @cached_property
     def error(self) -> float:
         """The accuracy of the solution, relative: its largest relative residual, or its error on rows kept back."""
         if not self.is_table:
             return max(self.relative(self.components).values(), default=1.0)
-        worst = 0.0
-        for name, points in self.fresh.items():
-            values = self.components(points.x, JetSpace.spanned([()], self.problem.domain.space))[0]
-            assert points.data is not None
-            gap = (values - points.data).square().mean(dim=0).sqrt() / points.data.std(dim=0)
-            worst = max(worst, float(gap.max()))
-        return worst
+        space = JetSpace.spanned([()], self.problem.domain.space)
+        found = [relative_error(self.components(at.x, space)[0], at.data) for at in self.fresh.values()]
+        return max(found)
 
     @cached_property
     def is_noisy(self) -> bool:
@@ -160,11 +144,17 @@ class Evidence:
         known = max(self.error, LEAST)
         if self.is_noisy:
             rows = sum(c.region.rows or 0 for c in self.problem.conditions.values())
-            parameters = sum(p.numel() for p in getattr(self.solution, "model").parameters())
+            parameters = sum(p.numel() for p in self.solution.model.parameters())
             averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
             return [averaged, known] if known <= 0.1 else []
         loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing
         return [each for each in (3 * loose, 30 * loose, 0.1 * known) if LEAST / 10 <= each <= 0.02]
+
+
+def relative_error(values: Tensor, data: Tensor | None) -> float:
+    """Return the root mean square error over the deviation of the data, of the worst column."""
+    assert data is not None
+    return float(((values - data).square().mean(dim=0).sqrt() / data.std(dim=0, correction=0)).max())
 
 
 def formula_components(problem: Problem, function: Callable) -> Components:
@@ -194,13 +184,11 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
     like = solution.like
 
     def values_at(x: Tensor, space: JetSpace):
-        names = [str(k) for k in space.keys]
-
         def ask(*unknowns: Field) -> list[list[Tensor]]:
             return [[torch.as_tensor(u.component(key)).expand(len(x)) for u in unknowns] for key in space.keys]
 
         rows = solution.fields(x.to(like), ask)
-        return [torch.stack(row, dim=1).to(x) for row, _ in zip(rows, names, strict=True)]
+        return [torch.stack(row, dim=1).to(x) for row in rows]
 
     if not at:
         return Evidence(solution, replace(problem, ansatz=None), at, values_at)
@@ -224,12 +212,8 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
     def restricted(x: Tensor, space: JetSpace):
         return values_at(inserted(x), JetSpace.spanned([()], box.space))
 
-    smaller = Box(**{_renamed(box.names[i]): box.ranges[i] for i in free})
+    smaller = Box(**{box.names[i]: box.ranges[i] for i in free})
     return Evidence(solution, _problem_of_values(problem, smaller, restricted), at, restricted)
-
-
-def _renamed(name: str) -> str:
-    return name
 
 
 def _problem_of_values(problem: Problem, box: Box, components: Components) -> Problem:
@@ -254,6 +238,3 @@ def _problem_of_values(problem: Problem, box: Box, components: Components) -> Pr
         return tuple(u - data[:, k] for k, u in enumerate(unknowns))
 
     return Problem(box, {VALUES: Condition(region, residual)}, problem.unknowns)
-
-
-_ = coordinate

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false  (the types that sympy declares are too wide)
 r"""Constants in formulas: taken out for a fit, freed of those that others can replace, and recognised.
 
 A number is recognised as p/q times 1, π, √2, ... only inside its error bar, and only if a random number in its place
@@ -81,7 +82,9 @@ def normal(expression: sympy.Expr) -> sympy.Expr:
         return total
     if isinstance(expression, sympy.exp) and isinstance(args[0], sympy.Add):
         number, rest = args[0].as_coeff_Add()
-        return sympy.Float(float(sympy.exp(number))) * sympy.exp(rest) if number.has(sympy.Float) else sympy.exp(args[0])
+        return (
+            sympy.Float(float(sympy.exp(number))) * sympy.exp(rest) if number.has(sympy.Float) else sympy.exp(args[0])
+        )
     if isinstance(expression, sympy.log):
         factor, rest = _leading(args[0]) if isinstance(args[0], sympy.Add) else args[0].as_coeff_Mul()
         if factor.has(sympy.Float) and factor > 0:
@@ -145,8 +148,8 @@ def _simplest(value: float, error: float) -> Fraction | None:
 def recognised_sum(value: float, error: float) -> sympy.Expr | None:
     """Return p + q b with rationals p, q and one of π, π², √2, ..., e within the error of a number, or None.
 
-    The integer relation is found by PSLQ (H. Ferguson, D. Bailey, S. Arno, Analysis of PSLQ, an integer relation finding
-    algorithm, 1999). Its coefficients are at most 300, so that a random number has one within a relative error of 1e-14
+    The integer relation is found by PSLQ (H. Ferguson, D. Bailey, S. Arno, Analysis of PSLQ, an integer relation
+    finding algorithm, 1999). Its coefficients are at most 300, so that a random number has one within a relative error of 1e-14
     with a probability of about 1e-6.
     """
     for base in BASES[1:]:

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false  (the types that sympy declares are too wide)
 """Values of sympy expressions on fields, tensors and arrays, without evaluating text."""
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,9 @@ def evaluated(expression: sympy.Expr, values: Mapping[sympy.Symbol, Any]) -> Any
     if expression.is_number:
         return float(expression)
     if isinstance(expression, (sympy.Add, sympy.Mul)):
-        return reduce(add if isinstance(expression, sympy.Add) else mul, (evaluated(a, values) for a in expression.args))
+        return reduce(
+            add if isinstance(expression, sympy.Add) else mul, (evaluated(a, values) for a in expression.args)
+        )
     if isinstance(expression, sympy.Pow):
         base, exponent = expression.args
         if exponent.is_number:

@@ -8,6 +8,7 @@ and a cosine. So every family has at most two nonlinear constants, which a scan 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import sympy
@@ -153,7 +154,8 @@ def _exponential(s: NDArray, p: Constants) -> list[NDArray]:
     return [np.exp(np.minimum(p[0] * s, 700.0))]
 
 
-HALF, THIRD = sympy.Rational(1, 2), sympy.Rational(1, 3)
+HALF: Any = sympy.Rational(1, 2)
+THIRD: Any = sympy.Rational(1, 3)
 
 FAMILIES: tuple[Family, ...] = (
     *(polynomial(n) for n in range(1, 5)),
@@ -198,9 +200,6 @@ FAMILIES: tuple[Family, ...] = (
         5,
         lambda s, p: [np.exp(np.clip(p[1] * s, -700, 700)) * each for each in _sine_and_cosine(s, p)],
         lambda s, p: [sympy.exp(p[1] * s) * sympy.sin(p[0] * s), sympy.exp(p[1] * s) * sympy.cos(p[0] * s)],
-        lambda a, b: [
-            (w, p) for w in np.linspace(0.5, 12.0, 24) * np.pi / (b - a) for p in rates(a, b, 10.0)[::6]
-        ],
+        lambda a, b: [(w, p) for w in np.linspace(0.5, 12.0, 24) * np.pi / (b - a) for p in rates(a, b, 10.0)[::6]],
     ),
 )
-

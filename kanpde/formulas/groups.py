@@ -7,6 +7,7 @@ straight line of the rectangle of x and y, on which g is monotone.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import sympy
@@ -109,7 +110,9 @@ def refined(target: Target, x: NDArray, i: int, j: int, k: float) -> float:
     width = 0.1
     centre = 0.0
     for _ in range(4):  # each with a narrower bracket, as the mismatch has a kink at its minimum
-        end = minimize_scalar(mismatch, bounds=(centre - width, centre + width), method="bounded", options={"xatol": 1e-16})
+        end: Any = minimize_scalar(
+            mismatch, bounds=(centre - width, centre + width), method="bounded", options={"xatol": 1e-16}
+        )
         centre, width = float(end.x), width / 100
     return k * float(np.exp(centre))
 

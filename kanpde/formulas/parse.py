@@ -5,6 +5,7 @@ import ast
 import sympy
 
 from kanpde.errors import InputError
+from kanpde.formulas.evaluate import FUNCTIONS
 
 NAMES = {
     "Add": sympy.Add,
@@ -16,13 +17,7 @@ NAMES = {
     "Symbol": sympy.Symbol,
     "pi": sympy.pi,
     "E": sympy.E,
-    "Abs": sympy.Abs,
-    **{
-        name: getattr(sympy, name)
-        for name in (
-            "sin cos tan exp log sinh cosh tanh asin acos atan asinh acosh atanh erf sign besselj bessely gamma"
-        ).split()
-    },
+    **{function.__name__: function for function in FUNCTIONS},
 }
 NUMBERS = ("Integer", "Rational", "Float")
 MOST_NODES, MOST_DEPTH = 20_000, 100
@@ -52,7 +47,9 @@ def _built(node: ast.expr, depth: int) -> sympy.Expr:
         raise InputError(f"A stored formula has `{ast.unparse(node)}`, which is not an expression of known functions.")
     name = node.func.id
     if name in NUMBERS:
-        return NAMES[name](*(_number(a) for a in node.args), **{k.arg: _number(k.value) for k in node.keywords if k.arg})
+        return NAMES[name](
+            *(_number(a) for a in node.args), **{k.arg: _number(k.value) for k in node.keywords if k.arg}
+        )
     if name == "Symbol":
         label = _constant(node.args[0]) if len(node.args) == 1 else None
         assumptions = {k.arg: _constant(k.value) for k in node.keywords if k.arg}

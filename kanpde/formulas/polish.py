@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false  (the types that sympy declares are too wide)
 """Rough expressions made exact: constants refined, dropped where they vanish, and recognised."""
 
 from collections.abc import Sequence
@@ -7,8 +8,8 @@ import sympy
 
 from kanpde.formulas.accuracy import Evidence
 from kanpde.formulas.constants import normal, recognised, template_of
-from kanpde.formulas.refine import Fitted, fitted
 from kanpde.formulas.record import Candidate
+from kanpde.formulas.refine import Fitted, fitted
 
 ERROR_BARS = 10.0  # half widths of the error bars in standard errors, for constants at rounding errors,
 ERROR_BARS_OF_DATA = 3.0  # and for those of noisy data
@@ -123,13 +124,13 @@ def with_recognised(
 
 
 def waves(expression: sympy.Expr) -> sympy.Expr:
-    r"""Return an expression with $a \sin w + b \cos w$ as one sine with a phase, $\sqrt{a^2 + b^2} \sin(w + \varphi)$."""
+    r"""Return an expression with $a \sin w + b \cos w$ as one sine with a phase, $c \sin(w + \varphi)$."""
     if not expression.args:
         return expression
     expression = expression.func(*(waves(a) for a in expression.args))
     if not isinstance(expression, sympy.Add):
         return expression
-    sines: dict[sympy.Expr, list[tuple[sympy.Expr, sympy.Expr, sympy.Expr]]] = {}
+    sines: dict[sympy.Tuple, list[tuple[sympy.Expr, sympy.Expr, sympy.Expr]]] = {}
     for term in expression.args:
         number, rest = term.as_coeff_Mul()
         for factor in sympy.Mul.make_args(rest):

@@ -3,8 +3,8 @@ r"""`formula`: read a formula off an accurate solution, and say how far it is pr
 The network is a function that is known up to its error. Structures (sums, products, compositions) are found by tests
 of its values (`structure`), functions of one variable by variable projection (`univariate`). The constants of the whole
 expression are then refined on the problem's own residuals (`refine`), freed of redundancy and recognised
-(`constants`), and the expression is put through the residuals at new points; where these reduce to zero symbolically, it
-is proved (`proof`). Of several candidates the one with the smallest residual is taken, of equal ones the simplest.
+(`constants`), and the expression is put through the residuals at new points; where these reduce to zero symbolically,
+it is proved (`proof`). Of several candidates that are right up to rounding, or up to the noise, the simplest is taken.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ from kanpde.solution import Evaluable
 VERIFIED = 1e-12  # largest residual relative to its largest term
 RECOVERED = 1e-10  # largest error on rows that were kept back, relative to their deviation
 LARGEST_NOISE = 0.1  # of data, relative; above it nearly everything is consistent
+ALIKE = 1.05  # candidates whose residuals differ by less cannot be told apart by noisy data
 MOST = 4  # candidates for each unknown, and combinations of them
 
 
@@ -125,6 +126,8 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
         )
         return Formula(names, symbols, (), Status.NONE, {}, reason, tuple(front))
     best, status = good[0]
+    if status is Status.CONSISTENT:
+        refuse_undecided(best, tried, evidence, symbols)
     residuals = evidence.residuals(best.expressions, symbols)
     words = {
         Status.VERIFIED: f"all conditions hold at new points up to {best.residual:.1e} of their largest terms.",
@@ -137,12 +140,34 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
     return Formula(names, symbols, best.expressions, status, residuals, words, tuple(front))
 
 
+def refuse_undecided(
+    best: Candidate, tried: Sequence[Candidate], evidence: Evidence, symbols: Sequence[sympy.Symbol]
+) -> None:
+    """Refuse to choose among candidates that are as simple and as accurate but differ.
+
+    Raises:
+        InputError: there is such a candidate; the message has the error with which they could be told apart.
+    """
+    for other in tried:
+        if other.expressions == best.expressions or other.complexity > best.complexity + 1:
+            continue
+        if other.residual > ALIKE * best.residual:
+            continue
+        functions = [sympy.lambdify(symbols, e.expressions[0], ["scipy", "numpy"]) for e in (best, other)]
+        a, b = (np.broadcast_to(f(*evidence.sample.T), len(evidence.sample)) for f in functions)
+        distance = float(np.sqrt(np.mean((a - b) ** 2)) / a.std())
+        if distance > RECOVERED:
+            raise InputError(
+                f"The solution is not accurate enough to decide: its error is {evidence.error:.1e} of the deviation, "
+                f"and {best.expressions[0]} and {other.expressions[0]} differ by {distance:.1e} only. An error below "
+                f"{distance / 5:.1e} is needed: use more rows or less noise."
+            )
+
+
 def pareto(tried: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates that are more accurate than all simpler ones, up to rounding, by complexity."""
     front: list[Candidate] = []
     for each in sorted(tried, key=lambda c: (c.complexity, c.residual)):
-        if not front or each.residual < 0.5 * front[-1].residual and front[-1].residual > VERIFIED:
+        if not front or (each.residual < 0.5 * front[-1].residual and front[-1].residual > VERIFIED):
             front.append(each)
     return front
-
-

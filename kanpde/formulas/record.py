@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import sympy
+from sympy.printing.numpy import NumPyPrinter
 
 from kanpde.errors import InputError
 from kanpde.formulas.evaluate import as_function
@@ -82,7 +83,7 @@ class Formula:
     def python(self) -> str:
         """A Python module with a function of numpy arrays for each unknown."""
         arguments = ", ".join(str(s) for s in self.symbols)
-        code = sympy.printing.numpy.NumPyPrinter({"fully_qualified_modules": True, "allow_unknown_functions": False})
+        code = NumPyPrinter({"fully_qualified_modules": True, "allow_unknown_functions": False})
         lines = ["import numpy", ""]
         for name, expression in zip(self.unknowns, self.expressions, strict=True):
             lines += ["", f"def {name}({arguments}):", f"    return {code.doprint(expression)}", ""]
@@ -109,7 +110,11 @@ class Formula:
             "unknowns": list(self.unknowns),
             "residuals": self.residuals,
             "front": [
-                {"formulas": [sympy.srepr(e) for e in c.expressions], "complexity": c.complexity, "residual": c.residual}
+                {
+                    "formulas": [sympy.srepr(e) for e in c.expressions],
+                    "complexity": c.complexity,
+                    "residual": c.residual,
+                }
                 for c in self.front
             ],
         }
@@ -133,13 +138,9 @@ def read_formula(path: str | Path) -> Formula:
         data = json.loads(path.read_text(encoding="utf-8"))
         status = Status(data["status"])
         symbols = tuple(sympy.Symbol(name, real=True) for name in data["coordinates"])
-        front = tuple(
-            Candidate(_all(c["formulas"]), int(c["complexity"]), float(c["residual"])) for c in data["front"]
-        )
+        front = tuple(Candidate(_all(c["formulas"]), int(c["complexity"]), float(c["residual"])) for c in data["front"])
         expressions = _all(list(data["formulas"].values()))
-        return Formula(
-            tuple(data["unknowns"]), symbols, expressions, status, data["residuals"], data["reason"], front
-        )
+        return Formula(tuple(data["unknowns"]), symbols, expressions, status, data["residuals"], data["reason"], front)
     except FileNotFoundError as error:
         raise InputError(f'There is no formula in "{path}". `formula(solution).save(folder)` writes one.') from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,3 +1,4 @@
+# pyright: reportGeneralTypeIssues=false  (the types that sympy declares are too wide)
 r"""The constants of formulas, refined by least squares of the problem's own residuals.
 
 The residuals of all conditions at points, divided by the sizes of their largest terms, are functions r(c) of the
@@ -45,7 +46,11 @@ class Equations:
         parts = []
         for name, points in self.points.items():
             found = residuals_of(
-                self.problem, name, lambda ctx, space: formula_fields(self.problem, function, ctx), points, self.coefficients
+                self.problem,
+                name,
+                lambda context, space: formula_fields(self.problem, function, context),
+                points,
+                self.coefficients,
             )
             parts += [each / self.sizes[name] / len(each) ** 0.5 for each in found]
         return torch.cat(parts)
@@ -109,7 +114,8 @@ def fitted(templates: Sequence[Template], symbols: Sequence, equations: Equation
     _, singular, right = np.linalg.svd(j / scale, full_matrices=False)
     with np.errstate(all="ignore"):
         spread = np.sqrt(((right / np.maximum(singular, 1e-300)[:, None]) ** 2).sum(axis=0)) / scale
-    return Fitted(tuple(c.tolist()), tuple((size * spread / np.sqrt(max(1, len(r) - len(c))) * 1.0).tolist()), float(np.linalg.norm(r)))
+    errors = size * spread / np.sqrt(max(1, len(r) - len(c)))
+    return Fitted(tuple(c.tolist()), tuple(errors.tolist()), float(np.linalg.norm(r)))
 
 
 def levenberg_marquardt(

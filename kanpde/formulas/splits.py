@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kanpde.formulas.target import Target
 
@@ -30,9 +29,7 @@ class Split:
         kind: "sum" (first + second), "product" (c + first · second) or "affine" (the function is P + Q · first).
         first, second: of the groups S and T; for "affine" first is C(T) and second is None.
         c: of a product.
-        slope, rest: of "affine": the target Q(S), and a function that gives P(S) for the constant $\\beta$ that is taken
-            off C.
-        error: root mean square of what the structure leaves.
+        slope, row, base: of "affine": Q(S), the slice u(S, T_1) and the value C(T_1), from which `remainder` makes P.
     """
 
     kind: str
@@ -56,12 +53,10 @@ def splits(target: Target) -> Iterator[Split]:
     order = {"sum": 0, "product": 1, "affine": 2}
     seen = set()
     for each in sorted(found, key=lambda split: (order[split.kind], len(split.first.symbols))):
-        if each.kind != "affine":
-            key = each.kind, frozenset(each.first.symbols)
-            assert each.second is not None
+        if each.second is not None:
             if (each.kind, frozenset(each.second.symbols)) in seen:
                 continue
-            seen.add(key)
+            seen.add((each.kind, frozenset(each.first.symbols)))
         yield each
 
 

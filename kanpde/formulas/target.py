@@ -45,8 +45,8 @@ class Target:
 
     def part(self, chosen: Sequence[int], function: Values, errors: Values) -> "Target":
         """Return a function of some of the coordinates."""
-        symbols, ranges = (tuple(of[i] for i in chosen) for of in (self.symbols, self.ranges))
-        return Target(function, symbols, ranges, errors)
+        symbols = tuple(self.symbols[i] for i in chosen)
+        return Target(function, symbols, tuple(self.ranges[i] for i in chosen), errors)
 
     def joined(self, chosen: Sequence[int], inside: NDArray, rest: Mapping[int, float]) -> NDArray:
         """Return points (n, dim) whose ``chosen`` coordinates are ``inside`` (n, chosen), the others constants."""

@@ -1,7 +1,8 @@
+# pyright: reportReturnType=false  (the types that sympy declares are too wide)
 r"""Functions of one variable recognised from their values on an interval.
 
-The candidates are $F(c \cdot \varphi(h(s); p))$ with a family φ (`kanpde.formulas.families`), an inner map h and an outer
-map F (`kanpde.formulas.maps`). The nonlinear constants p are found by variable projection (G. Golub, V. Pereyra, The
+The candidates are $F(c \cdot \varphi(h(s); p))$ with a family φ (`kanpde.formulas.families`), an inner map h and an
+outer map F (`kanpde.formulas.maps`). The nonlinear constants p are found by variable projection (G. Golub, V. Pereyra, The
 differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate, 1973): a scan, then
 least squares of the residual in which the linear constants c are optimal. The error is relative to the size of the
 function and has no additive constants, so that it does not depend on units.
@@ -95,7 +96,7 @@ def ordered(families: Sequence[Family]) -> Iterable[tuple[int, Outer, Family, In
 def values(expression: sympy.Expr, s: NDArray) -> NDArray:
     """Return an expression of `S` at points; NaN where it is not real."""
     with np.errstate(all="ignore"):
-        found = sympy.lambdify(S, expression, "numpy")(s)
+        found = sympy.lambdify(S, expression, ["scipy", "numpy"])(s)
     return np.broadcast_to(np.asarray(found, dtype=np.float64), s.shape)
 
 
@@ -160,9 +161,7 @@ def minima(sizes: NDArray) -> list[int]:
     return list(local[np.argsort(sizes[local], kind="stable")][:BEGINNINGS])
 
 
-def projected(
-    family: Family, t: NDArray, w: NDArray, p: Constants
-) -> tuple[float, NDArray | None, NDArray]:
+def projected(family: Family, t: NDArray, w: NDArray, p: Constants) -> tuple[float, NDArray | None, NDArray]:
     """Return the relative residual with optimal linear constants, these constants, and the columns (n, k)."""
     columns = np.stack([np.ones_like(t), *family.columns(t, p)], axis=1)
     size = np.sqrt((columns**2).sum(axis=0))

@@ -117,9 +117,16 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
+    if job.formula:
+        from kanpde.formulas import formula  # here, because it imports sympy
+
+        found = formula(solution, log=display.say)
+        found.save(folder)
     loading = loading_code(job, short(folder), solution.problem.ansatz)
     for line in report(solution, short(folder), loading):
         display.say(line)
+    if job.formula:
+        display.say(f"Formula, {found}.")
 
 
 def _title(job: Job) -> list[str]:
