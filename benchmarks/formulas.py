@@ -1,4 +1,5 @@
-# pyright: reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false  (sympy declares wide types)
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# the types that sympy declares are too wide
 """Formulas read off networks: how often the right one is found, and what is found where there is none.
 
     python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 10] [--rows NAME ...]

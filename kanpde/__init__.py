@@ -1,6 +1,6 @@
 """kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
@@ -27,6 +27,9 @@ from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
 from kanpde.version import __version__
+
+if TYPE_CHECKING:
+    from kanpde.formulas import formula, read_formula
 
 __all__ = [
     "KAN",

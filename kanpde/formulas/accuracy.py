@@ -144,7 +144,8 @@ class Evidence:
         known = max(self.error, LEAST)
         if self.is_noisy:
             rows = sum(c.region.rows or 0 for c in self.problem.conditions.values())
-            parameters = sum(p.numel() for p in self.solution.model.parameters())
+            model = self.solution.model if isinstance(self.solution, Solution) else None
+            parameters = rows if model is None else sum(p.numel() for p in model.parameters())
             averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
             return [averaged, known] if known <= 0.1 else []
         loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing

@@ -1,4 +1,5 @@
-# pyright: reportArgumentType=false  (the types that sympy declares are too wide)
+# pyright: reportArgumentType=false
+# the types that sympy declares are too wide
 r"""Constants in formulas: taken out for a fit, freed of those that others can replace, and recognised.
 
 A number is recognised as p/q times 1, π, √2, ... only inside its error bar, and only if a random number in its place
@@ -149,8 +150,8 @@ def recognised_sum(value: float, error: float) -> sympy.Expr | None:
     """Return p + q b with rationals p, q and one of π, π², √2, ..., e within the error of a number, or None.
 
     The integer relation is found by PSLQ (H. Ferguson, D. Bailey, S. Arno, Analysis of PSLQ, an integer relation
-    finding algorithm, 1999). Its coefficients are at most 300, so that a random number has one within a relative error of 1e-14
-    with a probability of about 1e-6.
+    finding algorithm, 1999). Its coefficients are at most 300, so that a random number has one within a relative error
+    of 1e-14 with a probability of about 1e-6.
     """
     for base in BASES[1:]:
         with mpmath.workdps(16):

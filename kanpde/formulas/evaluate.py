@@ -1,4 +1,5 @@
-# pyright: reportArgumentType=false, reportGeneralTypeIssues=false  (the types that sympy declares are too wide)
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# the types that sympy declares are too wide
 """Values of sympy expressions on fields, tensors and arrays, without evaluating text."""
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,5 @@
-# pyright: reportArgumentType=false  (the types that sympy declares are too wide)
+# pyright: reportArgumentType=false
+# the types that sympy declares are too wide
 """Rough expressions made exact: constants refined, dropped where they vanish, and recognised."""
 
 from collections.abc import Sequence

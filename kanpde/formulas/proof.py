@@ -1,4 +1,5 @@
-# pyright: reportAssignmentType=false  (the types that sympy declares are too wide)
+# pyright: reportAssignmentType=false
+# the types that sympy declares are too wide
 """Proofs of formulas: the residuals of all conditions are computed symbolically and reduced to 0.
 
 The numbers of the problem are read as exact constants where they agree with simple ones to 14 digits

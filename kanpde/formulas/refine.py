@@ -1,4 +1,5 @@
-# pyright: reportGeneralTypeIssues=false  (the types that sympy declares are too wide)
+# pyright: reportGeneralTypeIssues=false
+# the types that sympy declares are too wide
 r"""The constants of formulas, refined by least squares of the problem's own residuals.
 
 The residuals of all conditions at points, divided by the sizes of their largest terms, are functions r(c) of the

@@ -1,11 +1,12 @@
-# pyright: reportReturnType=false  (the types that sympy declares are too wide)
+# pyright: reportReturnType=false
+# the types that sympy declares are too wide
 r"""Functions of one variable recognised from their values on an interval.
 
 The candidates are $F(c \cdot \varphi(h(s); p))$ with a family φ (`kanpde.formulas.families`), an inner map h and an
-outer map F (`kanpde.formulas.maps`). The nonlinear constants p are found by variable projection (G. Golub, V. Pereyra, The
-differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate, 1973): a scan, then
-least squares of the residual in which the linear constants c are optimal. The error is relative to the size of the
-function and has no additive constants, so that it does not depend on units.
+outer map F (`kanpde.formulas.maps`). The nonlinear constants p are found by variable projection (G. Golub, V. Pereyra,
+The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate, 1973): a scan,
+then least squares of the residual in which the linear constants c are optimal. The error is relative to the size of
+the function and has no additive constants, so that it does not depend on units.
 """
 
 from collections.abc import Iterable, Sequence

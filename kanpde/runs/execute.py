@@ -117,16 +117,16 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
         save_plots(solution, folder)
+    formulas = []
     if job.formula:
         from kanpde.formulas import formula  # here, because it imports sympy
 
         found = formula(solution, log=display.say)
         found.save(folder)
+        formulas.append(f"Formula, {found}.")
     loading = loading_code(job, short(folder), solution.problem.ansatz)
-    for line in report(solution, short(folder), loading):
+    for line in [*report(solution, short(folder), loading), *formulas]:
         display.say(line)
-    if job.formula:
-        display.say(f"Formula, {found}.")
 
 
 def _title(job: Job) -> list[str]:
