@@ -1,5 +1,7 @@
 """kanpde: partial differential equations solved by Kolmogorov-Arnold networks and multilayer perceptrons."""
 
+from typing import TYPE_CHECKING, Any
+
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
@@ -28,6 +30,9 @@ from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
 from kanpde.version import __version__
+
+if TYPE_CHECKING:
+    from kanpde.formulas import formula, read_formula
 
 __all__ = [
     "KAN",
@@ -58,6 +63,7 @@ __all__ = [
     "etdrk4",
     "fit",
     "fit_problem",
+    "formula",
     "gradient",
     "initial",
     "kan_of",
@@ -68,6 +74,7 @@ __all__ = [
     "periodic",
     "pointwise",
     "prune",
+    "read_formula",
     "relu_mlp_of",
     "resume",
     "robin",
@@ -75,3 +82,12 @@ __all__ = [
     "solve",
     "without_silu",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs sympy when it is used: that takes a second."""
+    if name in ("formula", "read_formula"):
+        import kanpde.formulas
+
+        return getattr(kanpde.formulas, name)
+    raise AttributeError(f"module 'kanpde' has no attribute '{name}'")

@@ -12,7 +12,7 @@ from kanpde.command.single import attempt
 from kanpde.errors import InputError
 from kanpde.paths import CONFIG, LOG
 
-CHANGEABLE = re.compile(r"time_limit|checkpoint|plots|output\..+|schedule\.phases\.\d+\.steps")
+CHANGEABLE = re.compile(r"time_limit|checkpoint|plots|formula|output\..+|schedule\.phases\.\d+\.steps")
 
 
 def resumed_folder(overrides: list[str]) -> str | None:
@@ -38,7 +38,7 @@ def run_resumed(overrides: list[str]) -> None:
         if o.is_sweep_override() or not CHANGEABLE.fullmatch(o.key_or_group):
             raise InputError(
                 f"{o.input_line} cannot be changed in a run that has begun. What can: time_limit, "
-                "schedule.phases.N.steps, checkpoint, plots, output."
+                "schedule.phases.N.steps, checkpoint, plots, formula, output."
             )
     refuse_what_cannot_go_on(folder, changes)
     config = OmegaConf.load(folder / CONFIG)

@@ -17,7 +17,7 @@ from kanpde.training.solve import solve
 GROUPS = ("problem", "model", "schedule", "sampling", "output")
 # arguments of `solve` that are not set by an option of the same name
 _FROM_GROUPS = ("problem", "model", "phases", "starts", "sampling", "folder", "stop", "observe", "log")
-OPTIONS = (*GROUPS, "plots", *(k for k in inspect.signature(solve).parameters if k not in _FROM_GROUPS))
+OPTIONS = (*GROUPS, "plots", "formula", *(k for k in inspect.signature(solve).parameters if k not in _FROM_GROUPS))
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Job:
     sampling: Sampling
     output: Output
     plots: bool
+    formula: bool
     settings: dict[str, Any]  # the other arguments of `solve`
 
 
@@ -50,18 +51,20 @@ def make_job(config: Mapping[str, Any]) -> Job:
     for group in GROUPS:
         if group not in config and not (group == "model" and start is not None):
             raise InputError(f"The config has no {group}. Leave out what removed it, such as ~{group}.")
-    plots = config.get("plots", True)
-    if not isinstance(plots, bool):
-        raise InputError(f"plots must be true or false, got {text(plots)}. Write plots=true.")
+    flags = {"plots": True, "formula": False}
+    for name, default in flags.items():
+        flags[name] = config.get(name, default)
+        if not isinstance(flags[name], bool):
+            raise InputError(f"{name} must be true or false, got {text(flags[name])}. Write {name}=true.")
     file, arguments = find_problem(config["problem"])
-    others = {key: value for key, value in config.items() if key not in (*GROUPS, "plots")}
+    others = {key: value for key, value in config.items() if key not in (*GROUPS, *flags)}
     return Job(
         settings=check(solve, others, given=_FROM_GROUPS),
         model=make_model(config["model"]) if "model" in config else None,
         schedule=build(Schedule, config["schedule"], "schedule"),
         sampling=build(Sampling, config["sampling"], "sampling"),
         output=build(Output, config["output"], "output"),
-        plots=plots,
+        **flags,
         file=file,
         arguments=arguments,
         problem=file.make(arguments),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
-from kanpde.plots.edge_functions import has_edge_functions
+from kanpde.plots.edge_functions import Labels, has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
 from kanpde.plots.page import page
@@ -28,10 +28,22 @@ if TYPE_CHECKING:
 LOSS, ERROR, FRESH, FIT = COLOURS[0], COLOURS[1], COLOURS[2], "0.35"
 
 
-def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
+def save_plots(
+    solution: Solution,
+    folder: str | Path,
+    names: Labels = {},  # noqa: B006, neither is changed
+    labels: Labels = {},  # noqa: B006
+) -> list[Path]:
     """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
 
-    Returns their paths.
+    Args:
+        solution: of a run.
+        folder: for the files.
+        names: short texts for the edges in network.png by (layer, input, output), such as "sin".
+        labels: texts for the edges in edges.png and network.html, such as "sin(3.14*s)".
+
+    Returns:
+        their paths.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,14 +53,14 @@ def save_plots(solution: Solution, folder: str | Path) -> list[Path]:
         "scaling": scaling_figure(solution.levels),
     }
     if has_edge_functions(solution):
-        figures["network"] = network_figure(solution)
-        for number_of_page, figure in enumerate(edges_figures(solution), start=1):
+        figures["network"] = network_figure(solution, names)
+        for number_of_page, figure in enumerate(edges_figures(solution, labels), start=1):
             figures["edges" if number_of_page == 1 else f"edges-{number_of_page}"] = figure
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=DPI)
-    return [*paths, page(solution, folder / "network.html")] if has_edge_functions(solution) else paths
+    return [*paths, page(solution, folder / "network.html", labels)] if has_edge_functions(solution) else paths
 
 
 # history ------------------------------------------------------------------------------------------------------------

@@ -141,17 +141,26 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
     save(solution, folder, job.output, yaml)
     for name in (FAILED, EXTENDED):  # of earlier attempts
         (folder / name).unlink(missing_ok=True)
+    formulas, names, labels = [], {}, {}
+    if job.formula:
+        from kanpde.formulas import formula  # here, because it imports sympy
+        from kanpde.formulas.edges import edge_texts
+
+        found = formula(solution, log=display.say)
+        found.save(folder)
+        formulas.append(f"Formula, {found}.")
+        names, labels = edge_texts(solution)
     if job.plots:
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
-        save_plots(solution, folder)
+        save_plots(solution, folder, names, labels)
     for each in film:
         if each.frames:
             each.save(solution, folder / "film.gif")
         else:
             display.say("No film was written, because no step was taken.")
     loading = loading_code(job, short(folder), solution.problem.ansatz)
-    for line in report(solution, short(folder), loading):
+    for line in [*report(solution, short(folder), loading), *formulas]:
         display.say(line)
 
 

@@ -1,0 +1,241 @@
+"""What a formula is compared with: the solution's values and its problem's conditions, and how accurate they are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import sqrt
+
+import numpy as np
+import sympy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field
+from kanpde.calculus.jet import JetSpace
+from kanpde.domains import Points
+from kanpde.domains.box import Box, require_box
+from kanpde.errors import InputError, suggest
+from kanpde.formulas.evaluate import as_function
+from kanpde.formulas.refine import Equations
+from kanpde.problem import Condition, Problem
+from kanpde.residuals.evaluation import Components, formula_fields
+from kanpde.residuals.misfit import misfit_of
+from kanpde.solution import Evaluable, Solution
+
+SAMPLES, POINTS, CHECKS = 1000, 300, 2000
+MOST_ROWS = 4000
+LEAST = 1e-13  # relative error that is assumed at least,
+LOOSE = 3e-10  # and with which the first comparison is made
+VALUES = "values"  # condition "u = the solution's values" where coordinates are held fixed
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A solution as the evidence for formulas.
+
+    Attributes:
+        solution: that is read.
+        problem: its problem without an ansatz, or that of its values where coordinates are held fixed.
+        at: the coordinates that are held fixed.
+        components: of the solution, with the ansatz applied.
+    """
+
+    solution: Evaluable
+    problem: Problem
+    at: dict[str, float]
+    components: Components
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the formula is compared with rows of a table, or with the solution's values, and no equation."""
+        return self.problem.is_fit
+
+    @cached_property
+    def sample(self) -> NDArray:
+        """Random points (n, dim)."""
+        lower, upper = np.array(self.problem.domain.ranges).T
+        return lower + (upper - lower) * np.random.default_rng(1).uniform(size=(SAMPLES, len(lower)))
+
+    def values(self, k: int) -> Callable[[NDArray], NDArray]:
+        """Return unknown number k as a function from points (n, dim) to values (n,)."""
+        space = JetSpace.spanned([()], self.problem.domain.space)
+
+        def at(x: NDArray) -> NDArray:
+            return self.components(torch.as_tensor(x, dtype=torch.float64), space)[0][:, k].numpy()
+
+        return at
+
+    @cached_property
+    def fresh(self) -> dict[str, Points]:
+        """Points of all conditions for the final check."""
+        return self._points(CHECKS, 1, is_fresh=True)
+
+    @cached_property
+    def equations(self) -> Equations:
+        """The conditions at the points on which constants are refined."""
+        points = self._points(POINTS, 2, is_fresh=False)
+        sizes = {
+            name: misfit_of(self.problem, name, self.components, at, self._coefficients).size
+            for name, at in points.items()
+        }
+        usable = {name: size if size > 0 else 1.0 for name, size in sizes.items()}
+        return Equations(self.problem, points, usable, self._coefficients)
+
+    def _points(self, n: int, seed: int, is_fresh: bool) -> dict[str, Points]:
+        generator = torch.Generator().manual_seed(seed)
+        cpu = torch.device("cpu")
+        found = {}
+        for name, condition in self.problem.conditions.items():
+            region = condition.region
+            if region.is_measured and not is_fresh:
+                found[name] = region.sample("uniform", min(region.rows or 0, MOST_ROWS), generator, cpu)
+            else:
+                found[name] = region.sample_fresh(n, generator, cpu)
+        return found
+
+    @property
+    def _coefficients(self) -> dict[str, float]:
+        return dict(self.solution.known_coefficients)
+
+    def relative(self, components: Components) -> dict[str, float]:
+        """Return the residual of every condition at fresh points, relative to its largest term."""
+        return {
+            name: misfit_of(self.problem, name, components, points, self._coefficients).relative
+            for name, points in self.fresh.items()
+        }
+
+    def residuals(self, expressions: Sequence[sympy.Expr], symbols: Sequence[sympy.Symbol]) -> dict[str, float]:
+        """Return the residuals of a formula; inf where they are not finite.
+
+        For rows of a table they are relative to the deviation of the data, else to the largest term of the condition.
+        """
+        function = as_function(expressions, symbols)
+        if self.is_table:
+            return {name: self._on_rows(name, function) for name in self.fresh}
+        return self.relative(formula_components(self.problem, function))
+
+    def _on_rows(self, name: str, function: Callable) -> float:
+        points = self.fresh[name]
+        context = Context(self.problem.domain.names, self.problem.domain.space, points.x)
+        assert points.data is not None
+        with torch.no_grad():
+            found = torch.stack([field.value for field in formula_fields(self.problem, function, context)], dim=1)
+        return relative_error(found, points.data)
+
+    @cached_property
+    def error(self) -> float:
+        """The accuracy of the solution, relative: its largest relative residual, or its error on rows kept back."""
+        if not self.is_table:
+            return max(self.relative(self.components).values(), default=1.0)
+        space = JetSpace.spanned([()], self.problem.domain.space)
+        found = [relative_error(self.components(at.x, space)[0], at.data) for at in self.fresh.values()]
+        return max(found)
+
+    @cached_property
+    def is_noisy(self) -> bool:
+        """Whether the rows scatter around the solution by more than it could err: the training error is as large."""
+        return self.is_table and not self.at and self.error > 1e-9
+
+    @property
+    def noises(self) -> list[float]:
+        """Relative errors of the solution's values to try, in this order."""
+        known = max(self.error, LEAST)
+        if self.is_noisy:
+            rows = sum(c.region.rows or 0 for c in self.problem.conditions.values())
+            model = self.solution.model if isinstance(self.solution, Solution) else None
+            parameters = rows if model is None else sum(p.numel() for p in model.parameters())
+            averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
+            return [averaged, known] if known <= 0.1 else []
+        loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing
+        return [each for each in (3 * loose, 30 * loose, 0.1 * known) if LEAST / 10 <= each <= 0.02]
+
+
+def relative_error(values: Tensor, data: Tensor | None) -> float:
+    """Return the root mean square error over the deviation of the data, of the worst column."""
+    assert data is not None
+    return float(((values - data).square().mean(dim=0).sqrt() / data.std(dim=0, correction=0)).max())
+
+
+def formula_components(problem: Problem, function: Callable) -> Components:
+    """Return the values and derivatives of a function of the coordinates, in the form of a network's."""
+
+    def at(x: Tensor, space: JetSpace):
+        context = Context(problem.domain.names, problem.domain.space, x)
+        fields = formula_fields(problem, function, context)
+
+        def component(field: Field, key) -> Tensor:
+            return torch.as_tensor(field.component(key), dtype=x.dtype, device=x.device).expand(len(x))
+
+        with torch.no_grad():
+            return [torch.stack([component(field, key) for field in fields], dim=1) for key in space.keys]
+
+    return at
+
+
+def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
+    """Return a solution as evidence, on its domain or where some coordinates are held fixed.
+
+    Raises:
+        InputError: the domain is not a box, or a coordinate to be held fixed does not exist.
+    """
+    problem = solution.problem
+    box = require_box(problem.domain, "A formula", "Formulas are sought on boxes only.")
+    like = solution.like
+
+    def values_at(x: Tensor, space: JetSpace):
+        def ask(*unknowns: Field) -> list[list[Tensor]]:
+            return [[torch.as_tensor(u.component(key)).expand(len(x)) for u in unknowns] for key in space.keys]
+
+        rows = solution.fields(x.to(like), ask)
+        return [torch.stack(row, dim=1).to(x) for row in rows]
+
+    if not at:
+        return Evidence(solution, replace(problem, ansatz=None), at, values_at)
+    for name, value in at.items():
+        if name not in box.names:
+            raise InputError(f'There is no coordinate "{name}" to hold fixed. {suggest(name, box.names)}')
+        low, high = box.ranges[box.names.index(name)]
+        if not low <= value <= high:
+            raise InputError(f"{name} must be from {low:g} to {high:g}, got {value:g}.", write={"at": {name: high}})
+    free = [i for i, name in enumerate(box.names) if name not in at]
+    if not free:
+        raise InputError("All coordinates are held fixed; leave one out of `at`.")
+
+    def inserted(x: Tensor) -> Tensor:
+        whole = x.new_empty(len(x), len(box.names))
+        whole[:, free] = x
+        for name, value in at.items():
+            whole[:, box.names.index(name)] = value
+        return whole
+
+    def restricted(x: Tensor, space: JetSpace):
+        return values_at(inserted(x), JetSpace.spanned([()], box.space))
+
+    smaller = Box(**{box.names[i]: box.ranges[i] for i in free})
+    return Evidence(solution, _problem_of_values(problem, smaller, restricted), at, restricted)
+
+
+def _problem_of_values(problem: Problem, box: Box, components: Components) -> Problem:
+    """Return the problem u = the solution's values, on a box."""
+
+    def draw(n: int, seed: int) -> Points:
+        points = box.interior.sample("uniform", n, torch.Generator().manual_seed(seed), torch.device("cpu"))
+        return replace(points, data=components(points.x, JetSpace.spanned([()], box.space))[0])
+
+    region = replace(
+        box.interior,
+        label=VALUES,
+        is_interior=False,
+        rows=SAMPLES,
+        draw=lambda rule, n, generator, device, dtype: draw(n, 3),
+        draw_fresh=lambda device, dtype: draw(CHECKS, 4),
+    )
+
+    def residual(*unknowns: Field):
+        data = unknowns[0].context.data
+        assert data is not None
+        return tuple(u - data[:, k] for k, u in enumerate(unknowns))
+
+    return Problem(box, {VALUES: Condition(region, residual)}, problem.unknowns)

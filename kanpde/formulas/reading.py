@@ -1,0 +1,173 @@
+r"""`formula`: read a formula off an accurate solution, and say how far it is proved.
+
+The network is a function that is known up to its error. Structures (sums, products, compositions) are found by tests
+of its values (`structure`), functions of one variable by variable projection (`univariate`). The constants of the whole
+expression are then refined on the problem's own residuals (`refine`), freed of redundancy and recognised
+(`constants`), and the expression is put through the residuals at new points; where these reduce to zero symbolically,
+it is proved (`proof`). Of several candidates that are right up to rounding, or up to the noise, the simplest is taken.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from math import inf
+from time import perf_counter
+
+import numpy as np
+import sympy
+
+from kanpde.errors import InputError, suggest
+from kanpde.formulas.accuracy import Evidence, evidence_of
+from kanpde.formulas.families import FAMILIES, Family, Function
+from kanpde.formulas.polish import polished
+from kanpde.formulas.proof import is_proved
+from kanpde.formulas.record import Candidate, Formula, Status
+from kanpde.formulas.structure import candidates
+from kanpde.formulas.target import Target
+from kanpde.solution import Evaluable
+
+VERIFIED = 1e-12  # largest residual relative to its largest term
+RECOVERED = 1e-10  # largest error on rows that were kept back, relative to their deviation
+LARGEST_NOISE = 0.1  # of data, relative; above it nearly everything is consistent
+ALIKE = 1.05  # candidates whose residuals differ by less cannot be told apart by noisy data
+MOST = 4  # candidates for each unknown, and combinations of them
+
+
+def formula(
+    solution: Evaluable,
+    *,
+    at: Mapping[str, float] | None = None,
+    functions: Sequence[Function] = (),
+    forbid: Sequence[str] = (),
+    complexity: int = 8,
+    time_limit: float = 300.0,
+    log: Callable[[str], None] = lambda line: None,
+) -> Formula:
+    """Read a formula off a solution.
+
+    Args:
+        solution: of `solve`, `fit` or `load`, or a classical one.
+        at: values of coordinates that are held fixed; then the formula is compared with the solution only.
+        functions: functions of one variable that may occur besides those of `kanpde.formulas.families`.
+        forbid: names of families that may not occur.
+        complexity: largest complexity of a function of one variable.
+        time_limit: seconds after which no further candidate is tried.
+        log: called with each line of the log.
+
+    Raises:
+        InputError: a name is not known, or the solution is not accurate enough to tell candidates apart.
+    """
+    families = families_without(forbid, functions)
+    evidence = evidence_of(solution, dict(at or {}))
+    symbols = tuple(sympy.Symbol(name, real=True) for name in evidence.problem.domain.names)
+    tried: list[Candidate] = []
+    ends = perf_counter() + time_limit
+    for noise in evidence.noises:
+        log(f"Looking for formulas that agree with the solution up to {noise:.1e} of its size.")
+        for expressions in drafts(evidence, symbols, noise, families, complexity):
+            if (candidate := polished(expressions, symbols, evidence)) is not None:
+                log(f"residual {candidate.residual:.1e}: {', '.join(map(str, candidate.expressions))}")
+                tried.append(candidate)
+            if perf_counter() > ends or (tried and tried[-1].residual <= VERIFIED):
+                break
+        if perf_counter() > ends or any(accepted(each, evidence) for each in tried):
+            break
+    return concluded(evidence, symbols, tried)
+
+
+def families_without(forbid: Sequence[str], functions: Sequence[Function]) -> tuple[Family, ...]:
+    """Return the families that may occur."""
+    names = [family.name for family in FAMILIES]
+    for name in forbid:
+        if name not in names:
+            raise InputError(f'There is no family "{name}" to forbid. {suggest(name, names)}')
+    return (*(family for family in FAMILIES if family.name not in forbid), *(each.family() for each in functions))
+
+
+def drafts(
+    evidence: Evidence, symbols: Sequence[sympy.Symbol], noise: float, families: Sequence[Family], complexity: int
+) -> Iterator[tuple[sympy.Expr, ...]]:
+    """Yield expressions of all unknowns that agree with the solution."""
+    of_unknowns = []
+    for k in range(len(evidence.problem.unknowns)):
+        values = evidence.values(k)
+        size = float(np.sqrt(np.mean(values(evidence.sample) ** 2)))
+        target = Target(
+            values,
+            tuple(symbols),
+            tuple(evidence.problem.domain.ranges),
+            lambda x, size=size: np.full(len(x), max(noise, 1e-14) * size),
+        )
+        of_unknowns.append(list(islice(candidates(target, families, complexity), MOST)))
+    yield from islice(product(*of_unknowns), MOST)
+
+
+def accepted(candidate: Candidate, evidence: Evidence) -> Status | None:
+    """Return how far a candidate is right, without a proof; None if it is not accepted."""
+    if not evidence.is_table:
+        return Status.VERIFIED if candidate.residual <= VERIFIED else None
+    if candidate.residual <= RECOVERED:
+        return Status.RECOVERED
+    is_noise = candidate.residual <= 1.1 * evidence.error and RECOVERED < evidence.error <= LARGEST_NOISE
+    return Status.CONSISTENT if is_noise and evidence.is_noisy else None
+
+
+def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequence[Candidate]) -> Formula:
+    """Return the best candidate with its status, or the record that there is none."""
+    front = pareto(tried)
+    good = [(each, status) for each in front if (status := accepted(each, evidence)) is not None]
+    names = evidence.problem.unknowns
+    if not good:
+        best = min((each.residual for each in tried), default=inf)
+        reason = f"the solution is known up to {evidence.error:.1e} of its size, and "
+        reason += (
+            f"the best of {len(tried)} candidates leaves a residual of {best:.1e}."
+            if tried
+            else "no candidate agrees with it so far."
+        )
+        return Formula(names, symbols, (), Status.NONE, {}, reason, tuple(front))
+    best, status = good[0]
+    if status is Status.CONSISTENT:
+        refuse_undecided(best, tried, evidence, symbols)
+    residuals = evidence.residuals(best.expressions, symbols)
+    words = {
+        Status.VERIFIED: f"all conditions hold at new points up to {best.residual:.1e} of their largest terms.",
+        Status.RECOVERED: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation.",
+        Status.CONSISTENT: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation, "
+        f"as by the network ({evidence.error:.1e}); this is no proof.",
+    }[status]
+    if status is Status.VERIFIED and not evidence.at and is_proved(evidence.problem, best.expressions, symbols):
+        status, words = Status.PROVED, "the residuals of all conditions reduce to 0 symbolically."
+    return Formula(names, symbols, best.expressions, status, residuals, words, tuple(front))
+
+
+def refuse_undecided(
+    best: Candidate, tried: Sequence[Candidate], evidence: Evidence, symbols: Sequence[sympy.Symbol]
+) -> None:
+    """Refuse to choose among candidates that are as simple and as accurate but differ.
+
+    Raises:
+        InputError: there is such a candidate; the message has the error with which they could be told apart.
+    """
+    for other in tried:
+        if other.expressions == best.expressions or other.complexity > best.complexity + 1:
+            continue
+        if other.residual > ALIKE * best.residual:
+            continue
+        functions = [sympy.lambdify(symbols, e.expressions[0], ["scipy", "numpy"]) for e in (best, other)]
+        a, b = (np.broadcast_to(f(*evidence.sample.T), len(evidence.sample)) for f in functions)
+        distance = float(np.sqrt(np.mean((a - b) ** 2)) / a.std())
+        if distance > RECOVERED:
+            raise InputError(
+                f"The solution is not accurate enough to decide: its error is {evidence.error:.1e} of the deviation, "
+                f"and {best.expressions[0]} and {other.expressions[0]} differ by {distance:.1e} only. An error below "
+                f"{distance / 5:.1e} is needed: use more rows or less noise."
+            )
+
+
+def pareto(tried: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates that are more accurate than all simpler ones, up to rounding, by complexity."""
+    front: list[Candidate] = []
+    for each in sorted(tried, key=lambda c: (c.complexity, c.residual)):
+        if not front or (each.residual < 0.5 * front[-1].residual and front[-1].residual > VERIFIED):
+            front.append(each)
+    return front
