@@ -181,6 +181,11 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
         InputError: the domain is not a box, or a coordinate to be held fixed does not exist.
     """
     problem = solution.problem
+    if not problem.conditions:
+        raise InputError(
+            "The stored run has no equations, with which a formula could be compared. Give them to load: "
+            '`load("outputs/...", problem)`.'
+        )
     box = require_box(problem.domain, "A formula", "Formulas are sought on boxes only.")
     like = solution.like
 

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false
+# the types that sympy declares are too wide
 """The functions on the edges of a KAN, recognised one by one: what a picture of the network is labelled with."""
 
 import numpy as np
@@ -6,7 +8,9 @@ import torch
 
 from kanpde.errors import InputError
 from kanpde.formulas.accuracy import evidence_of
+from kanpde.formulas.constants import normal
 from kanpde.formulas.families import FAMILIES
+from kanpde.formulas.polish import waves
 from kanpde.formulas.univariate import S, chebyshev, recognised
 from kanpde.models.network import Network
 from kanpde.solution import Solution
@@ -18,7 +22,9 @@ Edge = tuple[int, int, int]  # layer, input, output
 
 @torch.no_grad()
 def edge_formulas(solution: Solution) -> dict[Edge, sympy.Expr]:
-    """Return the functions of s that the edges of a KAN agree with, on the ranges that their inputs reach.
+    """Return the functions that the edges of a KAN agree with, on the ranges that their inputs reach.
+
+    Edges of the first layer are functions of their coordinate, others, and those of periodic coordinates, of s.
 
     An edge alone does not determine a formula: another network can have other edges for the same solution. For formulas
     of the solution see `kanpde.formulas.formula`.
@@ -46,7 +52,7 @@ def edge_formulas(solution: Solution) -> dict[Edge, sympy.Expr]:
             y = curves[:, i, o]
             readings = recognised(s[:, i].double().cpu().numpy(), y, error * float(sizes[i, o]), FAMILIES, MOST_COST, 1)
             if readings:
-                found[k, i, o] = readings[0].expression
+                found[k, i, o] = waves(normal(readings[0].expression.subs(S, of_input(solution, k, i))))
         values = layer(values)
         if k < len(model.nodes):
             values = model.nodes[k].values(values)
@@ -66,7 +72,7 @@ def edge_texts(solution: Solution) -> tuple[dict[Edge, str], dict[Edge, str]]:
 
 
 def name(expression: sympy.Expr) -> str:
-    """Return the functions in an expression, or its powers of s: sin, exp(s^2), s^2."""
+    """Return the functions in an expression, or its highest power: sin, exp(x^2), x^2."""
     functions = sorted({str(each.func) for each in expression.atoms(sympy.Function)})
     powers = sorted(
         {each.exp for each in expression.atoms(sympy.Pow) if each.base.has(S)}, key=lambda r: -abs(float(r))
@@ -75,6 +81,27 @@ def name(expression: sympy.Expr) -> str:
     return " ".join(functions) + (f"({inner})" if powers else "") if functions else inner
 
 
+def of_input(solution: Solution, layer: int, i: int) -> sympy.Expr:
+    """Return the input of an edge: of the first layer as an affine function of its coordinate, else `S`."""
+    model = solution.model
+    assert isinstance(model, Network)
+    if layer or model.inputs.periodic:
+        return S
+    low, high = float(model.inputs.lower[i]), float(model.inputs.upper[i])
+    coordinate = sympy.Symbol(solution.problem.domain.names[i], real=True)
+    return sympy.Float(2 / (high - low)) * coordinate - sympy.Float((high + low) / (high - low))
+
+
 def label(expression: sympy.Expr, digits: int = 3) -> str:
-    """Return a short text for an edge's function: its numbers with few digits."""
-    return str(sympy.N(expression, digits)).replace(str(S), "s")
+    """Return a short text for an edge's function: few digits, and no terms that these do not show."""
+    return str(_rounded(expression, digits))
+
+
+def _rounded(expression: sympy.Expr, digits: int) -> sympy.Expr:
+    if isinstance(expression, sympy.Float):
+        return sympy.Float(float(expression), digits)
+    if isinstance(expression, sympy.Add):
+        sizes = [abs(float(term.as_coeff_Mul()[0])) for term in expression.args]
+        kept = [t for t, size in zip(expression.args, sizes, strict=True) if size >= 10.0**-digits * max(sizes)]
+        return sympy.Add(*(_rounded(term, digits) for term in kept))
+    return expression.func(*(_rounded(a, digits) for a in expression.args)) if expression.args else expression
