@@ -74,10 +74,10 @@ def edge_texts(solution: Solution) -> tuple[dict[Edge, str], dict[Edge, str]]:
 def name(expression: sympy.Expr) -> str:
     """Return the functions in an expression, or its highest power: sin, exp(x^2), x^2."""
     functions = sorted({str(each.func) for each in expression.atoms(sympy.Function)})
-    powers = sorted(
-        {each.exp for each in expression.atoms(sympy.Pow) if each.base.has(S)}, key=lambda r: -abs(float(r))
-    )
-    inner = f"s^{powers[0]}" if powers else "s"
+    variable = next(iter(expression.free_symbols), S)
+    found = {each.exp for each in _rounded(expression, 3).atoms(sympy.Pow) if each.base.has(variable)}
+    powers = sorted(found, key=lambda exponent: -abs(float(exponent)))
+    inner = f"{variable}^{powers[0]}" if powers else str(variable)
     return " ".join(functions) + (f"({inner})" if powers else "") if functions else inner
 
 

@@ -77,19 +77,10 @@ def _draw(axes: Axes, edge: Edge, edges: EdgeFunctions, label: str) -> None:
     x, y = edges.x[:, i], edges.y[:, i, o]
     mean, share = float(y.mean()), float(edges.shares[i, o])
     axes.plot(x, y - mean, color=INK, linewidth=1.4)
-    axes.set_title(edges.title(k, i, o), fontsize=8.5, pad=14, parse_math=False)
-    facts = label or f"mean {mean:.3g}, strength {share:.2g}"
-    axes.text(
-        0.5,
-        1.03,
-        facts,
-        transform=axes.transAxes,
-        ha="center",
-        va="bottom",
-        fontsize=6.5,
-        color="0.3",
-        parse_math=False,
-    )
+    axes.set_title(edges.title(k, i, o), fontsize=8.5, pad=22 if label else 14, parse_math=False)
+    facts = f"{label}\n" * bool(label) + f"mean {mean:.3g}, strength {share:.2g}"
+    at, small = axes.transAxes, 6.5
+    axes.text(0.5, 1.03, facts, transform=at, ha="center", va="bottom", fontsize=small, color="0.3", parse_math=False)
     axes.set_xlim(*((x[0], x[-1]) if x[-1] > x[0] else (x[0] - 1, x[0] + 1)))
     axes.set_xlabel(edges.inputs[i], fontsize=7.5, labelpad=1)
     axes.tick_params(labelsize=6.5)
