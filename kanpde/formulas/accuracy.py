@@ -27,7 +27,8 @@ from kanpde.solution import Evaluable, Solution
 SAMPLES, POINTS, CHECKS = 1000, 300, 2000
 MOST_ROWS = 4000
 LEAST = 1e-13  # relative error that is assumed at least,
-LOOSE = 3e-10  # and with which the first comparison is made
+LOOSE, LOOSEST = 3e-10, 0.02  # with which the first comparison is made, and the last
+EDGE = 0.05  # share of the ranges of a table at both ends, where networks are less accurate
 VALUES = "values"  # condition "u = the solution's values" where coordinates are held fixed
 
 
@@ -52,10 +53,16 @@ class Evidence:
         """Whether the formula is compared with rows of a table, or with the solution's values, and no equation."""
         return self.problem.is_fit
 
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """The box in which values are compared: the domain, or an inner part of it, as corners of tables have few rows."""
+        share = EDGE if self.is_table and not self.at else 0.0
+        return tuple((a + share * (b - a), b - share * (b - a)) for a, b in self.problem.domain.ranges)
+
     @cached_property
     def sample(self) -> NDArray:
         """Random points (n, dim)."""
-        lower, upper = np.array(self.problem.domain.ranges).T
+        lower, upper = np.array(self.ranges).T
         return lower + (upper - lower) * np.random.default_rng(1).uniform(size=(SAMPLES, len(lower)))
 
     def values(self, k: int) -> Callable[[NDArray], NDArray]:
@@ -147,9 +154,9 @@ class Evidence:
             model = self.solution.model if isinstance(self.solution, Solution) else None
             parameters = rows if model is None else sum(p.numel() for p in model.parameters())
             averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
-            return [averaged, known] if known <= 0.1 else []
+            return [each for each in (averaged, known, 10 * known, 100 * known) if each <= max(LOOSEST, averaged)]
         loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing
-        return [each for each in (3 * loose, 30 * loose, 0.1 * known) if LEAST / 10 <= each <= 0.02]
+        return [each for each in (3 * loose, 30 * loose, 0.1 * known) if LEAST / 10 <= each <= LOOSEST]
 
 
 def relative_error(values: Tensor, data: Tensor | None) -> float:

@@ -94,7 +94,7 @@ def drafts(
         target = Target(
             values,
             tuple(symbols),
-            tuple(evidence.problem.domain.ranges),
+            evidence.ranges,
             lambda x, size=size: np.full(len(x), max(noise, 1e-14) * size),
         )
         of_unknowns.append(list(islice(candidates(target, families, complexity), MOST)))
