@@ -55,7 +55,7 @@ class Evidence:
 
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
-        """The box in which values are compared: the domain, or an inner part of it, as corners of tables have few rows."""
+        """The box in which values are compared: the domain; of a table its inner part, as corners have few rows."""
         share = EDGE if self.is_table and not self.at else 0.0
         return tuple((a + share * (b - a), b - share * (b - a)) for a, b in self.problem.domain.ranges)
 
