@@ -55,11 +55,11 @@ class Toy(NamedTuple):
 
 SQUARE = ((-1.0, 1.0), (-1.0, 1.0))
 SCALING: dict[str, Toy] = {
-    "J0(20 x), KAN [1, 1]": Toy(lambda x: special.j0(20 * x), ((-1.0, 1.0),), [], [5, 10, 20, 50, 100, 200, 500, 1000]),
     "exp(sin pi x + y^2), KAN [2, 1, 1]": Toy(
-        lambda x, y: np.exp(np.sin(pi * x) + y**2), SQUARE, [1], [3, 5, 10, 20, 50, 100, 200]
+        lambda x, y: np.exp(np.sin(pi * x) + y**2), SQUARE, [1], [3, 6, 12, 24, 48, 96]
     ),
     "x y, KAN [2, 2, 1]": Toy(lambda x, y: x * y, SQUARE, [2], [3, 5, 10, 20, 50]),
+    "J0(20 x), KAN [1, 1]": Toy(lambda x: special.j0(20 * x), ((-1.0, 1.0),), [], [5, 10, 20, 50, 100, 200, 500, 1000]),
 }
 
 
