@@ -43,7 +43,7 @@ def run(python: str, name: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "samples.npz"
         np.savez(data, x=x, y=np.asarray(f(*x.T))[:, None], test_x=test_x.T, test_y=test_y[:, None])
-        command = [python, str(HERE / "peer_pykan_fit.py"), f"--data={data}", f"--width={WIDTHS[name]}"]
+        command = [python, str(HERE / "pykan_fit.py"), f"--data={data}", f"--width={WIDTHS[name]}"]
         done = subprocess.run(
             [*command, f"--seed={seed}"], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
