@@ -77,11 +77,11 @@ def cell(rows: Sequence[dict[str, str]]) -> str:
     return f"{median(errors):.1e} ({max(errors):.1e}), {median(seconds):.0f}"
 
 
-def special_functions(seeds: list[int], models: list[str]) -> None:
+def special_functions(seeds: list[int], models: list[str], only: list[str]) -> None:
     """Fit the special functions, and print a table of medians over the seeds."""
     results = Results()
     for name, row in SPECIAL.items():
-        for model in models:
+        for model in models if name in only or not only else []:
             for seed in seeds:
                 options = {"model": MODELS[model], "phases": schedule(), "starts": STARTS}
                 results.fit(name, model, seed, row.function, row.ranges, **options)
@@ -92,23 +92,24 @@ def special_functions(seeds: list[int], models: list[str]) -> None:
         print(f"| {name} | {' | '.join(cells)} | {row.kan:.1e} | {row.mlp:.1e} |")
 
 
-def formulas(seeds: list[int]) -> None:
+def formulas(seeds: list[int], only: list[str]) -> None:
     """Fit Feynman's formulas, and print a table beside the figures of the paper, with geometric means."""
     results, label = Results(), "feynman"
     for seed in seeds:
-        for name, row in FEYNMAN.items():
-            options = of_inputs(len(row.ranges))
-            results.fit(name, label, seed, numeric(row), list(row.ranges.values()), **options)
+        for name in only or FEYNMAN:
+            row = FEYNMAN[name]
+            results.fit(name, label, seed, numeric(row), list(row.ranges.values()), **of_inputs(len(row.ranges)))
     print("| formula | inputs | parameters | median (worst), seconds | paper: human KAN | pruned | unpruned | MLP |")
     print(f"|{'---|' * 8}")
     middle = []
     for name, row in FEYNMAN.items():
-        found = results.rows(name, label)
-        middle.append(median(float(each["error"]) for each in found))
+        if not (found := results.rows(name, label)):
+            continue
+        middle.append([median(float(each["error"]) for each in found), *row.paper])
         paper = " | ".join(f"{figure:.1e}" for figure in row.paper)
         print(f"| {name} | {len(row.ranges)} | {found[0]['parameters']} | {cell(found)} | {paper} |")
-    means = np.exp(np.log([[error, *row.paper] for error, row in zip(middle, FEYNMAN.values(), strict=True)]).mean(0))
-    print("| geometric mean | | | " + " | ".join(f"{mean:.1e}" for mean in means) + " |")
+    means = " | ".join(f"{mean:.1e}" for mean in np.exp(np.log(middle).mean(axis=0)))
+    print(f"| geometric mean of {len(middle)} | | | {means} |")
 
 
 def sampling_of(toy: Toy, grid: int) -> Sampling:
@@ -161,13 +162,14 @@ def main() -> None:
     parser.add_argument("what", choices=["special", "feynman", "toys", "large", "pykan"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["kan"])
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="fit these; the table has all results")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "kanpde-peers")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.what == "special":
-        special_functions(given.seeds, given.models)
+        special_functions(given.seeds, given.models, given.only)
     elif given.what == "feynman":
-        formulas(given.seeds)
+        formulas(given.seeds, given.only)
     elif given.what == "toys":
         toys(given.seeds)
     elif given.what == "large":
