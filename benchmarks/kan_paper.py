@@ -28,20 +28,11 @@ from scipy import stats
 
 from kanpde import KAN, LM, MLP, Phase, Sampling, solve
 
-# special functions: 390 parameters of the KAN at the end, and 375 of the MLP
+# special functions, with the default schedule: 390 parameters of the KAN at the end, and 375 of the MLP
 MODELS = {"kan": KAN([5]), "mlp": MLP([17, 17])}
-STEPS_OF_STARTS, STARTS = 20, 3
+STARTS = 3  # of the toy functions
 DEGREES = (3, 5)
 ROUNDING = 1e-10  # errors below it are left out of the regression
-
-
-def schedule() -> list[Phase]:
-    """Return the default schedule with fewer steps for the starts, and more on the last grid."""
-    levels = [
-        Phase(LM(), steps=steps, refine=refine, move_knots=True, window=20, least=0.5)
-        for steps, refine in ((60, 1), (60, 2), (150, 2))
-    ]
-    return [Phase(LM(), steps=STEPS_OF_STARTS), *levels]
 
 
 def of_inputs(count: int) -> dict[str, Any]:
@@ -66,7 +57,7 @@ def four_coordinates() -> dict[str, Any]:
 
 def hundred_coordinates() -> dict[str, Any]:
     """Return the network and the schedule for the toy function of a hundred coordinates."""
-    return {"model": KAN([1]), "phases": [level(15, 4096), level(15, 8192, refine=2)], "starts": 1}
+    return {"model": KAN([1], grid=8), "phases": [level(40, 4096), level(15, 8192)], "starts": 1}
 
 
 def cell(rows: Sequence[dict[str, str]]) -> str:
@@ -83,8 +74,7 @@ def special_functions(seeds: list[int], models: list[str], only: list[str]) -> N
     for name, row in SPECIAL.items():
         for model in models if name in only or not only else []:
             for seed in seeds:
-                options = {"model": MODELS[model], "phases": schedule(), "starts": STARTS}
-                results.fit(name, model, seed, row.function, row.ranges, **options)
+                results.fit(name, model, seed, row.function, row.ranges, model=MODELS[model])
     heads = [f"{model}: median (worst), seconds" for model in models]
     print(f"| function | {' | '.join(heads)} | paper: best KAN | MLP |\n|{'---|' * (len(models) + 3)}")
     for name, row in SPECIAL.items():

@@ -2,6 +2,8 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
+from math import pi
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -10,8 +12,7 @@ import numpy as np
 import torch
 from paper_functions import Function, Ranges
 
-from kanpde import LM, Box, Condition, Phase, Problem, Sampling, Solution, solve
-from kanpde.domains import Points
+from kanpde import LM, Box, Condition, Phase, Points, Problem, Region, Sampling, Solution, solve
 
 RESULTS = Path(__file__).parents[1] / "outputs" / "kan_paper.csv"
 COLUMNS = ("name", "model", "seed", "error", "seconds", "processor", "parameters")
@@ -33,7 +34,26 @@ def fitting(f: Function, ranges: Ranges, names: Sequence[str] | None = None, is_
         x, wanted = tests(f, ranges)
         equal = torch.full((TESTS,), 1 / TESTS, dtype=torch.float64)
         test = Points(torch.as_tensor(x.T.copy()), equal, data=torch.as_tensor(wanted)[:, None])
-    return Problem(domain, {"data": Condition(domain.interior, residual)}, test=test)
+    region = domain.interior if len(ranges) < 3 else with_corners(domain.interior, ranges)
+    return Problem(domain, {"data": Condition(region, residual)}, test=test)
+
+
+def with_corners(region: Region, ranges: Ranges) -> Region:
+    """Return the region with half of its Sobol points moved towards its faces, to the density of Chebyshev's points.
+
+    Sums of functions of many coordinates have their extreme values in corners, near which few equally distributed
+    points lie, so the functions of these sums overfit there.
+    """
+    lower, upper = torch.tensor(ranges, dtype=torch.float64).unbind(1)
+
+    def draw(rule: str, n: int, *where: Any) -> Points:
+        points = region.draw(rule, n, *where)
+        if rule == "sobol":
+            half = points.x[: len(points.x) // 2]  # the first half of the sequence is evenly distributed, too
+            half.copy_(lower + (upper - lower) * (0.5 - 0.5 * torch.cos(pi * (half - lower) / (upper - lower))))
+        return points
+
+    return replace(region, draw=draw)
 
 
 def tests(f: Function, ranges: Ranges) -> tuple[np.ndarray, np.ndarray]:
