@@ -38,7 +38,7 @@ ROUNDING = 1e-10  # errors below it are left out of the regression
 def of_inputs(count: int) -> dict[str, Any]:
     """Return the network and the schedule for a formula, by the number of its inputs; at most 1000 parameters.
 
-    One hidden layer has sums and two products, whose factors are as many as the inputs, but no more than three. The
+    One hidden layer has four sums and two products of two factors; with more than two inputs it has four products. The
     points are Gauss's in two coordinates; in more, Sobol's, of which every coordinate has more different values.
     """
     if count <= 2:
@@ -46,7 +46,7 @@ def of_inputs(count: int) -> dict[str, Any]:
         phases.append(level(60, 1600, "gauss", refine=2, move_knots=True))
         return {"model": KAN([[4, 2]]), "phases": phases, "starts": 2}
     phases = [level(20, 2048), level(80, 4096, move_knots=True)]
-    return {"model": KAN([[2, 2]], grid=5 if count == 3 else 4, mult_arity=3), "phases": phases, "starts": 2}
+    return {"model": KAN([[4, 4]], grid=4 if count == 3 else 2), "phases": phases, "starts": 2}
 
 
 def four_coordinates() -> dict[str, Any]:
@@ -108,7 +108,7 @@ def sampling_of(toy: Toy, grid: int) -> Sampling:
     A fine grid needs more values of every coordinate than a tensor of points has, and points in the cells at the ends
     of the hidden variables, where these have few values: with 30 points a cell the network overfits there.
     """
-    return Sampling("sobol", max(4096, 160 * grid)) if toy.hidden else Sampling()
+    return Sampling("sobol", max(toy.least, toy.density * grid)) if toy.hidden else Sampling()
 
 
 def scaling(name: str, toy: Toy, degree: int, seed: int) -> str:
@@ -120,13 +120,13 @@ def scaling(name: str, toy: Toy, degree: int, seed: int) -> str:
     solution = solve(problem, KAN(toy.hidden, degree=degree, grid=toy.grids[0]), phases, starts=starts, seed=seed)
     wanted = tests(toy.function, toy.ranges)[1]
     scale = np.sqrt(np.mean(wanted**2)) / wanted.std()  # the levels have errors relative to the root mean square
-    errors = [scale * row["l2"] for row in solution.levels]
-    above = [(g, e) for g, e in zip(toy.grids, errors, strict=True) if e > ROUNDING][2:]
+    errors = [scale * row["l2"] for row in solution.levels]  # fewer than grids if a phase was taken back
+    above = [(g, e) for g, e in zip(toy.grids, errors, strict=False) if e > ROUNDING][2:]
     slope = "-"
     if len(above) > 2:
         fit: Any = stats.linregress(*np.log(above).T)
         slope = f"{fit.slope:.2f} ± {stats.t.ppf(0.975, len(above) - 2) * fit.stderr:.2f}"
-    told = ", ".join(f"{g}: {e:.1e}" for g, e in zip(toy.grids, errors, strict=True))
+    told = ", ".join(f"{g}: {e:.1e}" for g, e in zip(toy.grids, errors, strict=False))
     return f"| {name} | {degree} | {told} | {slope} |"
 
 

@@ -45,20 +45,25 @@ SPECIAL: dict[str, Special] = {
 
 
 class Toy(NamedTuple):
-    """A function, its ranges, the hidden layers of the KAN that represents it, and the grids to train it on."""
+    """A function, its ranges, the hidden layers of the KAN that represents it, and the grids to train it on.
+
+    With hidden layers, ``density`` Sobol points are taken for each cell of the grid, at least ``least``.
+    """
 
     function: Function
     ranges: Ranges
     hidden: list[Any]
     grids: list[int]
+    least: int = 0
+    density: int = 0
 
 
 SQUARE = ((-1.0, 1.0), (-1.0, 1.0))
 SCALING: dict[str, Toy] = {
     "exp(sin pi x + y^2), KAN [2, 1, 1]": Toy(
-        lambda x, y: np.exp(np.sin(pi * x) + y**2), SQUARE, [1], [3, 6, 12, 24, 48, 96]
+        lambda x, y: np.exp(np.sin(pi * x) + y**2), SQUARE, [1], [3, 6, 12, 24, 48, 96], 4096, 160
     ),
-    "x y, KAN [2, 2, 1]": Toy(lambda x, y: x * y, SQUARE, [2], [3, 5, 10, 20, 50]),
+    "x y, KAN [2, 2, 1]": Toy(lambda x, y: x * y, SQUARE, [2], [3, 5, 10, 20, 50], 1024, 30),
     "J0(20 x), KAN [1, 1]": Toy(lambda x: special.j0(20 * x), ((-1.0, 1.0),), [], [5, 10, 20, 50, 100, 200, 500, 1000]),
 }
 
