@@ -8,7 +8,7 @@
 - pde: Poisson's equation of the KAN paper, heat, Helmholtz and a reaction problem, from the equations alone.
 - none: white noise, samples of a random network, Allen-Cahn at t = 1: there is no formula.
 - scale: exp(sin πx + y²) with u times 1e-6 and x times 1e3.
-- feynman: the 27 rows of the KAN paper's table 2, each from 3000 noiseless samples.
+- feynman: the 27 rows of the KAN paper's table 2, fitted as in kan_paper.py.
 
 A formula is right if sympy reduces its difference from the target to 0, or for noisy data with its free constants
 replaced by those of the target. Results are appended to outputs/formulas.csv; rows that are there are skipped.
@@ -25,7 +25,9 @@ from time import perf_counter
 import numpy as np
 import sympy
 import torch
-from feynman_table import FEYNMAN
+from feynman_table import FEYNMAN, Row, numeric
+from kan_paper import of_inputs
+from paper_fits import fitting
 from torch import exp, sin
 
 from kanpde import KAN, Box, Condition, Problem, Solution, dirichlet, divergence, fit, gradient, solve
@@ -119,12 +121,10 @@ def network_rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
         return at, network(torch.as_tensor(at)).numpy()[:, 0]
 
 
-def feynman(row, seed: int) -> Solution:
-    symbols = [next(s for s in row.target.free_symbols if str(s) == name) for name in row.ranges]
-    lower, upper = np.array(list(row.ranges.values())).T
-    at = lower + (upper - lower) * np.random.default_rng(seed).uniform(size=(3000, len(lower)))
-    u = sympy.lambdify(symbols, row.target, "numpy")(*at.T)
-    return fit(at, u, KAN([[3, 2]], grid=3), seed=seed)
+def feynman(row: Row, seed: int) -> Solution:
+    """Fit a formula as `kan_paper.py` does, from its values all over its box."""
+    ranges = list(row.ranges.values())
+    return solve(fitting(numeric(row), ranges, list(row.ranges)), seed=seed, **of_inputs(len(ranges)))
 
 
 def is_right(found: Formula, target: sympy.Expr | None, is_noisy: bool) -> bool:
@@ -134,12 +134,9 @@ def is_right(found: Formula, target: sympy.Expr | None, is_noisy: bool) -> bool:
         return found.status is Status.NONE
     if not found.found:
         return False
-    names = [str(s) for s in found.symbols]
-    order = sorted(target.free_symbols, key=str) if names[0] == "x1" else []
-    for row in FEYNMAN.values():
-        if row.target == target:
-            order = [next(s for s in target.free_symbols if str(s) == name) for name in row.ranges]
-    renamed = target.subs(dict(zip(order, found.symbols, strict=True)), simultaneous=True) if order else target
+    given = [str(s) for s in found.symbols]
+    order = [x, y] if given == ["x1", "x2"] else []  # the names of columns in `kanpde.fit`
+    renamed = target.subs(dict(zip(order, found.symbols, strict=False)), simultaneous=True)
     expression = found.expression
     if is_noisy:
         expression = expression.xreplace({n: nearest(n) for n in expression.atoms(sympy.Float)})
