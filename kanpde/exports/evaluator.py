@@ -136,7 +136,14 @@ def gelu(x):
     return 0.5 * x * (1 + np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2)))
 
 
-ACTIVATIONS = {None: lambda x: x, "tanh": np.tanh, "sine": np.sin, "silu": silu, "gelu": gelu}
+ACTIVATIONS = {
+    None: lambda x: x,
+    "tanh": np.tanh,
+    "sine": np.sin,
+    "silu": silu,
+    "gelu": gelu,
+    "relu": lambda x: np.maximum(x, 0.0),
+}
 LAYERS = {
     "kanlayer": kan_layer,
     "factorlayer": factor_layer,

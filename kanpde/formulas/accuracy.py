@@ -9,6 +9,7 @@ import numpy as np
 import sympy
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from kanpde.calculus.context import Context
@@ -19,6 +20,7 @@ from kanpde.domains.box import Box, require_box
 from kanpde.errors import InputError, suggest
 from kanpde.formulas.evaluate import as_function
 from kanpde.formulas.refine import Equations
+from kanpde.models.network import trained_size
 from kanpde.problem import Condition, Problem
 from kanpde.residuals.evaluation import Components, formula_fields
 from kanpde.residuals.misfit import misfit_of
@@ -26,6 +28,7 @@ from kanpde.solution import Evaluable, Solution
 
 SAMPLES, POINTS, CHECKS = 1000, 300, 2000
 MOST_ROWS = 4000
+DEPENDENT = 4.0  # standard deviations of the mean product of residuals of neighbours
 LEAST = 1e-13  # relative error that is assumed at least,
 LOOSE, LOOSEST = 3e-10, 0.02  # with which the first comparison is made, and the last
 EDGE = 0.05  # share of the ranges of a table at both ends, where networks are less accurate
@@ -121,7 +124,24 @@ class Evidence:
         function = as_function(expressions, symbols)
         if self.is_table:
             return {name: self._on_rows(name, function) for name in self.fresh}
-        return self.relative(formula_components(self.problem, function))
+        return self.relative(formula_components(self.problem, function)) | self.seams(function)
+
+    def seams(self, function: Callable) -> dict[str, float]:
+        """Return the differences of a formula between the ends of periodic coordinates, relative to its size."""
+        domain, found = self.problem.domain, {}
+        for i in getattr(domain, "periodic", ()):
+            x = torch.as_tensor(self.sample)
+            low, high = x.clone(), x.clone()
+            low[:, i], high[:, i] = domain.ranges[i]
+            components = formula_components(self.problem, function)
+            space = JetSpace.spanned([(), (i,)], domain.space)
+            ends = [components(at, space) for at in (low, high)]
+            gaps = [
+                float((a - b).square().mean().sqrt() / a.square().mean().sqrt().clamp_min(1e-300))
+                for a, b in zip(*ends, strict=True)
+            ]
+            found[f"periodic in {domain.names[i]}"] = max(gaps)
+        return found
 
     def _on_rows(self, name: str, function: Callable) -> float:
         points = self.fresh[name]
@@ -140,19 +160,36 @@ class Evidence:
         found = [relative_error(self.components(at.x, space)[0], at.data) for at in self.fresh.values()]
         return max(found)
 
-    @cached_property
-    def is_noisy(self) -> bool:
-        """Whether the rows scatter around the solution by more than it could err: the training error is as large."""
-        return self.is_table and not self.at and self.error > 1e-9
+    def scatters(self, expressions: Sequence[sympy.Expr], symbols: Sequence[sympy.Symbol]) -> bool:
+        """Return whether rows scatter around a formula at random: neighbouring rows have independent residuals.
+
+        What a wrong formula leaves is smooth, so that it has the same sign in neighbours. Among many inputs rows have
+        no near neighbours, and the test says little.
+        """
+        function = as_function(expressions, symbols)
+        for points in self.equations.points.values():
+            context = Context(self.problem.domain.names, self.problem.domain.space, points.x)
+            assert points.data is not None
+            with torch.no_grad():
+                fields = formula_fields(self.problem, function, context)
+            x = points.x.numpy()
+            scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+            near = np.asarray(KDTree(scaled).query(scaled, k=2)[1])[:, 1]
+            for k, field in enumerate(fields):
+                left = (field.value - points.data[:, k]).numpy()
+                left = left - left.mean()
+                if abs(float(np.mean(left * left[near]))) > DEPENDENT / sqrt(len(left)) * float(np.mean(left**2)):
+                    return False
+        return True
 
     @property
     def noises(self) -> list[float]:
         """Relative errors of the solution's values to try, in this order."""
         known = max(self.error, LEAST)
-        if self.is_noisy:
+        if self.is_table and not self.at:
             rows = sum(c.region.rows or 0 for c in self.problem.conditions.values())
             model = self.solution.model if isinstance(self.solution, Solution) else None
-            parameters = rows if model is None else sum(p.numel() for p in model.parameters())
+            parameters = rows if model is None else trained_size(model)
             averaged = known * sqrt(min(1.0, parameters / max(1, rows)))
             return [each for each in (averaged, known, 10 * known, 100 * known) if each <= max(LOOSEST, averaged)]
         loose = max(known, LOOSE)  # the refined constants decide in the end, so a loose comparison loses nothing
@@ -162,6 +199,7 @@ class Evidence:
 def relative_error(values: Tensor, data: Tensor | None) -> float:
     """Return the root mean square error over the deviation of the data, of the worst column."""
     assert data is not None
+    data = data[:, : values.shape[1]]  # standard errors may follow
     return float(((values - data).square().mean(dim=0).sqrt() / data.std(dim=0, correction=0)).max())
 
 

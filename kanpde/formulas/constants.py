@@ -9,6 +9,7 @@ would hardly have had such a simple neighbour there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import isfinite, log2
 
 import mpmath
@@ -51,12 +52,18 @@ class Template:
         return self.expression.subs(dict(zip(self.symbols, exact, strict=True)))
 
 
+@cache
+def placeholder(k: int) -> sympy.Symbol:
+    """Return the symbol of number k; it differs from every coordinate, whatever its name."""
+    return sympy.Dummy(f"c{k}", real=True)
+
+
 def template_of(expressions: Sequence[sympy.Expr]) -> list[Template]:
     """Return expressions with all floating-point numbers as symbols c0, c1, ..., in one numbering."""
     found, count = [], 0
     for expression in expressions:
         numbers = sorted(expression.atoms(sympy.Float), key=str)
-        symbols = [sympy.Symbol(f"c{count + k}", real=True) for k in range(len(numbers))]
+        symbols = [placeholder(count + k) for k in range(len(numbers))]
         count += len(numbers)
         replaced = expression.xreplace(dict(zip(numbers, symbols, strict=True)))
         found.append(Template(replaced, tuple(symbols), tuple(float(n) for n in numbers)))

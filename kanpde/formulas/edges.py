@@ -9,9 +9,9 @@ import torch
 from kanpde.errors import InputError
 from kanpde.formulas.accuracy import evidence_of
 from kanpde.formulas.constants import normal
-from kanpde.formulas.families import FAMILIES
 from kanpde.formulas.polish import waves
 from kanpde.formulas.univariate import S, chebyshev, recognised
+from kanpde.formulas.vocabulary import ALL
 from kanpde.models.network import Network
 from kanpde.solution import Solution
 
@@ -50,7 +50,7 @@ def edge_formulas(solution: Solution) -> dict[Edge, sympy.Expr]:
         sizes = curves.std(axis=0)
         for i, o in np.argwhere(sizes > FLAT * sizes.max()).tolist():
             y = curves[:, i, o]
-            readings = recognised(s[:, i].double().cpu().numpy(), y, error * float(sizes[i, o]), FAMILIES, MOST_COST, 1)
+            readings = recognised(s[:, i].double().cpu().numpy(), y, error * float(sizes[i, o]), ALL, MOST_COST, 1)
             if readings:
                 found[k, i, o] = waves(normal(readings[0].expression.subs(S, of_input(solution, k, i))))
         values = layer(values)
@@ -77,7 +77,8 @@ def name(expression: sympy.Expr) -> str:
     variable = next(iter(expression.free_symbols), S)
     found = {each.exp for each in _rounded(expression, 3).atoms(sympy.Pow) if each.base.has(variable)}
     powers = sorted(found, key=lambda exponent: -abs(float(exponent)))
-    inner = f"{variable}^{powers[0]}" if powers else str(variable)
+    variable = "s" if variable == S else str(variable)
+    inner = f"{variable}^{powers[0]}" if powers else variable
     return " ".join(functions) + (f"({inner})" if powers else "") if functions else inner
 
 
@@ -94,7 +95,7 @@ def of_input(solution: Solution, layer: int, i: int) -> sympy.Expr:
 
 def label(expression: sympy.Expr, digits: int = 3) -> str:
     """Return a short text for an edge's function: few digits, and no terms that these do not show."""
-    return str(_rounded(expression, digits))
+    return str(_rounded(expression, digits)).replace(str(S), "s")
 
 
 def _rounded(expression: sympy.Expr, digits: int) -> sympy.Expr:

@@ -160,7 +160,7 @@ def _grouped(target: Target, x: NDArray, i: int, j: int, kind: Kind) -> Group | 
         return None
     points, ends = _path(target, i, j, kind)
     others = [k for k in range(len(target.symbols)) if k not in (i, j)]
-    symbol = sympy.Symbol(f"z_{target.symbols[i]}_{target.symbols[j]}", real=True)
+    symbol = sympy.Dummy("z", real=True)
 
     def all_of(y: NDArray) -> NDArray:
         moved = np.empty((len(y), len(target.symbols)))

@@ -54,6 +54,9 @@ def symbolic_residuals(
     Raises:
         NotSymbolic: an operation, a number or a condition has no symbolic meaning here.
     """
+    for i in getattr(problem.domain, "periodic", ()):
+        low, high = (expression_of(float(end)) for end in problem.domain.ranges[i])
+        yield from (each.subs(symbols[i], symbols[i] + high - low) - each for each in expressions)
     for name, condition in problem.conditions.items():
         region = condition.region
         if condition.maps or problem.parameters or region.is_measured:

@@ -15,14 +15,15 @@ from time import perf_counter
 import numpy as np
 import sympy
 
-from kanpde.errors import InputError, suggest
+from kanpde.errors import InputError
 from kanpde.formulas.accuracy import Evidence, evidence_of
-from kanpde.formulas.families import FAMILIES, Family, Function
+from kanpde.formulas.families import Function
 from kanpde.formulas.polish import polished
 from kanpde.formulas.proof import is_proved
 from kanpde.formulas.record import Candidate, Formula, Status
 from kanpde.formulas.structure import candidates
 from kanpde.formulas.target import Target
+from kanpde.formulas.vocabulary import ALL, Vocabulary
 from kanpde.solution import Evaluable
 
 VERIFIED = 1e-12  # largest residual relative to its largest term
@@ -48,7 +49,7 @@ def formula(
         solution: of `solve`, `fit` or `load`, or a classical one.
         at: values of coordinates that are held fixed; then the formula is compared with the solution only.
         functions: functions of one variable that may occur besides those of `kanpde.formulas.families`.
-        forbid: names of families that may not occur.
+        forbid: names of families, maps or functions that may not occur, such as exp.
         complexity: largest complexity of a function of one variable.
         time_limit: seconds after which no further candidate is tried.
         log: called with each line of the log.
@@ -56,35 +57,26 @@ def formula(
     Raises:
         InputError: a name is not known, or the solution is not accurate enough to tell candidates apart.
     """
-    families = families_without(forbid, functions)
+    vocabulary = ALL.without(forbid).with_functions(functions)
     evidence = evidence_of(solution, dict(at or {}))
     symbols = tuple(sympy.Symbol(name, real=True) for name in evidence.problem.domain.names)
     tried: list[Candidate] = []
     ends = perf_counter() + time_limit
     for noise in evidence.noises:
         log(f"Looking for formulas that agree with the solution up to {noise:.1e} of its size.")
-        for expressions in drafts(evidence, symbols, noise, families, complexity):
+        for expressions in drafts(evidence, symbols, noise, vocabulary, complexity):
             if (candidate := polished(expressions, symbols, evidence)) is not None:
                 log(f"residual {candidate.residual:.1e}: {', '.join(map(str, candidate.expressions))}")
                 tried.append(candidate)
             if perf_counter() > ends or (tried and tried[-1].residual <= VERIFIED):
                 break
-        if perf_counter() > ends or any(accepted(each, evidence) for each in tried):
+        if perf_counter() > ends or any(accepted(each, evidence, symbols) for each in tried):
             break
     return concluded(evidence, symbols, tried)
 
 
-def families_without(forbid: Sequence[str], functions: Sequence[Function]) -> tuple[Family, ...]:
-    """Return the families that may occur."""
-    names = [family.name for family in FAMILIES]
-    for name in forbid:
-        if name not in names:
-            raise InputError(f'There is no family "{name}" to forbid. {suggest(name, names)}')
-    return (*(family for family in FAMILIES if family.name not in forbid), *(each.family() for each in functions))
-
-
 def drafts(
-    evidence: Evidence, symbols: Sequence[sympy.Symbol], noise: float, families: Sequence[Family], complexity: int
+    evidence: Evidence, symbols: Sequence[sympy.Symbol], noise: float, vocabulary: Vocabulary, complexity: int
 ) -> Iterator[tuple[sympy.Expr, ...]]:
     """Yield expressions of all unknowns that agree with the solution."""
     of_unknowns = []
@@ -97,24 +89,26 @@ def drafts(
             evidence.ranges,
             lambda x, size=size: np.full(len(x), max(noise, 1e-14) * size),
         )
-        of_unknowns.append(list(islice(candidates(target, families, complexity), MOST)))
+        of_unknowns.append(list(islice(candidates(target, vocabulary, complexity), MOST)))
     yield from islice(product(*of_unknowns), MOST)
 
 
-def accepted(candidate: Candidate, evidence: Evidence) -> Status | None:
+def accepted(candidate: Candidate, evidence: Evidence, symbols: Sequence[sympy.Symbol]) -> Status | None:
     """Return how far a candidate is right, without a proof; None if it is not accepted."""
     if not evidence.is_table:
         return Status.VERIFIED if candidate.residual <= VERIFIED else None
     if candidate.residual <= RECOVERED:
         return Status.RECOVERED
-    is_noise = candidate.residual <= 1.1 * evidence.error and RECOVERED < evidence.error <= LARGEST_NOISE
-    return Status.CONSISTENT if is_noise and evidence.is_noisy else None
+    is_as_good = candidate.residual <= 1.1 * evidence.error and evidence.error <= LARGEST_NOISE
+    if is_as_good and not evidence.at and evidence.scatters(candidate.expressions, symbols):
+        return Status.CONSISTENT
+    return None
 
 
 def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequence[Candidate]) -> Formula:
     """Return the best candidate with its status, or the record that there is none."""
     front = pareto(tried)
-    good = [(each, status) for each in front if (status := accepted(each, evidence)) is not None]
+    good = [(each, status) for each in front if (status := accepted(each, evidence, symbols)) is not None]
     names = evidence.problem.unknowns
     if not good:
         best = min((each.residual for each in tried), default=inf)
@@ -129,9 +123,10 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
     if status is Status.CONSISTENT:
         refuse_undecided(best, tried, evidence, symbols)
     residuals = evidence.residuals(best.expressions, symbols)
+    what = "values of the solution" if evidence.at else "rows that were kept back"
     words = {
         Status.VERIFIED: f"all conditions hold at new points up to {best.residual:.1e} of their largest terms.",
-        Status.RECOVERED: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation.",
+        Status.RECOVERED: f"{what} are reproduced up to {best.residual:.1e} of their deviation.",
         Status.CONSISTENT: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation, "
         f"as by the network ({evidence.error:.1e}); this is no proof.",
     }[status]
@@ -153,15 +148,21 @@ def refuse_undecided(
             continue
         if other.residual > ALIKE * best.residual:
             continue
-        functions = [sympy.lambdify(symbols, e.expressions[0], ["scipy", "numpy"]) for e in (best, other)]
-        a, b = (np.broadcast_to(f(*evidence.sample.T), len(evidence.sample)) for f in functions)
-        distance = float(np.sqrt(np.mean((a - b) ** 2)) / a.std())
-        if distance > RECOVERED:
-            raise InputError(
-                f"The solution is not accurate enough to decide: its error is {evidence.error:.1e} of the deviation, "
-                f"and {best.expressions[0]} and {other.expressions[0]} differ by {distance:.1e} only. An error below "
-                f"{distance / 5:.1e} is needed: use more rows or less noise."
-            )
+        for one, another in zip(best.expressions, other.expressions, strict=True):
+            distance = distance_of(one, another, symbols, evidence)
+            if distance > RECOVERED:
+                raise InputError(
+                    f"The solution is not accurate enough to decide: its error is {evidence.error:.1e} of the "
+                    f"deviation, and {one} and {another} differ by {distance:.1e} only. An error below "
+                    f"{distance / 5:.1e} is needed: use more rows or less noise."
+                )
+
+
+def distance_of(one: sympy.Expr, another: sympy.Expr, symbols: Sequence[sympy.Symbol], evidence: Evidence) -> float:
+    """Return the root mean square of the difference of two expressions over the deviation of the first."""
+    functions = [sympy.lambdify(symbols, each, ["scipy", "numpy"]) for each in (one, another)]
+    a, b = (np.broadcast_to(f(*evidence.sample.T), len(evidence.sample)) for f in functions)
+    return float(np.sqrt(np.mean((a - b) ** 2)) / max(float(a.std()), 1e-300))
 
 
 def pareto(tried: Sequence[Candidate]) -> list[Candidate]:

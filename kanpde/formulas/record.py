@@ -1,6 +1,7 @@
 """What reading a formula gives: expressions, how far they are proved, and the other candidates."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +13,7 @@ from sympy.printing.numpy import NumPyPrinter
 
 from kanpde.errors import InputError
 from kanpde.formulas.evaluate import as_function
-from kanpde.formulas.parse import parsed
+from kanpde.formulas.parse import is_name, parsed
 
 FILE = "formula.json"
 
@@ -45,7 +46,8 @@ class Formula:
         symbols: the coordinates.
         expressions: one for each unknown; empty if none was found.
         status: how far they are known to be right.
-        residuals: by condition, relative to its largest term, at points that were used for nothing else.
+        residuals: by condition, relative to its largest term, at new points; of a table, relative to the deviation of
+            the data, on the rows for validation.
         reason: what the status rests on, as a sentence.
         front: candidates, such that each is more accurate than all simpler ones.
     """
@@ -82,11 +84,13 @@ class Formula:
     @property
     def python(self) -> str:
         """A Python module with a function of numpy arrays for each unknown."""
-        arguments = ", ".join(str(s) for s in self.symbols)
+        arguments = [identifier(str(s)) for s in self.symbols]
+        renamed = {s: sympy.Symbol(a, real=True) for s, a in zip(self.symbols, arguments, strict=True)}
         code = NumPyPrinter({"fully_qualified_modules": True, "allow_unknown_functions": False})
         lines = ["import numpy", ""]
-        for name, expression in zip(self.unknowns, self.expressions, strict=True):
-            lines += ["", f"def {name}({arguments}):", f"    return {code.doprint(expression)}", ""]
+        for name, expression in zip(self.unknowns, self.expressions, strict=False):
+            lines += ["", f"def {identifier(name)}({', '.join(arguments)}):"]
+            lines += [f"    return {code.doprint(expression.xreplace(renamed))}", ""]
         return "\n".join(lines)
 
     def __call__(self, *coords: Any) -> Any:
@@ -137,6 +141,8 @@ def read_formula(path: str | Path) -> Formula:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         status = Status(data["status"])
+        if not all(is_name(name) for name in data["coordinates"]):
+            raise ValueError(f"the coordinates {data['coordinates']}")
         symbols = tuple(sympy.Symbol(name, real=True) for name in data["coordinates"])
         front = tuple(Candidate(_all(c["formulas"]), int(c["complexity"]), float(c["residual"])) for c in data["front"])
         expressions = _all(list(data["formulas"].values()))
@@ -149,3 +155,9 @@ def read_formula(path: str | Path) -> Formula:
 
 def _all(texts: Sequence[str]) -> tuple[sympy.Expr, ...]:
     return tuple(parsed(text) for text in texts)
+
+
+def identifier(name: str) -> str:
+    """Return a name as one that Python takes."""
+    found = re.sub(r"\W", "_", name)
+    return found if is_name(found) else f"_{found}"

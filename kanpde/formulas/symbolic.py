@@ -29,10 +29,13 @@ class Symbolic(Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "").strip("_")
-        if name in ("get", "set") or name in ("dim", "size"):  # of attributes such as shape and ndim
+        if func in ATTRIBUTES:
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
+        written = getattr(func, "__name__", "")
+        name = written.strip("_")
+        if written.startswith("__i") or (written.endswith("_") and not written.endswith("__")):
+            raise NotSymbolic(f"{written}, which changes a tensor in place")
         if name in LIKE:
             return symbolic(LIKE[name](*args[1:]))
         if name not in OPERATIONS or (kwargs and set(kwargs) - {"value", "alpha"}) or (kwargs and "alpha" in kwargs):
@@ -74,11 +77,17 @@ def _sigmoid(x: sympy.Expr) -> sympy.Expr:
     return 1 / (1 + sympy.exp(-x))
 
 
+# what may be asked of a tensor besides operations
+ATTRIBUTES = {getattr(Tensor, name).__get__ for name in ("shape", "ndim", "dtype", "device", "requires_grad")} | {
+    Tensor.dim,
+    Tensor.size,
+}
+
 OPERATIONS: dict[str, Callable[..., sympy.Expr]] = {
-    **dict.fromkeys(("add", "radd", "iadd"), lambda a, b: a + b),
+    **dict.fromkeys(("add", "radd"), lambda a, b: a + b),
     **dict.fromkeys(("sub", "subtract"), lambda a, b: a - b),
     "rsub": lambda a, b: b - a,
-    **dict.fromkeys(("mul", "rmul", "multiply", "imul"), lambda a, b: a * b),
+    **dict.fromkeys(("mul", "rmul", "multiply"), lambda a, b: a * b),
     **dict.fromkeys(("div", "truediv", "divide", "true_divide"), lambda a, b: a / b),
     **dict.fromkeys(("rdiv", "rtruediv"), lambda a, b: b / a),
     "pow": lambda a, b: a**b,

@@ -9,7 +9,7 @@ then least squares of the residual in which the linear constants c are optimal. 
 the function and has no additive constants, so that it does not depend on units.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ import sympy
 from numpy.typing import NDArray
 
 from kanpde.formulas.families import Constants, Family
-from kanpde.formulas.maps import INNER, OUTER, Inner, Outer
+from kanpde.formulas.maps import Inner, Outer
+from kanpde.formulas.vocabulary import Vocabulary
 
-S = sympy.Symbol("s", real=True)
+S = sympy.Dummy("s", real=True)  # no coordinate is the same
 POINTS = 64
 WITHIN = 6.0  # a candidate is accepted if its error is at most this times the noise
 ROUNDING = 1e-13  # relative
@@ -49,7 +50,7 @@ def chebyshev(a: float, b: float, n: int = POINTS) -> NDArray:
 
 
 def recognised(
-    s: NDArray, y: NDArray, noise: float, families: Sequence[Family], most_cost: int = 9, most: int = 3
+    s: NDArray, y: NDArray, noise: float, vocabulary: Vocabulary, most_cost: int = 9, most: int = 3
 ) -> list[Reading]:
     """Return the simplest functions that agree with values up to their noise, with increasing complexity.
 
@@ -59,7 +60,7 @@ def recognised(
         s: points (n,).
         y: values there (n,).
         noise: root mean square of the values' errors.
-        families: that may occur.
+        vocabulary: the functions that may occur.
         most_cost: largest complexity.
         most: number of candidates.
     """
@@ -68,7 +69,7 @@ def recognised(
     if float(np.ptp(y)) <= 2 * accepted:
         return [Reading(sympy.Float(float(y.mean())), 0, float(y.std()))]
     found: list[Reading] = []
-    for cost, outer, family, inner in ordered(families):
+    for cost, outer, family, inner in ordered(vocabulary):
         if cost > most_cost or (found and cost > found[0].cost + (noise > SURE * scale)):
             break
         t, w = inner.apply(s), outer.invert(y, s)
@@ -82,13 +83,13 @@ def recognised(
     return sorted(found, key=lambda each: (each.cost, each.error))[:most]
 
 
-def ordered(families: Sequence[Family]) -> Iterable[tuple[int, Outer, Family, Inner]]:
+def ordered(vocabulary: Vocabulary) -> Iterable[tuple[int, Outer, Family, Inner]]:
     """Return all combinations of outer map, family and inner map by complexity."""
     combined = [
         (outer.cost + family.cost + inner.cost, outer, family, inner)
-        for outer in OUTER
-        for family in families
-        for inner in INNER
+        for outer in vocabulary.outer
+        for family in vocabulary.families
+        for inner in vocabulary.inner
         if not (outer.cost and inner.cost and family.cost > 2)
     ]
     return sorted(combined, key=lambda each: each[0])

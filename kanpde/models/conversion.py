@@ -101,7 +101,7 @@ def without_silu(network: Network) -> Network:
     """
     copied = deepcopy(network)
     for layer in _of_degree_one(copied):
-        part = layer.coefficients.detach()
+        part = layer.weight.detach().view(len(layer.breakpoints), -1, layer.weight.shape[1])
         part[:, :-1] += torch.nn.functional.silu(layer.breakpoints)[..., None] * part[:, -1:]
         part[:, -1] = 0.0
     return copied

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.models.network import Network
+from kanpde.models.network import Network, trained_size
 from kanpde.plots.edge_functions import EdgeFunctions, Labels, checked_labels, edge_functions
 from kanpde.plots.layout import Box, Layout, caption, layout
 from kanpde.plots.network import FAINTEST, shortened
@@ -65,7 +65,7 @@ def page(solution: Solution, path: str | Path, labels: Labels = {}) -> Path:  # 
 def _told(solution: Solution, model: Network) -> list[str]:
     """Return sentences on the network and its accuracy."""
     widths = [model.inputs.size, *(nodes.inputs for nodes in model.nodes), len(solution.problem.unknowns)]
-    count = sum(parameter.numel() for parameter in model.parameters())
+    count = trained_size(model)
     told = [f"Nodes from the inputs to the outputs: {widths}, {count} parameters"]
     told += [f"relative L2 error of {u}: {e['l2']:.2e}" for u, e in solution.errors.items()]
     if solution.problem.ansatz is not None:
