@@ -182,7 +182,7 @@ def main() -> None:
             began = perf_counter()
             solution, at = make(seed)
             solved = perf_counter()
-            found = formula(solution, at=at)
+            found = formula(solution, at=at, time_limit=60)
             ended = perf_counter()
             right = is_right(found, target, given.what == "noisy")
             error = solution.errors.get("u", {}).get("l2", float("nan"))

@@ -8,6 +8,7 @@ it is proved (`proof`). Of several candidates that are right up to rounding, or 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice, product
 from math import inf
 from time import perf_counter
@@ -51,26 +52,26 @@ def formula(
         functions: functions of one variable that may occur besides those of `kanpde.formulas.families`.
         forbid: names of families, maps or functions that may not occur, such as exp.
         complexity: largest complexity of a function of one variable.
-        time_limit: seconds after which no further candidate is tried.
+        time_limit: seconds after which the search ends.
         log: called with each line of the log.
 
     Raises:
         InputError: a name is not known, or the solution is not accurate enough to tell candidates apart.
     """
-    vocabulary = ALL.without(forbid).with_functions(functions)
+    ends = perf_counter() + time_limit
+    vocabulary = replace(ALL.without(forbid).with_functions(functions), ends=ends)
     evidence = evidence_of(solution, dict(at or {}))
     symbols = tuple(sympy.Symbol(name, real=True) for name in evidence.problem.domain.names)
     tried: list[Candidate] = []
-    ends = perf_counter() + time_limit
     for noise in evidence.noises:
         log(f"Looking for formulas that agree with the solution up to {noise:.1e} of its size.")
         for expressions in drafts(evidence, symbols, noise, vocabulary, complexity):
             if (candidate := polished(expressions, symbols, evidence)) is not None:
                 log(f"residual {candidate.residual:.1e}: {', '.join(map(str, candidate.expressions))}")
                 tried.append(candidate)
-            if perf_counter() > ends or (tried and tried[-1].residual <= VERIFIED):
+            if vocabulary.is_late or (tried and tried[-1].residual <= VERIFIED):
                 break
-        if perf_counter() > ends or any(accepted(each, evidence, symbols) for each in tried):
+        if vocabulary.is_late or any(accepted(each, evidence, symbols) for each in tried):
             break
     return concluded(evidence, symbols, tried)
 

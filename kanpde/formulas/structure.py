@@ -28,6 +28,8 @@ def candidates(target: Target, vocabulary: Vocabulary, most_cost: int = 8, depth
         most_cost: largest complexity of a function of one variable.
         depth: number of outer maps.
     """
+    if vocabulary.is_late:
+        return
     target = target.essential()
     if len(target.symbols) == 1:
         yield from _of_one(target, vocabulary, most_cost)

@@ -70,7 +70,7 @@ def recognised(
         return [Reading(sympy.Float(float(y.mean())), 0, float(y.std()))]
     found: list[Reading] = []
     for cost, outer, family, inner in ordered(vocabulary):
-        if cost > most_cost or (found and cost > found[0].cost + (noise > SURE * scale)):
+        if vocabulary.is_late or cost > most_cost or (found and cost > found[0].cost + (noise > SURE * scale)):
             break
         t, w = inner.apply(s), outer.invert(y, s)
         if not (np.isfinite(t).all() and np.isfinite(w).all()):

@@ -4,6 +4,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
+from time import perf_counter
 
 import numpy as np
 import sympy
@@ -19,11 +21,20 @@ X = sympy.Dummy("x", real=True)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The families of functions of one variable, and the maps around and inside of them."""
+    """The families of functions of one variable, and the maps around and inside of them.
+
+    ``ends`` is the time of `time.perf_counter` at which a search with them ends.
+    """
 
     families: tuple[Family, ...] = FAMILIES
     outer: tuple[Outer, ...] = OUTER
     inner: tuple[Inner, ...] = INNER
+    ends: float = inf
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the search must end."""
+        return perf_counter() > self.ends
 
     def without(self, forbid: Sequence[str]) -> "Vocabulary":
         """Return the vocabulary without families or maps of some names, and without functions of these names.
