@@ -30,7 +30,7 @@ from kanpde.formulas.constants import normal, recognised_sum
 from kanpde.formulas.constants import recognised as constant_recognised
 from kanpde.formulas.parse import parsed
 from kanpde.formulas.polish import waves
-from kanpde.formulas.proof import is_proved
+from kanpde.formulas.proof import Verdict, is_proved, verdict
 from kanpde.formulas.record import identifier
 from kanpde.formulas.structure import candidates
 from kanpde.formulas.target import Target
@@ -356,6 +356,41 @@ def test_no_proof_of_what_is_not_zero_or_cannot_be_told(residual):
     assert not is_proved(problem, [x], (x,))
     right = Problem(domain, {"pde": Condition(domain.interior, lambda u: diff(u, "x") - 1.0)})
     assert is_proved(right, [x], (x,))
+
+
+def test_a_source_between_all_points_is_not_overlooked_by_the_proof():
+    """The residual vanishes at all points but for the tail of the peak, exp(-1e8) or less."""
+    domain = Box(x=(-1.0, 1.0))
+
+    def residual(u):
+        (x,) = u.coords
+        return diff(u, "x", "x") + pi**2 * torch.sin(pi * x) - 1000 * torch.exp(-(10.0**10) * (x - 0.375) ** 2)
+
+    wave = sympy.sin(sympy.pi * x)
+    problem = Problem(
+        domain, {"pde": Condition(domain.interior, residual), "boundary": dirichlet(domain.boundary, 0.0)}
+    )
+    assert verdict(problem, [wave], (x,)) is Verdict.REFUTED
+    assert formula(Known(problem, lambda x: torch.sin(pi * x))).status is Status.NONE
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"forbid": "sin"}, "list of names"),
+        ({"at": {"t": "half"}}, "number for each"),
+        ({"at": {"t": float("nan")}}, "number for each"),
+        ({"functions": ["erf"]}, "kanpde.formulas.Function"),
+        ({"complexity": -1}, "positive whole"),
+        ({"time_limit": -3}, "positive"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    problem = load_problem("heat")()
+    with pytest.raises(InputError, match=message):
+        formula(Known(problem, problem.exact), **options)
+    with pytest.raises(InputError, match="read off a solution"):
+        formula(3)
 
 
 def test_a_periodic_coordinate_is_part_of_the_proof():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 import sympy
@@ -76,6 +76,11 @@ class Evidence:
             return self.components(torch.as_tensor(x, dtype=torch.float64), space)[0][:, k].numpy()
 
         return at
+
+    @property
+    def warned(self) -> bool:
+        """Whether the run has a warning."""
+        return isinstance(self.solution, Solution) and bool(self.solution.warnings)
 
     @cached_property
     def fresh(self) -> dict[str, Points]:
@@ -153,9 +158,14 @@ class Evidence:
 
     @cached_property
     def error(self) -> float:
-        """The accuracy of the solution, relative: its largest relative residual, or its error on rows kept back."""
+        """The accuracy of the solution, relative: its largest relative residual, or its error on rows kept back.
+
+        A residual that the run has seen at its own points, such as a narrow peak, counts too.
+        """
         if not self.is_table:
-            return max(self.relative(self.components).values(), default=1.0)
+            last = self.solution.levels[-1:] if isinstance(self.solution, Solution) and not self.at else []
+            seen = [row.get(f"relative_{name}", 0.0) for row in last for name in self.problem.conditions]
+            return max([*self.relative(self.components).values(), *seen], default=1.0)
         space = JetSpace.spanned([()], self.problem.domain.space)
         found = [relative_error(self.components(at.x, space)[0], at.data) for at in self.fresh.values()]
         return max(found)
@@ -244,6 +254,8 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
     if not at:
         return Evidence(solution, replace(problem, ansatz=None), at, values_at)
     for name, value in at.items():
+        if not isinstance(value, (int, float)) or not isfinite(value):
+            raise InputError(f"at must have a number for each coordinate, got {value!r} for {name}.")
         if name not in box.names:
             raise InputError(f'There is no coordinate "{name}" to hold fixed. {suggest(name, box.names)}')
         low, high = box.ranges[box.names.index(name)]

@@ -8,7 +8,10 @@ The numbers of the problem are read as exact constants where they agree with sim
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
+import mpmath
+import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -24,14 +27,23 @@ from kanpde.problem import Problem
 from kanpde.residuals.site import results_of
 
 MOST_OPERATIONS = 400  # of a residual that is simplified
+POINTS, DIGITS = 5, 60
 Expressions = Sequence[sympy.Expr]
 
 
-def is_proved(problem: Problem, expressions: Expressions, symbols: Sequence[sympy.Symbol]) -> bool:
-    """Return whether the residuals of all conditions reduce to 0 symbolically for a formula.
+class Verdict(Enum):
+    """What the symbolic residuals say."""
 
-    False means only that no proof was found: a constant is not exact, a condition is not on a part of a box, its
-    residual has operations without a symbolic meaning here, or the reduction does not succeed.
+    PROVED = "all residuals reduce to 0"
+    REFUTED = "a residual is not 0"
+    OPEN = "they cannot be told"
+
+
+def verdict(problem: Problem, expressions: Expressions, symbols: Sequence[sympy.Symbol]) -> Verdict:
+    """Return whether the residuals of all conditions are 0 symbolically for a formula.
+
+    It stays open if a constant is not exact, if a condition is not on a part of a box, if a residual has operations
+    without a symbolic meaning here, or if the reduction does not succeed.
 
     Args:
         problem: without an ansatz.
@@ -39,11 +51,37 @@ def is_proved(problem: Problem, expressions: Expressions, symbols: Sequence[symp
         symbols: of the coordinates.
     """
     if not isinstance(problem.domain, Box) or any(each.has(sympy.Float) for each in expressions):
-        return False
+        return Verdict.OPEN
     try:
-        return all(is_zero(each) for each in symbolic_residuals(problem, expressions, symbols))
-    except (NotSymbolic, InputError, TypeError, ValueError, NotImplementedError, AttributeError):
-        return False
+        left = [each for each in symbolic_residuals(problem, expressions, symbols) if not is_zero(each)]
+        if not left:
+            return Verdict.PROVED
+        return Verdict.REFUTED if any(differs(each, problem.domain, symbols) for each in left) else Verdict.OPEN
+    except (NotSymbolic, InputError, TypeError, ValueError, NotImplementedError, AttributeError, ArithmeticError):
+        return Verdict.OPEN
+
+
+def is_proved(problem: Problem, expressions: Expressions, symbols: Sequence[sympy.Symbol]) -> bool:
+    """Return whether the residuals of all conditions reduce to 0 symbolically for a formula."""
+    return verdict(problem, expressions, symbols) is Verdict.PROVED
+
+
+def differs(residual: sympy.Expr, domain: Box, symbols: Sequence[sympy.Symbol]) -> bool:
+    """Return whether an expanded residual is certainly not 0 at random points, however small it is there.
+
+    With 60 digits the sum of its terms is compared with the largest of them: a sum that is not 0 is of their order, and
+    one that is 0 has rounding errors only. So the tail of a narrow peak, such as exp(-1e10), is told from 0.
+    """
+    terms = sympy.Add.make_args(sympy.expand(residual))
+    functions = [sympy.lambdify(symbols, term, "mpmath") for term in terms]
+    lower, upper = np.array(domain.ranges).T
+    points = lower + (upper - lower) * np.random.default_rng(0).uniform(size=(POINTS, len(lower)))
+    with mpmath.workdps(DIGITS):
+        for point in points.tolist():
+            values = [mpmath.mpf(f(*map(mpmath.mpf, point))) for f in functions]
+            if abs(mpmath.fsum(values)) > mpmath.mpf(10) ** (20 - DIGITS) * max(abs(value) for value in values):
+                return True
+    return False
 
 
 def symbolic_residuals(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice, product
 from math import inf
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import sympy
@@ -20,7 +21,7 @@ from kanpde.errors import InputError
 from kanpde.formulas.accuracy import Evidence, evidence_of
 from kanpde.formulas.families import Function
 from kanpde.formulas.polish import polished
-from kanpde.formulas.proof import is_proved
+from kanpde.formulas.proof import Verdict, verdict
 from kanpde.formulas.record import Candidate, Formula, Status
 from kanpde.formulas.structure import candidates
 from kanpde.formulas.target import Target
@@ -58,6 +59,7 @@ def formula(
     Raises:
         InputError: a name is not known, or the solution is not accurate enough to tell candidates apart.
     """
+    check(solution, functions, forbid, complexity, time_limit)
     ends = perf_counter() + time_limit
     vocabulary = replace(ALL.without(forbid).with_functions(functions), ends=ends)
     evidence = evidence_of(solution, dict(at or {}))
@@ -74,6 +76,23 @@ def formula(
         if vocabulary.is_late or any(accepted(each, evidence, symbols) for each in tried):
             break
     return concluded(evidence, symbols, tried)
+
+
+def check(solution: Any, functions: Any, forbid: Any, complexity: Any, time_limit: Any) -> None:
+    """Refuse arguments of other kinds than those of `formula`."""
+    if not isinstance(solution, Evaluable):
+        raise InputError(
+            f"A formula is read off a solution of `solve`, `fit` or `load`, got a {type(solution).__name__}."
+        )
+    if isinstance(forbid, str):
+        raise InputError(f'forbid must be a list of names, got "{forbid}".', write={"forbid": [forbid]})
+    for each in functions:
+        if not isinstance(each, Function):
+            raise InputError(f"functions must be `kanpde.formulas.Function`, got {each!r}.")
+    if not isinstance(complexity, int) or complexity < 1:
+        raise InputError(f"complexity must be a positive whole number, got {complexity}.", write={"complexity": 8})
+    if not time_limit > 0:
+        raise InputError(f"time_limit must be positive, got {time_limit}.", write={"time_limit": 300.0})
 
 
 def drafts(
@@ -115,9 +134,10 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
         best = min((each.residual for each in tried), default=inf)
         reason = f"the solution is known up to {evidence.error:.1e} of its size, and "
         reason += (
-            f"the best of {len(tried)} candidates leaves a residual of {best:.1e}."
+            f"the best of {len(tried)} candidates (`front`) leaves a residual of {best:.1e}; at most "
+            f"{RECOVERED if evidence.is_table else VERIFIED:.0e} is accepted."
             if tried
-            else "no candidate agrees with it so far."
+            else "no expression of the known functions agrees with it so far. More accuracy may help, or `functions`."
         )
         return Formula(names, symbols, (), Status.NONE, {}, reason, tuple(front))
     best, status = good[0]
@@ -131,8 +151,18 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
         Status.CONSISTENT: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation, "
         f"as by the network ({evidence.error:.1e}); this is no proof.",
     }[status]
-    if status is Status.VERIFIED and not evidence.at and is_proved(evidence.problem, best.expressions, symbols):
-        status, words = Status.PROVED, "the residuals of all conditions reduce to 0 symbolically."
+    if status is Status.VERIFIED:
+        found = verdict(evidence.problem, best.expressions, symbols)
+        if found is Verdict.REFUTED:
+            words = (
+                f"{best.expressions[0]} satisfies the conditions at new points up to rounding errors, but a residual "
+            )
+            words += "is not 0 symbolically: perhaps the problem has a feature between the points."
+            return Formula(names, symbols, (), Status.NONE, residuals, words, tuple(front))
+        if found is Verdict.PROVED:
+            status, words = Status.PROVED, "the residuals of all conditions reduce to 0 symbolically."
+    if evidence.warned:
+        words += " The run has a warning, see `solution.warnings`: other functions may satisfy them, too."
     return Formula(names, symbols, best.expressions, status, residuals, words, tuple(front))
 
 

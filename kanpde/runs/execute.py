@@ -148,7 +148,7 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
 
         found = formula(solution, log=display.say)
         found.save(folder)
-        formulas.append(f"Formula, {found}.")
+        formulas.append(f"Formula, {found}")
         names, labels = edge_texts(solution)
     if job.plots:
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib

@@ -20,7 +20,7 @@ from kanpde.training.settings import Settings
 from kanpde.training.state import State
 
 SURE = 3.0  # standard errors of the mean difference, above which an influence is certain
-LEAST_ROWS, MOST_ROWS = 30, 5000
+LEAST_ROWS, MOST_ROWS = 50, 5000
 
 
 def idle_columns(settings: Settings, state: State) -> list[str]:
