@@ -318,7 +318,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 
 def test_found_coefficients_are_reported():
     model = SimpleNamespace(parameters=lambda: [])
-    problem = SimpleNamespace(parameters={"k": 1.0}, exact=None, test=None)
+    problem = SimpleNamespace(parameters={"k": 1.0}, exact=None, test=None, measures=())
     solution = SimpleNamespace(
         reason="converged",
         coefficients={"k": 2.5},

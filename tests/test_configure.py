@@ -75,9 +75,9 @@ def test_the_top_of_the_config_has_the_defaults_of_solve():
     assert [config.pop(name) for name in SWEEP_OPTIONS] == [False, False], "they are of sweeps, and never reach `solve`"
     assert {*config, *groups} - {f"override hydra/{k}_logging" for k in ("job", "hydra")} == set(OPTIONS)
     assert build(Output, config["output"], "output") == Output()
-    mine = {k: v for k, v in config.items() if k not in (*GROUPS, "plots", "weights")}
+    mine = {k: v for k, v in config.items() if k not in (*GROUPS, "plots", "formula", "weights")}
     assert mine == {k: v for k, v in defaults(solve).items() if k in mine}
-    assert config["weights"] == {} and config["plots"] is True
+    assert config["weights"] == {} and config["plots"] is True and config["formula"] is False
 
 
 # options -------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 # the types that sympy declares are too wide
 r"""Constants in formulas: taken out for a fit, freed of those that others can replace, and recognised.
 
-A number is recognised as p/q times 1, π, √2, ... only inside its error bar, and only if a random number in its place
+A number is recognised as p/q times 1, π, √2, ... and a power of 1000 only inside its error bar, and only if a random number in its place
 would hardly have had such a simple neighbour there.
 """
 
@@ -36,6 +36,7 @@ BASES: tuple[sympy.Expr, ...] = (
 )
 CHANCE = 0.03  # largest expected number of coincidences
 DENOMINATOR = 1000
+POWERS = (0, 3, 6, 9, -3, -6, -9)  # of ten, of units such as millimetres
 
 
 @dataclass(frozen=True)
@@ -129,19 +130,30 @@ def recognised(value: float, error: float) -> sympy.Expr | None:
         return None
     if abs(value) <= error:
         return sympy.Integer(0)
+    found = [
+        (score, exact * sympy.Integer(10) ** -power)
+        for power in POWERS
+        if (best := _best(value * 10.0**power, error * 10.0**power, len(POWERS) if power else 1)) is not None
+        for score, exact in [best]
+    ]
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def _best(value: float, error: float, trials: int) -> tuple[float, sympy.Expr] | None:
+    """Return the complexity in bits of the simplest constant within the error of a number, and the constant."""
     best: tuple[float, sympy.Expr] | None = None
     for base in BASES:
         share = value / float(base)
         fraction = _simplest(share, error / abs(float(base)))
         if fraction is None or fraction == 0:
             continue
-        weight = (abs(fraction.numerator) + 1) * fraction.denominator * (1 if base == 1 else len(BASES))
+        weight = (abs(fraction.numerator) + 1) * fraction.denominator * (1 if base == 1 else len(BASES)) * trials
         if weight * 2 * error / abs(value) > CHANCE:
             continue
         score = log2(weight)
         if best is None or score < best[0]:
             best = score, sympy.Rational(fraction.numerator, fraction.denominator) * base
-    return None if best is None else best[1]
+    return best
 
 
 def _simplest(value: float, error: float) -> Fraction | None:

@@ -43,7 +43,7 @@ def idle_columns(settings: Settings, state: State) -> list[str]:
     before, idle = squares(few.x), []
     for k, column in enumerate(settings.problem.domain.names):
         x = few.x.clone()
-        x[:, k] = x[torch.randperm(len(x), generator=generator).to(x.device), k]
+        x[:, k] = x[torch.randperm(len(x), generator=generator, device="cpu").to(x.device), k]
         after = squares(x)
         difference = ((after - before) / (after + before)).nan_to_num()  # 0 where both are 0
         if float(difference.mean()) <= SURE * float(difference.std()) / sqrt(len(x)):
