@@ -317,7 +317,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 
 
 def test_found_coefficients_are_reported():
-    model = SimpleNamespace(parameters=lambda: [])
+    model = torch.nn.Module()
     problem = SimpleNamespace(parameters={"k": 1.0}, exact=None, test=None, measures=())
     solution = SimpleNamespace(
         reason="converged",

@@ -2,8 +2,8 @@
 # the types that sympy declares are too wide
 r"""Constants in formulas: taken out for a fit, freed of those that others can replace, and recognised.
 
-A number is recognised as p/q times 1, π, √2, ... and a power of 1000 only inside its error bar, and only if a random number in its place
-would hardly have had such a simple neighbour there.
+A number is recognised as p/q times 1, π, √2, ... and a power of 1000 only inside its error bar, and only if a random
+number in its place would hardly have had such a simple neighbour there.
 """
 
 from collections.abc import Sequence
