@@ -154,7 +154,7 @@ def fresh_lines(level: Mapping[str, Any]) -> list[str]:
 def idle_lines(solution: Solution) -> list[str]:
     """Return a line with the inputs of a fit that have no influence; none if all have one."""
     idle = solution.settings.get("idle", [])
-    if len(idle) == len(solution.problem.domain.names):
+    if idle and len(idle) == len(solution.problem.domain.names):
         return ["No input has a certain influence on the rows for validation: too few rows, or nothing is explained."]
     more = f" and {len(idle) - MOST_NAMED} more" if len(idle) > MOST_NAMED else ""
     named = ", ".join(idle[:MOST_NAMED])
