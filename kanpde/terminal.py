@@ -21,6 +21,7 @@ from kanpde.training.phases import Progress
 from kanpde.training.watch import kept
 
 SECONDS_BETWEEN_LINES = 2.0
+CERTAIN = 5.0  # standard deviations
 MOST_NAMED = 30  # inputs without influence
 WORDS = ("run", "what", "ended", "arm")  # columns whose text may be wrapped
 
@@ -165,11 +166,14 @@ def noise_lines(settings: Mapping[str, Any]) -> list[str]:
     """Return a line with the mean squares of the residuals in standard errors; none if these are not known."""
     if "chi_square" not in settings:
         return []
-    return [
+    found, margin = settings["chi_square_validation"], settings["chi_square_margin"]
+    line = (
         f"Mean square of the residuals in standard errors: {settings['chi_square']:.3g} on the training rows, "
-        f"{settings['chi_square_validation']:.3g} on those for validation, where noise alone gives 1 ± "
-        f"{settings['chi_square_margin']:.2g}."
-    ]
+        f"{found:.3g} on those for validation, where noise alone gives 1 ± {margin:.2g}."
+    )
+    if found > 1 + CERTAIN * margin:
+        line += " The network follows the noise of the training rows: use fewer nodes or cells, or more rows."
+    return [line]
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

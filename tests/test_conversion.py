@@ -10,10 +10,12 @@ from torch import nn
 
 from kanpde import KAN, MLP, InputError, kan_of, relu_mlp_of, without_silu
 from kanpde.bases.bspline import BSpline
+from kanpde.domains import Points
 from kanpde.models.architecture import network_from
 from kanpde.models.kan import KANLayer
 from kanpde.models.network import Network
 from kanpde.models.shiftrelu import ShiftReLU
+from kanpde.thinning.removal import Edge, without
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 SQUARE = [(-1.0, 1.0), (0.0, 2.0)]
@@ -205,3 +207,11 @@ def test_condition_numbers_grow_like_a_power_of_the_grid(degree, monkeypatch):
     x = torch.linspace(-1.5, 1.5, 99, dtype=torch.float64)[:, None]
     hats, fixed, free = three_networks(8, 0).values()
     assert relative(fixed, hats, x) < 1e-14 and relative(free, hats, x) < 1e-14
+
+
+def test_a_network_with_removed_edges_is_converted():
+    network = KAN([3], degree=1, grid=4)(SQUARE, generator=random())
+    points = Points(inside(), torch.full((500,), 1 / 500, dtype=torch.float64))
+    fewer = without_silu(without(network, [Edge(0, 1, 2)], points))
+    assert not fewer.layers[0].coefficients[:, -1].any()
+    assert relative(relu_mlp_of(fewer), fewer, inside()) < 1e-13

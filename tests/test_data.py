@@ -24,7 +24,7 @@ from kanpde.plots.network import network_figure
 from kanpde.plots.solution import solution_figure
 from kanpde.residuals.objective import Objective
 from kanpde.storage.output import Output
-from kanpde.terminal import report
+from kanpde.terminal import noise_lines, report
 from kanpde.training.entering import spread_points
 from kanpde.training.sampling import Sampling
 from kanpde.training.signals import StopRequest
@@ -250,6 +250,12 @@ def test_training_ends_at_the_noise(errors):
     assert losses[-1] <= 1.0 < min(losses[:-1])
     assert solution.settings["chi_square_margin"] == pytest.approx(np.sqrt(2 / 40))
     assert "standard errors: " in "\n".join(report(solution, ROOT))
+
+
+@pytest.mark.parametrize(("found", "follows"), [(10.6, True), (1.9, False)])
+def test_what_follows_the_noise_is_said(found, follows):
+    facts = {"chi_square": 0.93, "chi_square_validation": found, "chi_square_margin": 0.26}
+    assert ("follows the noise" in noise_lines(facts)[0]) is follows
 
 
 def test_rows_count_by_their_standard_errors():

@@ -43,6 +43,11 @@ def laplace(exact=lambda x, y: torch.exp(x) * torch.cos(y), periodic=()):
     return Problem(domain, conditions)
 
 
+def values():
+    domain = Box(x=(0.0, 2.0), y=(-1.0, 1.0))
+    return Problem(domain, {"data": dirichlet(domain.interior, lambda x, y: torch.exp(x) * torch.cos(y))})
+
+
 def two_unknowns():
     domain = Box(x=(2.0, 5.0), t=(0.0, 10.0), periodic=["x"])
     conditions = {
@@ -74,6 +79,7 @@ CASES = {
     "one input": lambda: untrained(load_problem("poisson")(dim=1), KAN([2], degree=4, grid=2)),
     "two unknowns": two_unknowns,
     **{name: lambda name=name: poisson(MLP([3, 2], activation=name)) for name in ("tanh", "sine", "silu", "gelu")},
+    "relu": lambda: untrained(values(), MLP([3], activation="relu")),
     "fourier features": lambda: poisson(MLP([3], fourier=4)),
     "splinemlp": lambda: poisson(SplineMLP([3], degree=4)),
     "spikan": lambda: poisson(SPIKAN(2, degree=4)),

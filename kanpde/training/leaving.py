@@ -41,6 +41,8 @@ def leave(settings: Settings, state: State, work: Work, around: Surroundings) ->
     if state.phase or settings.starts == 1:  # of several starts only the best is watched
         level.update(watched(settings, state, state.phase, leg.weights))
     around.log(level_line(level))
+    if ending.end is End.NOISE_REACHED and any(phase.prune is not None for phase in state.plan[state.phase :]):
+        around.log("the network is not pruned, because the run ends here; `kanpde.prune(solution)` does")
     has_more, prunes = not is_last(settings, state), state.plan[state.phase].prune is not None
     if state.phase:
         state = after_phase(settings, state, leg, level, ending, around)
