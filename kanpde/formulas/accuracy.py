@@ -1,9 +1,9 @@
 """What a formula is compared with: the solution's values and its problem's conditions, and how accurate they are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite, sqrt
+from math import sqrt
 
 import numpy as np
 import sympy
@@ -16,12 +16,10 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
-from kanpde.domains.box import Box, require_box
-from kanpde.errors import InputError, suggest
 from kanpde.formulas.evaluate import as_function
 from kanpde.formulas.refine import Equations
 from kanpde.models.network import trained_size
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, formula_fields
 from kanpde.residuals.misfit import misfit_of
 from kanpde.solution import Evaluable, Solution
@@ -32,7 +30,6 @@ DEPENDENT = 4.0  # standard deviations of the mean product of residuals of neigh
 LEAST = 1e-13  # relative error that is assumed at least,
 LOOSE, LOOSEST = 3e-10, 0.02  # with which the first comparison is made, and the last
 EDGE = 0.05  # share of the ranges of a table at both ends, where networks are less accurate
-VALUES = "values"  # condition "u = the solution's values" where coordinates are held fixed
 
 
 @dataclass(frozen=True)
@@ -227,77 +224,3 @@ def formula_components(problem: Problem, function: Callable) -> Components:
             return [torch.stack([component(field, key) for field in fields], dim=1) for key in space.keys]
 
     return at
-
-
-def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
-    """Return a solution as evidence, on its domain or where some coordinates are held fixed.
-
-    Raises:
-        InputError: the domain is not a box, or a coordinate to be held fixed does not exist.
-    """
-    problem = solution.problem
-    if not problem.conditions:
-        raise InputError(
-            "The stored run has no equations, with which a formula could be compared. Give them to load: "
-            '`load("outputs/...", problem)`.'
-        )
-    box = require_box(problem.domain, "A formula", "Formulas are sought on boxes only.")
-    like = solution.like
-
-    def values_at(x: Tensor, space: JetSpace):
-        def ask(*unknowns: Field) -> list[list[Tensor]]:
-            return [[torch.as_tensor(u.component(key)).expand(len(x)) for u in unknowns] for key in space.keys]
-
-        rows = solution.fields(x.to(like), ask)
-        return [torch.stack(row, dim=1).to(x) for row in rows]
-
-    if not at:
-        return Evidence(solution, replace(problem, ansatz=None), at, values_at)
-    for name, value in at.items():
-        if not isinstance(value, (int, float)) or not isfinite(value):
-            raise InputError(f"at must have a number for each coordinate, got {value!r} for {name}.")
-        if name not in box.names:
-            raise InputError(f'There is no coordinate "{name}" to hold fixed. {suggest(name, box.names)}')
-        low, high = box.ranges[box.names.index(name)]
-        if not low <= value <= high:
-            raise InputError(f"{name} must be from {low:g} to {high:g}, got {value:g}.", write={"at": {name: high}})
-    free = [i for i, name in enumerate(box.names) if name not in at]
-    if not free:
-        raise InputError("All coordinates are held fixed; leave one out of `at`.")
-
-    def inserted(x: Tensor) -> Tensor:
-        whole = x.new_empty(len(x), len(box.names))
-        whole[:, free] = x
-        for name, value in at.items():
-            whole[:, box.names.index(name)] = value
-        return whole
-
-    def restricted(x: Tensor, space: JetSpace):
-        return values_at(inserted(x), JetSpace.spanned([()], box.space))
-
-    smaller = Box(**{box.names[i]: box.ranges[i] for i in free})
-    return Evidence(solution, _problem_of_values(problem, smaller, restricted), at, restricted)
-
-
-def _problem_of_values(problem: Problem, box: Box, components: Components) -> Problem:
-    """Return the problem u = the solution's values, on a box."""
-
-    def draw(n: int, seed: int) -> Points:
-        points = box.interior.sample("uniform", n, torch.Generator().manual_seed(seed), torch.device("cpu"))
-        return replace(points, data=components(points.x, JetSpace.spanned([()], box.space))[0])
-
-    region = replace(
-        box.interior,
-        label=VALUES,
-        is_interior=False,
-        rows=SAMPLES,
-        draw=lambda rule, n, generator, device, dtype: draw(n, 3),
-        draw_fresh=lambda device, dtype: draw(CHECKS, 4),
-    )
-
-    def residual(*unknowns: Field):
-        data = unknowns[0].context.data
-        assert data is not None
-        return tuple(u - data[:, k] for k, u in enumerate(unknowns))
-
-    return Problem(box, {VALUES: Condition(region, residual)}, problem.unknowns)

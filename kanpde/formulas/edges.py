@@ -7,8 +7,8 @@ import sympy
 import torch
 
 from kanpde.errors import InputError
-from kanpde.formulas.accuracy import evidence_of
 from kanpde.formulas.constants import normal
+from kanpde.formulas.evidence import evidence_of
 from kanpde.formulas.polish import waves
 from kanpde.formulas.univariate import S, chebyshev, recognised
 from kanpde.formulas.vocabulary import ALL

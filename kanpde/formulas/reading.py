@@ -18,7 +18,8 @@ import numpy as np
 import sympy
 
 from kanpde.errors import InputError
-from kanpde.formulas.accuracy import Evidence, evidence_of
+from kanpde.formulas.accuracy import Evidence
+from kanpde.formulas.evidence import evidence_of
 from kanpde.formulas.families import Function
 from kanpde.formulas.polish import polished
 from kanpde.formulas.proof import Verdict, verdict
