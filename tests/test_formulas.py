@@ -277,8 +277,11 @@ def test_no_formula_is_found_where_there_is_none():
 def test_coordinates_can_be_held_fixed():
     problem = load_problem("heat")()
     found = formula(Known(problem, problem.exact, 0.0), at={"t": 0.5})
-    assert found.symbols == (x,) and found.status is Status.RECOVERED
+    assert found.symbols == (x,) and found.status is Status.CONSISTENT
     assert abs(float(found.expression.subs(x, 0.5)) - np.exp(-(pi**2) * 0.05)) < 1e-10
+    near = formula(Known(problem, problem.exact, 1e-9), at={"t": 0.5})
+    assert near.status is Status.CONSISTENT and near.expression.has(sympy.sin)
+    assert formula(Known(problem, problem.exact, 1e-4), at={"t": 0.5}).status is Status.NONE
     with pytest.raises(InputError, match='no coordinate "z"'):
         formula(Known(problem, problem.exact), at={"z": 0.5})
     with pytest.raises(InputError, match="from 0 to 1"):

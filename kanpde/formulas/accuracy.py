@@ -41,12 +41,14 @@ class Evidence:
         problem: its problem without an ansatz, or that of its values where coordinates are held fixed.
         at: the coordinates that are held fixed.
         components: of the solution, with the ansatz applied.
+        whole: the evidence without coordinates that are held fixed, if some are.
     """
 
     solution: Evaluable
     problem: Problem
     at: dict[str, float]
     components: Components
+    whole: "Evidence | None" = None
 
     @property
     def is_table(self) -> bool:
@@ -159,8 +161,10 @@ class Evidence:
 
         A residual that the run has seen at its own points, such as a narrow peak, counts too.
         """
+        if self.whole is not None:
+            return self.whole.error
         if not self.is_table:
-            last = self.solution.levels[-1:] if isinstance(self.solution, Solution) and not self.at else []
+            last = self.solution.levels[-1:] if isinstance(self.solution, Solution) else []
             seen = [row.get(f"relative_{name}", 0.0) for row in last for name in self.problem.conditions]
             return max([*self.relative(self.components).values(), *seen], default=1.0)
         space = JetSpace.spanned([()], self.problem.domain.space)

@@ -41,8 +41,9 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
         rows = solution.fields(x.to(like), ask)
         return [torch.stack(row, dim=1).to(x) for row in rows]
 
+    whole = Evidence(solution, replace(problem, ansatz=None), {}, values_at)
     if not at:
-        return Evidence(solution, replace(problem, ansatz=None), at, values_at)
+        return whole
     for name, value in at.items():
         if not isinstance(value, (int, float)) or not isfinite(value):
             raise InputError(f"at must have a number for each coordinate, got {value!r} for {name}.")
@@ -66,7 +67,7 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
         return values_at(inserted(x), JetSpace.spanned([()], box.space))
 
     smaller = Box(**{box.names[i]: box.ranges[i] for i in free})
-    return Evidence(solution, _problem_of_values(problem, smaller, restricted), at, restricted)
+    return Evidence(solution, _problem_of_values(problem, smaller, restricted), at, restricted, whole)
 
 
 def _problem_of_values(problem: Problem, box: Box, components: Components) -> Problem:

@@ -31,6 +31,7 @@ from kanpde.solution import Evaluable
 
 VERIFIED = 1e-12  # largest residual relative to its largest term
 RECOVERED = 1e-10  # largest error on rows that were kept back, relative to their deviation
+LARGEST_ERROR_OF_A_SLICE = 1e-6  # of its values, which no equation tells from other functions near them
 LARGEST_NOISE = 0.1  # of data, relative; above it nearly everything is consistent
 ALIKE = 1.05  # candidates whose residuals differ by less cannot be told apart by noisy data
 MOST = 4  # candidates for each unknown, and combinations of them
@@ -118,10 +119,13 @@ def accepted(candidate: Candidate, evidence: Evidence, symbols: Sequence[sympy.S
     """Return how far a candidate is right, without a proof; None if it is not accepted."""
     if not evidence.is_table:
         return Status.VERIFIED if candidate.residual <= VERIFIED else None
+    if evidence.at:
+        is_near = candidate.residual <= max(evidence.error, RECOVERED) <= LARGEST_ERROR_OF_A_SLICE
+        return Status.CONSISTENT if is_near else None
     if candidate.residual <= RECOVERED:
         return Status.RECOVERED
     is_as_good = candidate.residual <= 1.1 * evidence.error and evidence.error <= LARGEST_NOISE
-    if is_as_good and not evidence.at and evidence.scatters(candidate.expressions, symbols):
+    if is_as_good and evidence.scatters(candidate.expressions, symbols):
         return Status.CONSISTENT
     return None
 
@@ -142,15 +146,15 @@ def concluded(evidence: Evidence, symbols: tuple[sympy.Symbol, ...], tried: Sequ
         )
         return Formula(names, symbols, (), Status.NONE, {}, reason, tuple(front))
     best, status = good[0]
-    if status is Status.CONSISTENT:
+    if status is Status.CONSISTENT and not evidence.at:
         refuse_undecided(best, tried, evidence, symbols)
     residuals = evidence.residuals(best.expressions, symbols)
     what = "values of the solution" if evidence.at else "rows that were kept back"
     words = {
         Status.VERIFIED: f"all conditions hold at new points up to {best.residual:.1e} of their largest terms.",
         Status.RECOVERED: f"{what} are reproduced up to {best.residual:.1e} of their deviation.",
-        Status.CONSISTENT: f"rows that were kept back are reproduced up to {best.residual:.1e} of their deviation, "
-        f"as by the network ({evidence.error:.1e}); this is no proof.",
+        Status.CONSISTENT: f"{what} are reproduced up to {best.residual:.1e} of their deviation, the solution is known "
+        f"up to {evidence.error:.1e}; this is no proof.",
     }[status]
     if status is Status.VERIFIED:
         found = verdict(evidence.problem, best.expressions, symbols)

@@ -24,7 +24,7 @@ class Status(Enum):
     PROVED = "proved"  # the residuals of all conditions reduce to 0 symbolically
     VERIFIED = "verified"  # they vanish at many points up to rounding errors
     RECOVERED = "recovered"  # of a table: it reproduces rows that were kept back, to 1e-10 relative
-    CONSISTENT = "consistent"  # it reproduces them up to the noise of the data; there is no proof
+    CONSISTENT = "consistent"  # it reproduces them, or values of a slice, up to noise or error; there is no proof
     NONE = "no formula found"
 
 
