@@ -1,7 +1,7 @@
 # pyright: reportMissingImports=false
 """Driver of `paper_pykan.py`: pykan as in its example on function fitting (Example 1), in float64.
 
-KAN of degree 3, its own L-BFGS, 50 steps on each of the grids 3, 10, 20, 50, 100 by refine(); the grids adapt to the
+KAN of degree 3, its own L-BFGS, 200 steps on each of the grids 3, 10, 20, 50, 100 by refine(); the grids adapt to the
 samples as by default. No grid is begun after the time limit. The table of samples is an .npz file with ``x``, ``y``
 for training and ``test_x``, ``test_y``.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from kan import KAN
 
-GRIDS, STEPS = (3, 10, 20, 50, 100), 50
+GRIDS, STEPS = (3, 10, 20, 50, 100), 200
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--width", type=json.loads, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=40.0)
+    parser.add_argument("--limit", type=float, default=60.0)
     given = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
