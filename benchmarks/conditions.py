@@ -94,11 +94,11 @@ class Linear(Layer):
         self.functions, self.weight = functions, nn.Parameter(weight)
 
     def architecture(self) -> dict[str, Any]:
-        raise NotImplementedError
+        raise NotImplementedError("this layer is never stored")
 
     @classmethod
     def from_architecture(cls, architecture: Mapping[str, Any], device, dtype) -> "Linear":
-        raise NotImplementedError
+        raise NotImplementedError("this layer is never stored")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.functions(x) @ self.weight

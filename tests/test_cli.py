@@ -20,6 +20,7 @@ from rich.console import Console
 import kanpde.configure.job
 import kanpde.terminal
 from kanpde.command import main
+from kanpde.errors import InputError
 from kanpde.storage.folders import claim, discard, new_folder
 from kanpde.terminal import Display, report
 from kanpde.training.phases import Progress
@@ -88,6 +89,21 @@ def test_a_run_leaves_its_results(folder, capsys, monkeypatch):
     said = ["LM by cholesky, grid 4", "Ended: steps done.", "Relative error of u: L2", " parameters, 2 steps"]
     for line in (*said, f"paraview {where}/solution.xdmf", f'  load:        import kanpde; s = kanpde.load("{where}")'):
         assert line in output and line in log
+
+
+def test_a_formula_that_is_refused_leaves_the_result(folder, capsys, monkeypatch):
+    """The run has ended by then, so its pictures and the report are written all the same."""
+
+    def refused(*args, **options):
+        raise InputError("The solution is not accurate enough to decide.")
+
+    monkeypatch.setattr("kanpde.formulas.formula", refused)
+    monkeypatch.setattr("kanpde.plots.run.DPI", 40)
+    assert main(["problem=helmholtz", "model=kan", "schedule=refine", *QUICK, "plots=true", "formula=true"]) == 0
+    output = capsys.readouterr().out
+    assert "Formula: The solution is not accurate enough to decide." in output and "Results: " in output
+    (result,) = runs(folder)
+    assert (result / "network.png").is_file() and not (result / "formula.json").exists()
 
 
 def test_a_list_element_and_an_unlisted_weight_can_be_given(folder):

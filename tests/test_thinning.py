@@ -223,7 +223,7 @@ def test_pruning_finds_a_smaller_network_and_leaves_the_given_one(fitted):
 
 
 def test_a_removal_that_costs_too_much_is_undone():
-    """Both inputs matter; nothing is removed from a network that has nothing to spare."""
+    """Both inputs matter, so neither is removed from the smallest network that fits the rows."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (200, 2))
     phases = [Phase(LM(), steps=10)]

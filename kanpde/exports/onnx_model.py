@@ -35,7 +35,7 @@ def to_onnx(solution: Solution, path: str | Path) -> Path:
     """
     path = Path(path)
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise InputError(f"ONNX needs {', '.join(missing)}, not installed. Run `pip install 'kanpde[onnx]'`.")
+        raise InputError(f"ONNX needs {', '.join(missing)}, which is not installed. Run `pip install 'kanpde[onnx]'`.")
     if path.suffix != ".onnx":
         raise InputError(f'The file must have a name that ends with .onnx, got "{path}".', write={"path": "model.onnx"})
     program, points = exported(solution).run_decompositions(), example(solution)

@@ -79,5 +79,5 @@ def example(solution: Solution) -> Tensor:
 
 
 def dynamic() -> dict[int, Any]:
-    """Return which dimension of the points has any size."""
+    """Return the dynamic shape of the points: their number is free."""
     return {0: torch.export.Dim("points", min=1)}

@@ -13,7 +13,6 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.formulas.evaluate import as_function
@@ -21,7 +20,7 @@ from kanpde.formulas.refine import Equations
 from kanpde.models.network import trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components, formula_fields
-from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.misfit import component_values, misfit_of
 from kanpde.solution import Evaluable, Solution
 
 SAMPLES, POINTS, CHECKS = 1000, 300, 2000
@@ -221,10 +220,7 @@ def formula_components(problem: Problem, function: Callable) -> Components:
         context = Context(problem.domain.names, problem.domain.space, x)
         fields = formula_fields(problem, function, context)
 
-        def component(field: Field, key) -> Tensor:
-            return torch.as_tensor(field.component(key), dtype=x.dtype, device=x.device).expand(len(x))
-
         with torch.no_grad():
-            return [torch.stack([component(field, key) for field in fields], dim=1) for key in space.keys]
+            return [torch.stack([component_values(field, key) for field in fields], dim=1) for key in space.keys]
 
     return at

@@ -82,9 +82,8 @@ def normal(expression: sympy.Expr) -> sympy.Expr:
             return _number(factor, args[1]) * rest ** args[1]
     if isinstance(expression, sympy.Mul):
         total = sympy.Integer(1)
-        sums = [a for a in args if isinstance(a, sympy.Add)]
         for a in args:
-            if isinstance(a, sympy.Add) and (len(sums) > 1 or len(args) > 1):
+            if isinstance(a, sympy.Add):
                 factor, a = _leading(a)
                 total *= factor
             total *= a

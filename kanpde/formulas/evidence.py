@@ -14,6 +14,7 @@ from kanpde.errors import InputError, suggest
 from kanpde.formulas.accuracy import CHECKS, SAMPLES, Evidence
 from kanpde.problem import Condition, Problem
 from kanpde.residuals.evaluation import Components
+from kanpde.residuals.misfit import component_values
 from kanpde.solution import Evaluable
 
 VALUES = "values"  # condition "u = the solution's values" where coordinates are held fixed
@@ -36,7 +37,7 @@ def evidence_of(solution: Evaluable, at: dict[str, float]) -> Evidence:
 
     def values_at(x: Tensor, space: JetSpace):
         def ask(*unknowns: Field) -> list[list[Tensor]]:
-            return [[torch.as_tensor(u.component(key)).expand(len(x)) for u in unknowns] for key in space.keys]
+            return [[component_values(u, key) for u in unknowns] for key in space.keys]
 
         rows = solution.fields(x.to(like), ask)
         return [torch.stack(row, dim=1).to(x) for row in rows]

@@ -8,7 +8,7 @@ from math import inf, isfinite, sqrt
 import sympy
 
 from kanpde.formulas.accuracy import Evidence
-from kanpde.formulas.constants import normal, recognised, template_of
+from kanpde.formulas.constants import Template, normal, recognised, template_of
 from kanpde.formulas.record import Candidate
 from kanpde.formulas.refine import Fitted, fitted
 
@@ -69,10 +69,9 @@ def _residual(expressions: Expressions, symbols: Sequence[sympy.Symbol], evidenc
     return inf if fit is None else fit.residual
 
 
-def _frozen(expression: sympy.Expr):
+def _frozen(expression: sympy.Expr) -> Template:
     """Return an expression as a template without free constants."""
-    (template,) = template_of([expression])
-    return type(template)(expression, (), ())
+    return Template(expression, (), ())
 
 
 def without_small(

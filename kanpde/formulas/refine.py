@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 
 from kanpde.domains import Points
 from kanpde.formulas.constants import Template
-from kanpde.formulas.evaluate import evaluated
+from kanpde.formulas.evaluate import as_function
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import formula_fields, residuals_of
 
@@ -77,15 +77,10 @@ def fitted(templates: Sequence[Template], symbols: Sequence, equations: Equation
     names = [c for each in templates for c in each.symbols]
     start = np.array([v for each in templates for v in each.values])
 
+    whole = as_function([each.expression for each in templates], [*symbols, *names])
+
     def function_of(constants: Sequence) -> Callable:
-        known = dict(zip(names, constants, strict=True))
-
-        def function(*coords):
-            given = {**dict(zip(symbols, coords, strict=True)), **known}
-            found = tuple(evaluated(each.expression, given) for each in templates)
-            return found if len(found) > 1 else found[0]
-
-        return function
+        return lambda *coords: whole(*coords, *constants)
 
     def residual(c: NDArray) -> NDArray:
         return equations.residuals(function_of(c.tolist())).numpy()

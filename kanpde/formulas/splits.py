@@ -39,7 +39,6 @@ class Split:
     slope: Target | None = None
     base: float = 0.0
     row: Target | None = None
-    error: float = 0.0
 
 
 def splits(target: Target) -> Iterator[Split]:
@@ -72,8 +71,8 @@ def _split(target: Target, s: Sequence[int], t: Sequence[int]) -> list[Split]:
         return []
     centred = m - m.mean(axis=1, keepdims=True)
     left, sizes, right = np.linalg.svd(centred)
-    error = float(np.sqrt((sizes[1:] ** 2).mean() / ROWS))
-    if not error <= allowed or sizes[0] / ROWS <= 2 * allowed:
+    left_over = float(np.sqrt((sizes[1:] ** 2).mean() / ROWS))
+    if not left_over <= allowed or sizes[0] / ROWS <= 2 * allowed:
         return []
     q, p, c = left[:, 0] * sizes[0], m.mean(axis=1), right[0]
     k, low, high = int(np.abs(q).argmax()), int(c.argmin()), int(c.argmax())
@@ -83,7 +82,7 @@ def _split(target: Target, s: Sequence[int], t: Sequence[int]) -> list[Split]:
     if float(np.sqrt(np.mean(additive**2))) <= allowed:
         here = float(m[k, high])
         shifted = along_t.transformed(lambda y: y - here, 1.0)
-        return [Split("sum", along_s, shifted, error=error)]
+        return [Split("sum", along_s, shifted)]
     columns = np.stack([np.ones(ROWS), q], axis=1)
     (c0, slope), *_ = np.linalg.lstsq(columns, p, rcond=None)
     if float(np.sqrt(np.mean((columns @ (c0, slope) - p) ** 2))) <= allowed:
@@ -93,7 +92,7 @@ def _split(target: Target, s: Sequence[int], t: Sequence[int]) -> list[Split]:
             return []
         first = along_s.transformed(lambda y: y - c0, 1.0)
         second = along_t.transformed(lambda y: (y - c0) / top, 1 / top)
-        return [Split("product", first, second, c0, error=error)]
+        return [Split("product", first, second, c0)]
     lowest = target.slice(s, dict(zip(t, at_t[low], strict=True)))
     gap = float(m[k, high] - m[k, low])
     q_of_s = target.part(
@@ -101,7 +100,7 @@ def _split(target: Target, s: Sequence[int], t: Sequence[int]) -> list[Split]:
         lambda y: (along_s.at(y) - lowest.at(y)) / gap,
         lambda y: np.hypot(along_s.errors(y), lowest.errors(y)) / abs(gap),
     )
-    return [Split("affine", along_t, None, slope=q_of_s, base=float(m[k, high]), row=along_s, error=error)]
+    return [Split("affine", along_t, None, slope=q_of_s, base=float(m[k, high]), row=along_s)]
 
 
 def remainder(split: Split, beta: float) -> Target:

@@ -143,13 +143,14 @@ def _reader(leaves: Leaves, index: int, field: Field):
             first, *rest = (read((i, i)) for i in field.context.space)
             return sum(rest, first)
         if (index, key) not in leaves:
-            leaves[index, key] = _values(field, key).detach().clone().requires_grad_()
+            leaves[index, key] = component_values(field, key).detach().clone().requires_grad_()
         return leaves[index, key]
 
     return read
 
 
-def _values(field: Field, key: Key) -> Tensor:
+def component_values(field: Field, key: Key) -> Tensor:
+    """Return a derivative of a field at its points as a tensor (points,), also where it is constant."""
     x = field.context.x
     return torch.as_tensor(field.component(key), dtype=x.dtype, device=x.device).expand(len(x))
 
@@ -162,7 +163,7 @@ def _sizes_inside(
     inside = problem.domain.interior.sample("uniform", MOST_FOR_TERMS, generator, like.x.device, like.x.dtype)
 
     def ask(*unknowns: Field) -> list[Tensor]:
-        return [_values(unknowns[i % len(unknowns)], key) for i, key in wanted]
+        return [component_values(unknowns[i % len(unknowns)], key) for i, key in wanted]
 
     found = asked_of(problem, components, inside.x, ask)
     return {at: sqrt(float(inside.weight @ values.square())) for at, values in zip(wanted, found, strict=True)}

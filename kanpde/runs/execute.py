@@ -141,19 +141,11 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
     save(solution, folder, job.output, yaml)
     for name in (FAILED, EXTENDED):  # of earlier attempts
         (folder / name).unlink(missing_ok=True)
-    formulas, names, labels = [], {}, {}
-    if job.formula:
-        from kanpde.formulas import formula  # here, because it imports sympy
-        from kanpde.formulas.edges import edge_texts
-
-        found = formula(solution, log=display.say)
-        found.save(folder)
-        formulas.append(f"Formula, {found}")
-        names, labels = edge_texts(solution)
+    formulas = [_formula(solution, folder, display)] if job.formula else []
     if job.plots:
         from kanpde.plots.run import save_plots  # here, because it imports matplotlib
 
-        save_plots(solution, folder, names, labels)
+        save_plots(solution, folder, *(_edge_texts(solution) if job.formula else ()))
     for each in film:
         if each.frames:
             each.save(solution, folder / "film.gif")
@@ -162,6 +154,28 @@ def _save(solution: Solution, job: Job, folder: Path, yaml: str, display: Displa
     loading = loading_code(job, short(folder), solution.problem.ansatz)
     for line in [*report(solution, short(folder), loading), *formulas]:
         display.say(line)
+
+
+def _formula(solution: Solution, folder: Path, display: Display) -> str:
+    """Read a formula and store it; return a line on it, also where none can be decided, as the run has its result."""
+    from kanpde.formulas import formula  # here, because it imports sympy
+
+    try:
+        found = formula(solution, log=display.say)
+    except InputError as error:
+        return f"Formula: {error}"
+    found.save(folder)
+    return f"Formula, {found}"
+
+
+def _edge_texts(solution: Solution) -> tuple[dict, dict]:
+    """Return names and texts of the edges that are recognised; none where no formula can be read."""
+    from kanpde.formulas.edges import edge_texts
+
+    try:
+        return edge_texts(solution)
+    except InputError:
+        return {}, {}
 
 
 def _title(job: Job) -> list[str]:
