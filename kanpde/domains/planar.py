@@ -116,6 +116,15 @@ class Planar:
             found.append(loop)
         return found
 
+    @cached_property
+    def separate_parts(self) -> int:
+        """The number of disconnected parts, each of which has one curve around it."""
+        outer = 0
+        for loop in self.loops:
+            terms = [(w, *piece.trace(s)) for i in loop for piece in (self.pieces[i],) for s, w in (_GAUSS(32),)]
+            outer += sum(float(w @ (x[:, 0] * v[:, 1] - x[:, 1] * v[:, 0])) for w, x, v in terms) > 0
+        return outer
+
     def corners(self) -> list[CornerPoint]:
         """Return the re-entrant corners, whose interior angle is larger than 180 degrees."""
         found = []
