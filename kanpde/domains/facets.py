@@ -29,8 +29,11 @@ def outer_facets(mesh: meshio.Mesh) -> Int[np.ndarray, "facets corners"]:
     (block,) = mesh.cells
     _, corners = _FACETS[block.type]
     every = block.data[:, corners].reshape(-1, len(corners[0]))
-    _, first, count = np.unique(np.sort(every, axis=1), axis=0, return_index=True, return_counts=True)
-    outer = np.sort(first[count == 1])
+    rows = np.sort(every, axis=1)
+    order = np.lexsort(rows.T)  # several times as fast as numpy.unique of rows
+    differs = np.ones(len(rows) + 1, dtype=bool)
+    differs[1:-1] = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
+    outer = np.sort(order[differs[1:] & differs[:-1]])
     facets, cells = every[outer], block.data[outer // len(corners)]
     dim = 2 if len(corners[0]) == 2 else 3
     places = mesh.points[facets][:, :, :dim]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kanpde.calculus.field import Field
 from kanpde.domains.facets import boundary_mesh
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Problem
+from kanpde.problem import Problem, check_vectors
 from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
@@ -30,7 +30,7 @@ class Output:
         slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
-        vectors: name -> one to three unknowns that are also stored as one vector.
+        vectors: name -> one to three unknowns that are also stored as one vector, besides `Problem.vectors`.
         film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
 
@@ -78,20 +78,8 @@ class Output:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
         check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
-        for name, members in self.vectors.items():
-            if isinstance(members, str) or not 1 <= len(members) <= 3:
-                raise InputError(
-                    f'The vector "{name}" needs a list of one to three unknowns, got {members!r}.',
-                    write={"vectors": {name: list(problem.unknowns[:3])}},
-                    of="output",
-                )
-            for member in members:
-                if member not in problem.unknowns:
-                    raise InputError(
-                        f'The vector "{name}" names an unknown "{member}" that the problem does not '
-                        f"have. {suggest(member, problem.unknowns)}"
-                    )
-        names = [*problem.unknowns, *self.vectors]
+        check_vectors(self.vectors, problem.unknowns, least=1, of="output")
+        names = [*problem.unknowns, *problem.vectors, *self.vectors]
         for name in names:
             if names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
                 raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
@@ -163,7 +151,7 @@ def _fields(solution: Solution, output: Output, x: torch.Tensor, is_slice: bool)
         outside = ~solution.problem.domain.contains(x).cpu().numpy()
         for values in fields.values():
             values[outside] = np.nan
-    for name, members in output.vectors.items():
+    for name, members in {**solution.problem.vectors, **output.vectors}.items():
         columns = [fields[m] for m in members]
         fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)
     return fields
