@@ -89,6 +89,6 @@ def draw_arrows(panel: Axes, points: NDArray[np.float64], first: NDArray, second
     step = float((upper - lower).max()) / ARROWS
     across, up = (np.arange(lo + step / 2, hi, step) for lo, hi in zip(lower.tolist(), upper.tolist(), strict=True))
     distance, nearest = KDTree(points).query(np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2))
-    chosen = np.unique(nearest[distance < 0.3 * step])
+    chosen = np.unique(np.asarray(nearest)[np.asarray(distance) < 0.3 * step])
     x, y = points[chosen].T
     panel.quiver(x, y, first[chosen], second[chosen], color=OUTLINE, pivot="mid", width=0.004)
