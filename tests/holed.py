@@ -5,7 +5,7 @@ from math import pi
 
 import numpy as np
 import torch
-from disk import Disk
+from disk import OwnDisk
 
 from kanpde import Points, Region
 from kanpde.domains.meshes import box_mesh
@@ -14,7 +14,7 @@ from kanpde.domains.triangulation import tetrahedralize, triangulate
 
 
 @dataclass(frozen=True)
-class Holed(Disk):
+class Holed(OwnDisk):
     """A disk with a round hole, whose parts are "outer" and "hole"."""
 
     hole: float = 0.35
@@ -22,15 +22,15 @@ class Holed(Disk):
 
     @property
     def _small(self):
-        return Disk(self.hole, (self.centre[0] + self.at_x, self.centre[1]), self.t)
+        return OwnDisk(self.hole, (self.centre[0] + self.at_x, self.centre[1]), self.t)
 
     @property
     def measure(self):
-        return Disk.measure.fget(self) - self._small.measure
+        return OwnDisk.measure.fget(self) - self._small.measure
 
     @property
     def interior(self):
-        whole = Disk.interior.fget(self)
+        whole = OwnDisk.interior.fget(self)
 
         def draw(rule, n, generator, device, dtype):
             points = whole.draw(rule, n, generator, device, dtype)
@@ -41,7 +41,7 @@ class Holed(Disk):
 
     @property
     def parts(self):
-        outer, hole = Disk(self.radius, self.centre, self.t).boundary, self._small.boundary
+        outer, hole = OwnDisk(self.radius, self.centre, self.t).boundary, self._small.boundary
 
         def inward(rule, n, generator, device, dtype):
             points = hole.draw(rule, n, generator, device, dtype)
@@ -63,7 +63,7 @@ class Holed(Disk):
         return self.parts["boundary"]
 
     def contains(self, x):
-        return super().contains(x) & ~Disk(self.hole - 1e-12, self._small.centre, self.t).contains(x)
+        return super().contains(x) & ~OwnDisk(self.hole - 1e-12, self._small.centre, self.t).contains(x)
 
     def test_points(self, device, dtype):
         x = super().test_points(device, dtype)

@@ -12,7 +12,8 @@ from holed import Holed, Shell
 from test_triangulation import polygon_area, volumes
 
 from kanpde import KAN, LM, Box, Condition, InputError, Output, Phase, Problem, Sampling, laplacian, save, solve
-from kanpde.domains.facets import boundary_mesh, outer_facets
+from kanpde.domains.disk import Disk
+from kanpde.domains.facets import boundary_mesh, numbered, outer_facets
 from kanpde.domains.meshes import box_mesh
 from kanpde.plots.film import Film
 from kanpde.plots.solution import PIXELS, solution_figure
@@ -130,16 +131,19 @@ def test_a_domain_can_bring_its_own_boundary(tmp_path):
         def boundary_mesh(self, n):
             points = np.zeros((3, 3))
             points[:, 0] = np.linspace(-1, -0.4, 3)
-            lines = [("line", np.array([[0, 1], [1, 2]]))]
-            return meshio.Mesh(
-                points, lines, cell_data={"part": [np.array([4, 2])]}, field_data={"a": [2, 1], "b": [4, 1]}
-            )
+            mesh = meshio.Mesh(points, [("line", np.array([[0, 1], [1, 2]]))])
+            belongs = np.array([[1, 1], [0, 0], [0, 1]], dtype=bool)
+            return numbered(mesh, ["all", "none", "some"], belongs, np.array([0, 2]))
 
     save(quick(Own(1.0)), tmp_path, COARSE)
     _, lines, ((_, _, cells),) = read(tmp_path, "boundary.xdmf")
-    assert len(lines) == 2 and list(cells["on a"][0]) == [0, 1] and list(cells["part"][0]) == [4, 2]
+    assert len(lines) == 2 and {name: list(v[0]) for name, v in cells.items()} == {
+        "part": [0, 2],
+        "on all": [1, 1],
+        "on some": [0, 1],
+    }
     with h5py.File(tmp_path / "boundary.vtkhdf") as file:
-        assert list(file["VTKHDF/CellData/part"].attrs["parts"]) == ["", "", "a", "", "b"]
+        assert list(file["VTKHDF/CellData/part"].attrs["parts"]) == ["all", "", "some"]
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -246,3 +250,17 @@ def test_films_show_the_shape(tmp_path):
     film = Film(2)
     solution = quick(HOLED, observe=film)
     assert film.save(solution, tmp_path / "film.gif").stat().st_size > 1000
+
+
+def test_parts_of_combined_shapes_may_overlap():
+    """The sides of a rectangle are parts of it; the smaller part gives the number."""
+    shape = Box(x=(-1.0, 1.0), y=(-1.0, 1.0)) - Disk((0.2, 0.1), 0.4, "hole")
+    for domain in (shape, shape.over(t=(0.0, 1.0))):
+        mesh = boundary_mesh(domain, 40)
+        counts = {name: int(values[0].sum()) for name, values in mesh.cell_data.items() if name != "part"}
+        assert counts.pop("on hole") + counts["on rectangle"] == len(mesh.cells[0].data)
+        sides = {f"on {c}={v}" for c in "xy" for v in (-1, 1)}
+        assert {name: counts[name] for name in sides} == dict.fromkeys(sides, 40) and counts["on rectangle"] == 160
+        numbers = {name: int(number) for name, (number, _) in mesh.field_data.items()}
+        for side in sides:
+            np.testing.assert_array_equal(mesh.cell_data["part"][0] == numbers[side[3:]], mesh.cell_data[side][0] == 1)

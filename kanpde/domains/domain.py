@@ -104,7 +104,7 @@ class Domain(Protocol):
                 `contains` tells which points of the slice lie in the domain.
 
         Returns:
-            A mesh with one kind of cells (line, triangle, quad, tetra or hexahedron) and points (points, 3): column k is
+            A mesh with one kind of cells (line, triangle, quad, tetra, hexahedron) and points (points, 3): column k is
             coordinate ``only[k]``, further columns are 0.
 
         Raises:

@@ -18,7 +18,8 @@ _FACETS = {
         [(0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)],
     ),
 }
-_MOST = 40_000  # points of a part that facets are compared with
+_DENSITY, _MOST = 20, 65_536  # points of a part for every facet along each coordinate, and at most
+_ALIKE = 0.25  # a facet belongs to every part that fits it nearly as well as the best one, because parts may overlap
 
 
 def outer_facets(mesh: meshio.Mesh) -> Int[np.ndarray, "facets corners"]:
@@ -47,15 +48,16 @@ def boundary_mesh(domain: Any, n: int) -> meshio.Mesh | None:
     """Return a mesh of the boundary of a domain, whose facets have the number of their part.
 
     Args:
-        domain: a `Domain`. Its own method ``boundary_mesh(n)`` is used if it has one. Otherwise the facets are those of
-            ``domain.mesh(n)``, and belong to the part that has the nearest points with nearly the same normal; if none
+        domain: a `Domain`. Its own method ``boundary_mesh(n)`` is used if it has one (`numbered` helps to write it).
+            Otherwise the facets are those of ``domain.mesh(n)``, and belong to the part that has the nearest points with nearly the same normal; if none
             fits, to "boundary".
         n: cells along each coordinate.
 
     Returns:
-        a mesh with points (points, 3), one kind of cells (line, triangle or quad), ``cell_data["part"]``, and the names
-        of its parts in ``field_data``: name -> (number, dimension of the facets). None if the domain has no boundary,
-        or one or more than three coordinates in space.
+        a mesh with points (points, 3), one kind of cells (line, triangle or quad), and as cell data "part", the number
+        of the smallest part that has a facet, and "on NAME" for every part, 1 for its facets and else 0;
+        ``field_data`` has the numbers: name -> (number, dimension of the facets). None if there is no boundary, or there
+        are one or more than three coordinates in space.
     """
     if len(domain.space) not in (2, 3) or "boundary" not in domain.parts:
         return None
@@ -64,11 +66,26 @@ def boundary_mesh(domain: Any, n: int) -> meshio.Mesh | None:
     walls = {}
     for name, region in domain.parts.items():
         if not region.is_interior:
-            points = region.sample("auto", min((2 * n) ** (len(domain.names) - 1), _MOST))
+            points = region.sample("sobol", min(_DENSITY * n ** (len(domain.space) - 1), _MOST))
             if points.normal is not None:
                 walls[name] = points.x[:, domain.space].numpy(), points.normal[:, domain.space].numpy()
     walls["boundary"] = walls.pop("boundary")  # the last one, for facets of no named part
     return _assigned(domain.mesh(n), walls, len(domain.space))
+
+
+def numbered(mesh: meshio.Mesh, names: list[str], belongs: NDArray, part: NDArray) -> meshio.Mesh:
+    """Return a mesh of facets with their parts, as `boundary_mesh` describes it.
+
+    Args:
+        mesh: with one kind of cells.
+        names: of the parts.
+        belongs: (names, facets), whether a facet belongs to a part; several parts may have it.
+        part: (facets,), for every facet the position in ``names`` of the smallest of its parts.
+    """
+    used = [k for k in range(len(names)) if belongs[k].any()]
+    arrays = {"part": [part], **{f"on {names[k]}": [belongs[k].astype(np.uint8)] for k in used}}
+    numbers = {names[k]: np.array([k, mesh.cells[0].dim]) for k in used}
+    return meshio.Mesh(mesh.points, mesh.cells, cell_data=arrays, field_data=numbers)
 
 
 def _assigned(mesh: meshio.Mesh, walls: dict[str, tuple[NDArray, NDArray]], dim: int) -> meshio.Mesh:
@@ -83,16 +100,16 @@ def _assigned(mesh: meshio.Mesh, walls: dict[str, tuple[NDArray, NDArray]], dim:
     for row, (points, normals) in zip(misfit, walls.values(), strict=True):
         distance, nearest = KDTree(points).query(middle)
         row[:] = distance / size + 1 - (normals[nearest] * normal).sum(axis=1)
-    part = np.where((misfit[:-1] < 1).any(axis=0), misfit[:-1].argmin(axis=0) if len(walls) > 1 else 0, len(walls) - 1)
-    fits = (misfit < 1).any(axis=0)  # not where a periodic domain is cut
-    used, index = np.unique(facets[fits], return_inverse=True)
+    misfit[-1] = np.where((misfit[:-1] < 1).any(axis=0), np.inf, misfit[-1])
+    best = misfit.min(axis=0)
+    kept = best < 1  # not where a periodic domain is cut
+    belongs = (misfit < best + _ALIKE)[:, kept]
+    size_of = belongs.sum(axis=1)
+    part = np.where(belongs, size_of[:, None], len(facets) + 1).argmin(axis=0)
+    used, index = np.unique(facets[kept], return_inverse=True)
     kind, _ = _FACETS[mesh.cells[0].type]
-    return meshio.Mesh(
-        mesh.points[used],
-        [(kind, index.reshape(-1, facets.shape[1]))],
-        cell_data={"part": [part[fits]]},
-        field_data={name: np.array([k, dim - 1]) for k, name in enumerate(walls) if (part[fits] == k).any()},
-    )
+    outer = meshio.Mesh(mesh.points[used], [(kind, index.reshape(-1, facets.shape[1]))])
+    return numbered(outer, list(walls), belongs, part)
 
 
 def _normals(corners: NDArray) -> Float[np.ndarray, "facets dim"]:

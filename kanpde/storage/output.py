@@ -114,16 +114,13 @@ def sample_boundary(
 ) -> tuple[meshio.Mesh, dict[str, NDArray]] | None:
     """Return a mesh of the boundary with the numbers of its parts, and the fields there.
 
-    Its cell data are "part", a number, and for every part one that is 1 on it and else 0, such as "on hole". None if
-    the stored mesh is a slice, or the domain has no boundary of lines or faces.
+    Its cell data are those of `kanpde.domains.facets.boundary_mesh`. None if the stored mesh is a slice, or the domain
+    has no boundary of lines or faces.
     """
     free, fixed = output.axes(solution.problem)
     mesh = None if fixed else boundary_mesh(solution.problem.domain, output.count(len(free)))
     if mesh is None:
         return None
-    (part,) = mesh.cell_data["part"]
-    for name, (number, *_) in mesh.field_data.items():
-        mesh.cell_data[f"on {name}"] = [(part == number).astype(np.uint8)]
     return mesh, _series(solution, output, mesh.points, times)
 
 
