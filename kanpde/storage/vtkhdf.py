@@ -20,6 +20,7 @@ _CELLS = {
     "line": (3, "Polyline"),
     "triangle": (5, "Triangle"),
     "quad": (9, "Quadrilateral"),
+    "tetra": (10, "Tetrahedron"),
     "hexahedron": (12, "Hexahedron"),
 }
 _XDMF_TYPES = {"f": "Float", "i": "Int", "u": "UInt"}
