@@ -1,4 +1,4 @@
-"""What every kind of domain must hold, checked on boxes and on a disk outside the package."""
+"""What every kind of domain must hold, checked on boxes, on meshes and on a disk outside the package."""
 
 import json
 from math import prod
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from disk import Disk
+from small_meshes import bent, grid, l_shape, mixed, round_, shell
 
 import kanpde.domains
 from kanpde import Box, InputError
@@ -27,6 +28,13 @@ DOMAINS = [
     Disk(),
     Disk(radius=0.3, centre=(2.0, -1.0)),
     Disk(radius=2.0, centre=(0.0, 1.0), t=(0.5, 1.5)),
+    grid("line3", 3, bent),
+    grid("triangle6", 3, round_, {"left": lambda x: x[:, 0] == 0}),
+    grid("quad8", 2, bent),
+    l_shape(),
+    mixed(),
+    grid("tetra10", 1, lambda x: bent(x, 0.04)),
+    shell(size=0.3),
 ]
 WITH_TIME = [d for d in DOMAINS if d.time is not None]
 every = pytest.mark.parametrize("domain", DOMAINS, ids=str)
@@ -38,11 +46,13 @@ def wall(domain):
 
 
 def sizes(mesh):
-    """Signed lengths, areas or volumes of a mesh's cells, and their centres (cells, 3); cells are parallelepipeds."""
+    """Signed lengths, areas or volumes of a mesh's cells, and their centres; cells are simplices or parallelepipeds."""
     corners = mesh.points[mesh.cells[0].data]
     kind, a = mesh.cells[0].type, corners[:, 1] - corners[:, 0]
     if kind == "line":
         return a[:, 0], corners.mean(axis=1)
+    if kind == "tetra":
+        return np.linalg.det(corners[:, 1:] - corners[:, :1]) / 6, corners.mean(axis=1)
     areas = np.cross(a, corners[:, -1 if kind == "triangle" else 3] - corners[:, 0])[:, 2]
     if kind == "hexahedron":
         areas = areas * (corners[:, 4] - corners[:, 0])[:, 2]

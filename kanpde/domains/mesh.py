@@ -27,13 +27,14 @@ from kanpde.domains.unstructured.groups import checked_groups
 from kanpde.domains.unstructured.pictures import simplices
 from kanpde.domains.unstructured.reading import content_of, read_file
 from kanpde.domains.unstructured.reentrant import reentrant_corners
+from kanpde.domains.unstructured.reference import division
 from kanpde.domains.unstructured.sampling import Sampler
 from kanpde.domains.unstructured.search import Search
 from kanpde.domains.unstructured.topology import Topology
 from kanpde.errors import InputError, suggest
 
 _ROUNDING, _ROUNDING_OF_MAPS = 8, 64  # units in the last place of the points, as for a `Box`, and of double precision
-_TEST_POINTS = {1: 1_000, 2: 10_000, 3: 16_000}
+_TEST_POINTS = {1: 1_000, 2: 10_000, 3: 10_000}
 _said: set[str] = set()  # what `Mesh.read` has printed
 
 
@@ -201,7 +202,7 @@ class Mesh:
 
     # output ----------------------------------------------------------------------------------------------------------
     def test_points(self, device: torch.device | str, dtype: torch.dtype) -> Float[Tensor, "points dim"]:
-        """Return about 1000, 10,000 or 16,000 points (in one to three dimensions) of nearly equal density."""
+        """Return about 10,000 points (1000 in one dimension) of nearly equal density."""
         return torch.as_tensor(self._whole.even(_TEST_POINTS[len(self.names)]), device=device, dtype=dtype)
 
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
@@ -239,10 +240,9 @@ def _bounding_box(topology: Topology) -> tuple[tuple[float, float], ...]:
     """Return the ranges of the nodes, and of points on curved facets, which may lie beyond."""
     found = [topology.points]
     for patch in topology.side_patches(np.flatnonzero(topology.is_outer)):
-        if len(patch.kind.nodes) > patch.kind.corners:
-            grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 9)] * patch.own.dim), axis=-1).reshape(-1, patch.own.dim)
-            inside = grid[grid.sum(axis=1) <= 1] if patch.own.is_simplex else grid
-            found.append(patch.at(inside).x.reshape(-1, patch.kind.dim))
+        if len(patch.kind.nodes) > patch.kind.corners and patch.own.dim > 0:
+            lattice, _ = division(64 if patch.own.dim == 1 else 8, patch.own.dim, patch.own.is_simplex)
+            found.append(patch.at(lattice).x.reshape(-1, patch.kind.dim))
     every = np.concatenate(found)
     return tuple((float(low), float(high)) for low, high in zip(every.min(axis=0), every.max(axis=0), strict=True))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kanpde.domains.unstructured.kinds import KINDS
 from kanpde.domains.unstructured.patches import Patch
 from kanpde.domains.unstructured.reference import rule_on
+from kanpde.domains.unstructured.small import determinants
 from kanpde.domains.unstructured.topology import Topology, first_of, place
 from kanpde.errors import InputError, suggest
 
@@ -87,7 +88,7 @@ def _check_jacobians(topology: Topology, patches: list[Patch]) -> None:
     least, most = [], []
     for kind, patch in zip(topology.kinds, patches, strict=True):
         inner, _ = rule_on("gauss", _ALONG, kind.dim, kind.is_simplex)
-        found = np.linalg.det(patch.jacobians(np.concatenate([kind.nodes, inner])))
+        found = determinants(patch.jacobians(np.concatenate([kind.nodes, inner])))
         extent = np.ptp(patch.nodes, axis=1).max(axis=1, keepdims=True) ** kind.dim
         found = np.where(np.abs(found) > _THINNEST * extent, found, 0.0)
         least.append(found.min(axis=1))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kanpde.domains.unstructured.kinds import KINDS, Kind
 from kanpde.domains.unstructured.reference import rule_on
+from kanpde.domains.unstructured.small import determinants, inverses
 
 _ALONG = {"cells": 3, "facets": 8}  # Gauss points for measures; of cells they are exact
 
@@ -52,19 +53,18 @@ class Patch:
         """Return the points at reference positions: (points, dim) in all cells, or one for each, (cells, 1, dim)."""
         inside = reference if self.facet is None else self.kind.on_facet(self.facet, reference)
         values, slopes = self.kind.values(inside), self.kind.slopes(inside)
-        each = "cp" if reference.ndim == 3 else "p"
-        x = np.einsum(f"{each}n,cnd->cpd", values, self.nodes)
-        jacobian = np.einsum(f"{each}in,cnd->cpdi", slopes, self.nodes)
-        determinant = np.abs(np.linalg.det(jacobian))
+        x = values @ self.nodes
+        jacobian = (slopes @ self.nodes[:, None]).swapaxes(-1, -2)
+        determinant = np.abs(determinants(jacobian))
         if self.facet is None:
             return Placed(x, determinant, None)
-        conormal = np.einsum("cpid,i->cpd", np.linalg.inv(jacobian), self.kind.facet_normal(self.facet))
+        conormal = np.einsum("cpid,i->cpd", inverses(jacobian), self.kind.facet_normal(self.facet))
         length = np.linalg.norm(conormal, axis=2)
         return Placed(x, determinant * length, conormal / length[..., None])
 
     def jacobians(self, reference: NDArray) -> NDArray:
         """Return the Jacobians (cells, points, dim, dim) at positions (points, dim) in the reference cell of cells."""
-        return np.einsum("pin,cnd->cpdi", self.kind.slopes(reference), self.nodes)
+        return (self.kind.slopes(reference) @ self.nodes[:, None]).swapaxes(-1, -2)
 
     def measures(self) -> NDArray:
         """Return the length, area or volume of every cell; of a vertex 1."""

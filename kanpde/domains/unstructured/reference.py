@@ -1,7 +1,7 @@
 """Points, weights and divisions of the reference simplex {ξ ≥ 0, Σ ξ ≤ 1} and of the unit cube."""
 
 from functools import cache
-from itertools import permutations, product
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ def rule_on(name: str, along: int, dim: int, is_simplex: bool) -> tuple[NDArray,
     Gauss-Jacobi points for the map's determinant and is exact for polynomials of degree 2 along - 1 (A. H. Stroud,
     Approximate Calculation of Multiple Integrals, 1971, section 2.4); other rules multiply by the determinant.
     """
+    if dim == 0:
+        return np.zeros((1, 0)), np.ones(1)
     axes = []
     for axis in range(dim):
         power = dim - 1 - axis if is_simplex else 0  # the determinant is Π (1 - c_axis)^power
@@ -28,10 +30,9 @@ def rule_on(name: str, along: int, dim: int, is_simplex: bool) -> tuple[NDArray,
             x, w = TENSOR_RULES[name](along)
             w = w * (1 - x) ** power
             axes.append((x, w / w.sum()))
-    points = np.stack(np.meshgrid(*[x for x, _ in axes], indexing="ij"), axis=-1) if dim else np.zeros((1, 0))
-    weights = np.stack(np.meshgrid(*[w for _, w in axes], indexing="ij"), axis=-1) if dim else np.ones((1, 1))
-    flat = points.reshape(-1, dim)
-    return collapsed(flat) if is_simplex else flat, weights.reshape(len(flat), -1).prod(axis=1)
+    points = np.stack(np.meshgrid(*[x for x, _ in axes], indexing="ij"), axis=-1).reshape(-1, dim)
+    weights = np.stack(np.meshgrid(*[w for _, w in axes], indexing="ij"), axis=-1).reshape(-1, dim).prod(axis=1)
+    return collapsed(points) if is_simplex else points, weights
 
 
 def collapsed(cube: NDArray) -> NDArray:
@@ -56,14 +57,12 @@ def division(parts: int, dim: int, is_simplex: bool) -> tuple[NDArray, NDArray]:
         The positions (points, dim) and the corners (simplices, dim + 1). Each cube of a lattice is divided along its
         diagonal into dim! simplices (H. Freudenthal, Ann. of Math. 43, 1942), which also divide {1 ≥ y_1 ≥ ... ≥ 0}.
     """
-    found = []
-    for cube in product(range(parts), repeat=dim):
-        for order in permutations(range(dim)):
-            steps = np.eye(dim, dtype=int)[list(order)]
-            corners = np.array(cube) + np.concatenate([np.zeros((1, dim), dtype=int), np.cumsum(steps, axis=0)])
-            if not is_simplex or (np.diff(corners, axis=1) <= 0).all():
-                found.append(corners)
-    simplices = np.stack(found)
+    steps = np.eye(dim, dtype=int)[np.array(list(permutations(range(dim))))]
+    paths = np.concatenate([np.zeros_like(steps[:, :1]), np.cumsum(steps, axis=1)], axis=1)
+    cubes = np.stack(np.meshgrid(*[np.arange(parts)] * dim, indexing="ij"), axis=-1).reshape(-1, 1, 1, dim)
+    simplices = (cubes + paths).reshape(-1, dim + 1, dim)
+    if is_simplex:
+        simplices = simplices[(np.diff(simplices, axis=2) <= 0).all(axis=(1, 2))]
     lattice, index = np.unique(simplices.reshape(-1, dim), axis=0, return_inverse=True)
     points = lattice / parts
     if is_simplex:  # from ordered coordinates y to ξ_i = y_i - y_{i + 1}
