@@ -3,6 +3,7 @@
 from math import pi
 
 import numpy as np
+from disk import Disk
 
 from kanpde import Mesh
 from kanpde.domains.unstructured.kinds import KINDS
@@ -58,10 +59,26 @@ def sheared(x):
     return x @ matrix.T + 1.0
 
 
-def round_(x):
-    """The square mapped to the disk of radius 1 about (2, 0) (the elliptical map)."""
-    s, t = (2 * x - 1).T
-    return np.stack([2 + s * np.sqrt(1 - t**2 / 2), t * np.sqrt(1 - s**2 / 2)], axis=1)
+def annulus(x):
+    """The square mapped to a quarter of an annulus about (2, 0), 1 <= r <= 2."""
+    radius, angle = 1 + x[:, 0], 0.5 * pi * x[:, 1]
+    return np.stack([2 + radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def disk(kind, n, radius=1.0):
+    """A disk about 0 of triangles, of first or second order; the part "rim" is its boundary."""
+    flat = Disk(radius).mesh(n)
+    x, cells = flat.points[:, :2], flat.cells[0].data
+    nodes = [x[cells]]
+    if kind == "triangle6":
+        ends = x[cells[:, [[0, 1], [1, 2], [2, 0]]]]
+        middle, size = ends.mean(axis=2), np.linalg.norm(ends, axis=3)
+        is_rim = (np.abs(size - radius) < 1e-9).all(axis=2)
+        middle[is_rim] *= radius / np.linalg.norm(middle[is_rim], axis=1, keepdims=True)
+        nodes.append(middle)
+    every = np.concatenate(nodes, axis=1)
+    steps, rows = np.unique(np.round(every.reshape(-1, 2), 12), axis=0, return_inverse=True)
+    return Mesh(steps, {kind: rows.reshape(len(cells), -1)})
 
 
 def l_shape(along=4, kind="triangle"):

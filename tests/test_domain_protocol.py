@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from disk import Disk
-from small_meshes import bent, grid, l_shape, mixed, round_, shell
+from small_meshes import annulus, bent, disk, grid, l_shape, mixed, shell
 
 import kanpde.domains
 from kanpde import Box, InputError
@@ -29,8 +29,8 @@ DOMAINS = [
     Disk(radius=0.3, centre=(2.0, -1.0)),
     Disk(radius=2.0, centre=(0.0, 1.0), t=(0.5, 1.5)),
     grid("line3", 3, bent),
-    grid("triangle6", 3, round_, {"left": lambda x: x[:, 0] == 0}),
-    grid("quad8", 2, bent),
+    disk("triangle6", 4, 0.5),
+    grid("quad9", 2, annulus, {"inner": lambda x: x[:, 0] == 0}),
     l_shape(),
     mixed(),
     grid("tetra10", 1, lambda x: bent(x, 0.04)),

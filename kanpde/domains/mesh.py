@@ -96,8 +96,9 @@ class Mesh:
             InputError: there is no such file, it is no mesh, or the mesh is faulty.
         """
         path = Path(path).expanduser()
-        content = content_of(read_file(path))
+        found = read_file(path)
         try:
+            content = content_of(found)
             mesh = cls(content.points, content.cells, content.facets, content.subdomains, content.names)
         except InputError as error:
             raise InputError(f'"{path}": {error}') from None

@@ -34,7 +34,8 @@ def check_arrays(points: NDArray, cells: Mapping[str, NDArray]) -> None:
         if rows.ndim != 2 or rows.shape[1] != len(KINDS[name].nodes):
             raise InputError(f"Cells {name} have {len(KINDS[name].nodes)} nodes each, got an array of {rows.shape}.")
         if rows.min() < 0 or rows.max() >= len(points):
-            raise InputError(f"Nodes are numbered from 0 to {len(points) - 1}, and a {name} has {rows.max()}.")
+            wrong = rows.min() if rows.min() < 0 else rows.max()
+            raise InputError(f"Nodes are numbered from 0 to {len(points) - 1}, and a {name} has {wrong}.")
     lost = ~np.isfinite(points).all(axis=1)
     if lost.any():
         number = int(np.flatnonzero(lost)[0])

@@ -30,6 +30,9 @@ def checked_groups(
     for name, rows in (*corners.items(), *numbers.items()):
         if not name or not len(rows):
             raise InputError(f'Every group has a name and facets or cells; "{name}" has {len(rows)}.')
+    for name, rows in corners.items():
+        if rows.ndim != 2 or rows.max() >= len(topology.points):
+            raise InputError(f'"{name}" has rows of the nodes of facets, from 0 to {len(topology.points) - 1}.')
     for name, rows in numbers.items():
         if rows[0] < 0 or rows[-1] >= count:
             raise InputError(f'Cells are numbered from 0 to {count - 1}, and "{name}" has {rows[0]} to {rows[-1]}.')

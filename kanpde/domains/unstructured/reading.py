@@ -45,7 +45,8 @@ def read_file(path: Path) -> meshio.Mesh:
     """
     if not path.is_file():
         near = [p.name for p in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
-        raise InputError(f'There is no file "{path}" (in {Path.cwd()}). {suggest(path.name, near)}')
+        hint = suggest(path.name, near) if near else "Give the path of a mesh, such as part.msh."
+        raise InputError(f'There is no file "{path}" (in {Path.cwd()}). {hint}')
     said = io.StringIO()  # meshio prints, and on errors ends the program
     try:
         with redirect_stdout(said), redirect_stderr(said):
@@ -155,18 +156,27 @@ def _cells(mesh: meshio.Mesh, dims: list[int], dim: int) -> tuple[dict[str, NDAr
         rows = np.concatenate([mesh.cells[k].data for k in members]).astype(int)
         place = np.arange(len(rows))
         if physical is not None:
-            tags = np.concatenate([physical[k] for k in members])
-            keys = np.sort(rows, axis=1)
-            _, first, label = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-            tagged = np.unique(np.concatenate([keys, tags[:, None]], axis=1), axis=0)
-            if len(first) < len(rows) == len(tagged):
-                kept = np.sort(first)
-                place, rows = np.searchsorted(kept, first[label.reshape(-1)]), rows[kept]
+            first = _first_copies(rows, np.concatenate([physical[k] for k in members]))
+            kept = np.unique(first)
+            place, rows = np.searchsorted(kept, first), rows[kept]
         cells[kind] = rows
         ends = np.cumsum([len(mesh.cells[k].data) for k in members])[:-1]
         numbers |= {k: start + part for k, part in zip(members, np.split(place, ends), strict=True)}
         start += len(rows)
     return cells, numbers
+
+
+def _first_copies(rows: NDArray, tags: NDArray) -> NDArray:
+    """Return for every cell (cells, nodes) the first one with its nodes; a copy with an equal tag is another cell."""
+    label = np.unique(np.sort(rows, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((tags, label))
+    is_new = np.diff(label[order], prepend=-1) != 0
+    is_new[1:] |= np.diff(tags[order]) != 0
+    starts = np.flatnonzero(is_new)
+    copy = np.empty(len(rows), dtype=int)
+    copy[order] = np.arange(len(rows)) - starts[np.cumsum(is_new) - 1]
+    _, first, which = np.unique(np.stack([label, copy]), axis=1, return_index=True, return_inverse=True)
+    return first[which.reshape(-1)]
 
 
 def _padded(rows: list[NDArray]) -> NDArray:
