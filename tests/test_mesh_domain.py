@@ -29,7 +29,6 @@ from kanpde import (
     solve,
 )
 from kanpde.domains.kinds import domain_from
-from kanpde.domains.unstructured.kinds import KINDS
 from kanpde.domains.unstructured.reference import division, rule_on
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -132,11 +131,8 @@ def test_a_spherical_shell():
 def test_fewer_points_than_cells_are_spread_and_balanced(n):
     mesh = l_shape(4)
     points, again = mesh.interior.sample("gauss", n), mesh.interior.sample("gauss", n)
-    assert (
-        torch.equal(points.x, again.x)
-        and len(points.x) == len(points.x.unique(dim=0))
-        and 0.8 * n <= len(points.x) <= n
-    )
+    assert torch.equal(points.x, again.x)
+    assert len(points.x) == len(points.x.unique(dim=0)) and 0.8 * n <= len(points.x) <= n
     assert bool((points.weight > 0).all()) and float(points.weight.sum()) == pytest.approx(1)
     whole = mesh.interior.sample("gauss", 5000)
     for function in (
@@ -146,7 +142,7 @@ def test_fewer_points_than_cells_are_spread_and_balanced(n):
     ):
         assert mean(points, function) == pytest.approx(mean(whole, function), abs=4e-2)
     for corner in ((-1, -1), (-1, 1), (1, 1)):
-        assert float((points.x - torch.tensor(corner)).norm(dim=1).min()) < 1.5 * (3 / n) ** 0.5
+        assert float((points.x - torch.tensor(corner)).norm(dim=1).min()) < 2.1 * (3 / n) ** 0.5
     rim = mesh.boundary.sample("gauss", 8)
     assert len(rim.x) == 8 and rim.normal.shape == (8, 2)
 
@@ -163,7 +159,9 @@ def test_random_points_are_uniform_in_cells_with_varying_jacobians(rule):
     mesh = grid("quad9", 2, lambda x: bent(x) ** 2 + x)
     points, whole = mesh.interior.sample(rule, 2**14), mesh.interior.sample("gauss", 2000)
     for function in (lambda x, y: x, lambda x, y: y**2, lambda x, y: torch.cos(3 * x) * y):
-        assert mean(points, function) == pytest.approx(mean(whole, function), rel=2e-2)
+        assert mean(points, function) == pytest.approx(
+            mean(whole, function), abs={"uniform": 3e-2, "sobol": 2e-3}[rule]
+        )
     other = mesh.interior.sample(rule, 64, torch.Generator().manual_seed(1))
     assert not torch.equal(other.x, mesh.interior.sample(rule, 64).x)
 
@@ -285,9 +283,8 @@ def test_a_run_is_stored_and_loaded_without_the_file(mesh, tmp_path):
 def test_the_packaged_bracket():
     problem = load_problem("bracket")()
     assert {"clamp", "load", "rim", "plate"} < set(problem.domain.parts) and set(problem.domain.cells) == {"triangle6"}
-    exact = 0.8 * 2 + 1.2 * 0.8 + (1 - pi / 4) * 0.3**2 - pi * 0.2**2
+    exact = 1.1 * 2 + 0.9 * 1.1 + (1 - pi / 4) * 0.5**2 - pi * 0.3**2
     assert problem.domain.measure == pytest.approx(exact, rel=1e-5)
     lengths = {name: problem.domain.part(name).draw.__self__.measure for name in ("clamp", "load", "rim")}
-    assert lengths["clamp"] == pytest.approx(0.8) == lengths["load"]
-    assert lengths["rim"] == pytest.approx(4 + 0.9 * 2 + 0.3 * pi / 2 + 0.4 * pi, rel=1e-5)
-    assert KINDS["triangle6"].dim == 2
+    assert lengths["clamp"] == pytest.approx(1.1) == lengths["load"]
+    assert lengths["rim"] == pytest.approx(4 + 0.4 * 2 + 0.5 * pi / 2 + 0.6 * pi, rel=1e-5)

@@ -125,15 +125,20 @@ class Mesh:
         """The whole mesh."""
         return self._region("interior", self._whole, [{}], is_interior=True)
 
-    @cached_property
+    @property
     def boundary(self) -> Region:
         """All facets of exactly one cell."""
-        return self._on_sides("boundary", np.flatnonzero(self._topology.is_outer))
+        return self._parts["boundary"]
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, Region]:
         """The named regions: "interior", "boundary", the named facets and subdomains."""
-        regions = [self.interior, self.boundary, *(self._on_sides(*item) for item in self._sides.items())]
+        return dict(self._parts)
+
+    @cached_property
+    def _parts(self) -> dict[str, Region]:
+        sides = {"boundary": np.flatnonzero(self._topology.is_outer), **self._sides}
+        regions = [self.interior, *(self._on_sides(*item) for item in sides.items())]
         for name, numbers in self.subdomains.items():
             sampler = Sampler(self._topology.cell_patches(numbers), has_normals=False)
             share = sampler.measure / self._whole.measure
@@ -146,9 +151,9 @@ class Mesh:
         Raises:
             InputError: there is none; the message has near misses.
         """
-        if name not in self.parts:
-            raise InputError(f'The mesh has no part "{name}". {suggest(name, self.parts)}')
-        return self.parts[name]
+        if name not in self._parts:
+            raise InputError(f'The mesh has no part "{name}". {suggest(name, self._parts)}')
+        return self._parts[name]
 
     def at(self, **fixed: float) -> Region:
         """Raise an error: a mesh has no slices."""

@@ -74,7 +74,7 @@ def _check_names(path: Path) -> None:
                 if line.strip() == b"$EndPhysicalNames":
                     return
             elif inside and line.count(b'"') == 2:
-                (dim, _), name = line.split()[:2], line.split(b'"')[1].decode(errors="replace")
+                dim, name = line.split()[0].decode(), line.split(b'"')[1].decode(errors="replace")
                 if dims.setdefault(name, dim) != dim:
                     raise InputError(f'"{path}" has two groups "{name}" of different dimensions. Rename one of them.')
 
@@ -128,12 +128,12 @@ def _labels(mesh: meshio.Mesh, dims: list[int]) -> dict[tuple[str, int], list[tu
     """Return for every group's name and dimension the blocks and, in each, the numbers of its elements."""
     found: dict[tuple[str, int], list[tuple[int, NDArray]]] = {}
     for name, sets in mesh.cell_sets.items():
-        for k, index in enumerate(sets):
-            if not name.startswith("gmsh:") and index is not None and len(index):
+        for k, index in enumerate(sets if not name.startswith("gmsh:") else []):
+            if index is not None and np.size(index):
                 found.setdefault((name, dims[k]), []).append((k, np.asarray(index, dtype=int)))
     known = set(found)
     named = {(int(tag), int(dim)): name for name, (tag, dim) in mesh.field_data.items()}
-    for k, tags in enumerate(mesh.cell_data.get("gmsh:physical", [])):
+    for k, tags in enumerate(map(np.asarray, mesh.cell_data.get("gmsh:physical", []))):
         for tag in np.unique(tags[tags > 0]):
             key = (named.get((int(tag), dims[k]), f"{_GROUPS[dims[k]]} {tag}"), dims[k])
             if key not in known:

@@ -32,7 +32,7 @@ def reentrant_corners(topology: Topology, parts: Mapping[str, NDArray], least: f
     vertex = topology.corners[outer, :2]
     times = np.bincount(vertex.ravel(), minlength=len(topology.points))
     name = np.full(len(topology.is_outer), "boundary", dtype=object)
-    for label, sides in reversed(parts.items()):
+    for label, sides in reversed(list(parts.items())):
         name[sides] = label
     found = []
     for node in np.flatnonzero((times == 2) & (angle > pi + least)):

@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kanpde.domains.unstructured.kinds import Kind
 from kanpde.domains.unstructured.patches import Patch
@@ -60,7 +60,7 @@ class _Cells:
         """Return whether the points lie in one of the cells."""
         low, high = self.low - slack, self.high + slack
         radius = 0.5 * np.linalg.norm(high - low, axis=1)
-        near = cKDTree(x).query_ball_point(0.5 * (low + high), radius, return_sorted=False)
+        near = KDTree(x).query_ball_point(0.5 * (low + high), radius, return_sorted=False)
         cell = np.repeat(np.arange(len(near)), [len(each) for each in near])
         point = np.fromiter(chain.from_iterable(near), dtype=int, count=len(cell))
         found = np.zeros(len(x), dtype=bool)
