@@ -1,6 +1,7 @@
 """The error of `problem=bracket` against scikit-fem's quadratic elements on two finer meshes of the same plate.
 
 python benchmarks/bracket_reference.py [--seeds 0 1 2] [--cells 100 200]
+python benchmarks/bracket_reference.py --write    # problems/bracket.csv, the values on the finer mesh at some points
 
 The reference is computed apart from the residuals: ∫ ∇u·∇v = ∫ flux v on "load", u = 0 on "clamp", on straight
 triangles that divide the cells of the packaged mesh along its curved boundary. Errors are those at the test points.
@@ -8,6 +9,7 @@ triangles that divide the cells of the packaged mesh along its curved boundary. 
 
 import argparse
 import statistics
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,14 +20,16 @@ from scipy.sparse.linalg import spsolve
 from scipy.spatial import KDTree
 from skfem.helpers import dot, grad
 
-from kanpde import KAN, solve
+from kanpde import KAN, Mesh, solve
 from problems.bracket import bracket
 
+FILES = Path(__file__).parents[1] / "problems"
+EVERY = 25  # of the test points, one is written
 
-def reference(cells: int, x: np.ndarray, flux: float = 1.0) -> np.ndarray:
+
+def reference(domain: Mesh, cells: int, x: np.ndarray, flux: float = 1.0) -> np.ndarray:
     """Return the finite element solution at points (points, 2), with about ``cells`` cells along each coordinate."""
-    domain: Any = bracket(flux=flux).domain
-    made = domain.mesh(cells)
+    made: Any = domain.mesh(cells)
     mesh = skfem.MeshTri(made.points[:, :2].T.copy(), made.cells[0].data.T.copy())
     basis = skfem.Basis(mesh, skfem.ElementTriP2())
     matrix: Any = skfem.BilinearForm(lambda u, v, w: dot(grad(u), grad(v))).assemble(basis)  # pyright: ignore
@@ -64,15 +68,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--cells", type=int, nargs=2, default=[100, 200])
+    parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    problem = bracket()
-    x = problem.domain.test_points("cpu", torch.float64)
-    coarse, fine = (reference(cells, x.numpy()) for cells in asked.cells)
+    domain = Mesh.read(FILES / "bracket.msh")
+    x = domain.test_points("cpu", torch.float64)
+    coarse, fine = (reference(domain, cells, x.numpy()) for cells in asked.cells)
     size = np.sqrt(np.mean(fine**2))
     gap = np.sqrt(np.mean((coarse - fine) ** 2)) / size
     print(f"P2 on {asked.cells[0]} and {asked.cells[1]} cells differ by {gap:.2e}", flush=True)
-    errors = []
+    if asked.write:
+        rows = np.column_stack([x.numpy(), fine])[::EVERY]
+        np.savetxt(FILES / "bracket.csv", rows, "%.10g", ",", header="x,y,u", comments="")
+        return
+    problem, errors = bracket(), []
     for seed in asked.seeds:
         began = perf_counter()
         solution = solve(problem, KAN(hidden=[8]), seed=seed)

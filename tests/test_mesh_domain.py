@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import load_problem
+from conftest import ROOT, load_problem
 from small_meshes import CURVED, STRAIGHT, annulus, bent, disk, grid, l_shape, mixed, sheared, shell
 
 from kanpde import (
@@ -288,3 +288,14 @@ def test_the_packaged_bracket():
     lengths = {name: problem.domain.part(name).draw.__self__.measure for name in ("clamp", "load", "rim")}
     assert lengths["clamp"] == pytest.approx(1.1) == lengths["load"]
     assert lengths["rim"] == pytest.approx(4 + 0.4 * 2 + 0.5 * pi / 2 + 0.6 * pi, rel=1e-5)
+
+
+def test_the_reference_of_the_bracket_satisfies_the_problem():
+    """The heat that flows in at "load" leaves at "clamp", where u = 0; far from curves u is nearly linear."""
+    problem = load_problem("bracket")(flux=2.0)
+    x, u = problem.test.x, problem.test.data[:, 0]
+    assert bool(problem.domain.contains(x).all()) and bool((u > 0).all())
+    near = x[:, 1] > 1.9
+    slope = (u[near] / (2 - x[near, 1])).mean()
+    assert float(slope) == pytest.approx(2.0, rel=2e-2) and float(u.max()) > 3
+    assert load_problem("bracket")(mesh=str(ROOT / "problems" / "bracket.msh")).test is None
