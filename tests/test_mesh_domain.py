@@ -295,7 +295,14 @@ def test_the_reference_of_the_bracket_satisfies_the_problem():
     problem = load_problem("bracket")(flux=2.0)
     x, u = problem.test.x, problem.test.data[:, 0]
     assert bool(problem.domain.contains(x).all()) and bool((u > 0).all())
-    near = x[:, 1] > 1.9
-    slope = (u[near] / (2 - x[near, 1])).mean()
-    assert float(slope) == pytest.approx(2.0, rel=2e-2) and float(u.max()) > 3
+    for end, axis in (("clamp", 1), ("load", 0)):  # in the arms: a linear function and decaying modes cos(k π s / 1.1)
+        near = x[:, axis] > 1.7
+        far, across = 2 - x[near, axis], pi / 1.1 * x[near, 1 - axis]
+        modes = [torch.ones_like(far), far]
+        for k in (1, 2, 3):
+            grows = torch.sinh if end == "clamp" else torch.cosh
+            modes.append(torch.cos(k * across) * grows(k * pi / 1.1 * far))
+        found = torch.linalg.lstsq(torch.stack(modes, dim=1), u[near, None])
+        assert float(found.solution[1, 0]) == pytest.approx(2.0 if end == "clamp" else -2.0, rel=2e-3), end
+        assert float(found.solution[0, 0]) == pytest.approx(0.0, abs=1e-3) or end == "load"
     assert load_problem("bracket")(mesh=str(ROOT / "problems" / "bracket.msh")).test is None
