@@ -11,6 +11,7 @@ from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
+from kanpde.domains.parts import Parts
 from kanpde.errors import InputError
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
@@ -22,7 +23,18 @@ from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
-from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.problem import (
+    Ansatz,
+    Condition,
+    Problem,
+    dirichlet,
+    flux_jump,
+    initial,
+    jump,
+    neumann,
+    periodic,
+    robin,
+)
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
@@ -47,6 +59,7 @@ __all__ = [
     "Field",
     "InputError",
     "Output",
+    "Parts",
     "Phase",
     "Points",
     "Problem",
@@ -63,9 +76,11 @@ __all__ = [
     "etdrk4",
     "fit",
     "fit_problem",
+    "flux_jump",
     "formula",
     "gradient",
     "initial",
+    "jump",
     "kan_of",
     "laplacian",
     "load",

@@ -3,16 +3,18 @@ r"""Problems as conditions on regions of a domain, and the standard conditions."
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from kanpde.calculus.field import Field
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
+from kanpde.domains.parts import Parts
 from kanpde.errors import InputError, suggest
 
 Value = float | Callable[..., Any]
@@ -96,6 +98,10 @@ class Problem:
             raise InputError(
                 f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
             )
+        if isinstance(self.domain, Parts):
+            regions = {name: self.domain.of_condition(name, c.region) for name, c in self.conditions.items()}
+            conditions = {name: replace(c, region=regions[name]) for name, c in self.conditions.items()}
+            object.__setattr__(self, "conditions", conditions)
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
@@ -210,3 +216,80 @@ def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition
         return u - image, diff(u, name) - diff(image, name)
 
     return Condition(face, residual, (shift,))
+
+
+# interfaces ----------------------------------------------------------------------------------------------------------
+def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
+    """u₂ - u₁ = value on an interface ``domain.interface("one", "two")``; 0 makes u continuous.
+
+    Raises:
+        InputError: the region is not an interface.
+    """
+    _require_interface(region, "jump")
+
+    def residual(*fields):
+        one, two = _both(fields, unknown)
+        return two - one - _given(value, one)
+
+    return Condition(region, residual)
+
+
+def flux_jump(
+    region: Region, coefficients: Value | tuple[Value, Value] = 1.0, value: Value = 0.0, unknown: str | None = None
+) -> Condition:
+    """k₂ ∂u₂/∂n - k₁ ∂u₁/∂n = value on an interface ``domain.interface("one", "two")``, n from one to two.
+
+    Args:
+        region: the interface.
+        coefficients: (k₁, k₂), numbers or functions of the coordinates, all positive; or one function of both parts,
+            such as ``domain.piecewise(one=1.0, two=1000.0)``.
+        value: 0 makes the flux k ∂u/∂n continuous.
+        unknown: the name of u; by default the first unknown.
+
+    Raises:
+        InputError: the region is not an interface, or a coefficient is not positive.
+    """
+    _require_interface(region, "flux_jump")
+    pair = coefficients if isinstance(coefficients, tuple) else (coefficients, coefficients)
+    if len(pair) != 2:
+        raise InputError(
+            f"flux_jump needs two coefficients, one for each side, got {len(pair)}.", write={"coefficients": (1.0, 2.0)}
+        )
+    for k, side in zip(pair, region.sides, strict=True):
+        _require_positive(k, region, side)
+
+    def residual(*fields):
+        one, two = _both(fields, unknown)
+        flux_one, flux_two = (_given(k, u) * gradient(u).dot(u.normal) for k, u in zip(pair, (one, two), strict=True))
+        return flux_two - flux_one - _given(value, one)
+
+    return Condition(region, residual)
+
+
+def _both(fields: tuple, unknown: str | None) -> tuple[Field, Field]:
+    """Return the unknown on both sides."""
+    fields = tuple(f for f in fields if isinstance(f, Field))
+    half = len(fields) // 2
+    return _pick(fields[:half], unknown), _pick(fields[half:], unknown)
+
+
+def _require_interface(region: Region, what: str) -> None:
+    if len(region.sides) != 2:
+        raise InputError(
+            f'{what} needs an interface, where two parts meet, and "{region.label}" is a region of one function. Take '
+            'it from the parts: `Parts(inner=disk, outer=hull - disk).interface("inner", "outer")`.'
+        )
+
+
+def _require_positive(k: Value, region: Region, side: int) -> None:
+    """Require that a coefficient is positive at points of the interface."""
+    points = region.sample("gauss", 64)
+    context = Context(region.names, region.space, points.x, points.normal, side=side)
+    field = coordinate(context, 0) * 0.0 + (
+        k(*(coordinate(context, i) for i in range(len(region.names)))) if callable(k) else k
+    )
+    if not bool((field.value > 0).all()):
+        raise InputError(
+            f"The coefficients of flux_jump must be positive, got {float(field.value.min()):g}.",
+            write={"coefficients": (1.0, 2.0)},
+        )

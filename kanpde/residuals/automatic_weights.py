@@ -4,11 +4,13 @@ A second-order residual is far more sensitive to an error of the solution than a
 make all conditions equally sensitive to an error of moderate wavelength: a plane wave
 w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
 `WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
-g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]²
+g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². On a domain of several
+parts ξ are the coordinates in the ranges of the part, and w is in one part only. For Poisson on [-1, 1]²
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
 """
 
 from collections.abc import Sequence
+from itertools import product
 from math import pi
 
 import torch
@@ -16,7 +18,8 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
-from kanpde.models.network import Network
+from kanpde.domains.parts import ranges_of
+from kanpde.models.network import Network, on_side
 from kanpde.residuals.engines import Rows, autograd
 from kanpde.residuals.site import Site, site_residuals
 
@@ -40,14 +43,15 @@ def automatic_weights(
     gains = dict.fromkeys((site.name for site in sites), 0.0)
     named = [] if coefficients is None else list(coefficients.unbind(0))
     for site in sites:
-        present = [[r.detach() for r in _rows(model, context.x, site.space, derivatives)] for context in site.contexts]
+        present = [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
         gains[site.name] += squared_gain(site, present, named)
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
 
-def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Rows:
+def _rows(model: nn.Module, context: Context, space: JetSpace, derivatives: str) -> Rows:
     """Return the network's components, by the same operations as in training."""
+    model, x = on_side(model, context.side), context.x
     if derivatives == "jets":
         assert isinstance(model, Network)
         return model.jet(x, space, model.head(x, space)).unbind(0)
@@ -57,35 +61,36 @@ def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Row
 def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
     """Return Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
 
-    ``present`` are the components of the present solution at the points and at each of their images.
+    ``present`` are the components of the present solution at the points and at each of their images. On an interface
+    the sum is also over its sides, because the functions of both are independent.
     """
-    weight, like = site.points.weight, present[0][0]
-    x = site.points.x
-    ranges = torch.tensor(site.problem.domain.ranges, dtype=x.dtype, device=x.device)
-    total = 0.0
-    for unknown in range(like.shape[1]):
+    weight, like, total = site.points.weight, present[0][0], 0.0
+    sides = dict.fromkeys(context.side for context in site.contexts)
+    for side, unknown, phase in product(sides, range(like.shape[1]), (0.0, 0.5 * pi)):
         only = torch.zeros_like(like[0])
         only[unknown] = 1.0
-        for phase in (0.0, 0.5 * pi):
-            # the wave's amplitude, one per point: residuals are pointwise, so that one backward pass gives R' w
-            size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
-            moved = [
-                [
-                    row + size * _wave(ranges, context, key, phase)[:, None] * only
-                    for row, key in zip(rows, site.space.keys, strict=True)
-                ]
-                for rows, context in zip(present, site.contexts, strict=True)
+        # the wave's amplitude, one per point: residuals are pointwise, so that one backward pass gives R' w
+        size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
+        moved = [
+            [
+                row + size * _wave(site, context, key, phase)[:, None] * only
+                for row, key in zip(rows, site.space.keys, strict=True)
             ]
-            for residual in site_residuals(site, moved, coefficients):
-                if residual.requires_grad:
-                    answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
-                    total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
+            if context.side == side
+            else rows
+            for rows, context in zip(present, site.contexts, strict=True)
+        ]
+        for residual in site_residuals(site, moved, coefficients):
+            if residual.requires_grad:
+                answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
+                total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
     return total
 
 
-def _wave(ranges: Tensor, context: Context, key: Key, phase: float) -> Tensor:
+def _wave(site: Site, context: Context, key: Key, phase: float) -> Tensor:
     """Return the component ``key`` of the wave at the points: each derivative gives a factor and a shift by π/2."""
     x = context.x
+    ranges = torch.tensor(ranges_of(site.problem.domain, context.side), dtype=x.dtype, device=x.device)
     rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
     angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
     factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()

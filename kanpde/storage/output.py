@@ -16,6 +16,7 @@ from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
 _BATCH = 20_000  # points evaluated at once, to limit the memory
+_PART = "part"  # the position of the part, on a domain of several
 _RESERVED = ("exact", "error", "estimated_error", "residual")
 
 
@@ -72,7 +73,8 @@ class Output:
         Raises:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
-        check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
+        mesh = problem.domain.mesh(1, self.axes(problem)[0])
+        check_mesh(mesh)
         for name, members in self.vectors.items():
             if isinstance(members, str) or not 1 <= len(members) <= 3:
                 raise InputError(
@@ -88,7 +90,8 @@ class Output:
                     )
         names = [*problem.unknowns, *self.vectors]
         for name in names:
-            if names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
+            is_part = name == _PART and _PART in mesh.point_data
+            if is_part or names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
                 raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
         for name in (*names, *problem.conditions, *problem.parameters):
             if "/" in name or not name:
@@ -116,47 +119,60 @@ def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | N
     x[:, free] = torch.as_tensor(mesh.points[:, : len(free)]).to(x)
     for position, value in fixed.items():
         x[:, position] = value
+    own = mesh.point_data.get("part")  # of a domain of several parts
+    sides = None if own is None else torch.as_tensor(own, device=x.device)
     if domain.time is None:
-        times, steps = None, [_fields(solution, output, x)]
+        times, steps = None, [_fields(solution, output, x, sides)]
     else:
         start, end = domain.ranges[domain.time]
         times, steps = np.linspace(start, end, output.times), []
         for time in times:
             x[:, domain.time] = float(time)
-            steps.append(_fields(solution, output, x))
+            steps.append(_fields(solution, output, x, sides))
     return mesh, times, {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
-def _fields(solution: Solution, output: Output, x: torch.Tensor) -> dict[str, NDArray]:
-    """Return all stored fields at the points x."""
-    batches = [_batch(solution, part) for part in x.split(_BATCH)]
-    fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
-    outside = ~solution.problem.domain.contains(x).cpu().numpy()
-    for values in fields.values():
-        values[outside] = np.nan
+def _fields(
+    solution: Solution, output: Output, x: torch.Tensor, sides: torch.Tensor | None = None
+) -> dict[str, NDArray]:
+    """Return all stored fields at the points x; ``sides`` are the parts of the domain to which they belong."""
+    if sides is None:
+        fields = _joined([_batch(solution, piece) for piece in x.split(_BATCH)])
+        outside = ~solution.problem.domain.contains(x).cpu().numpy()
+        for values in fields.values():
+            values[outside] = np.nan
+    else:  # mesh points on an interface belong to one part
+        kinds = [(k, piece) for k in sides.unique().tolist() for piece in (sides == k).nonzero()[:, 0].split(_BATCH)]
+        found = _joined([_batch(solution, x[at], k) for k, at in kinds])
+        order = torch.cat([at for _, at in kinds]).argsort().cpu().numpy()
+        fields = {name: values[order] for name, values in found.items()} | {_PART: sides.cpu().numpy()}
     for name, members in output.vectors.items():
         columns = [fields[m] for m in members]
         fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)
     return fields
 
 
-def _batch(solution: Solution, x: torch.Tensor) -> dict[str, torch.Tensor]:
+def _joined(batches: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, NDArray]:
+    return {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
+
+
+def _batch(solution: Solution, x: torch.Tensor, side: int | None = None) -> dict[str, torch.Tensor]:
     problem = solution.problem
 
     def ask(*unknowns: Field):
         return [u.value for u in unknowns], [e.value for e in exact_fields(problem, unknowns[0].context)]
 
-    values, exact = solution.fields(x, ask)
+    values, exact = solution.fields(x, ask, side)
     fields = dict(zip(problem.unknowns, values, strict=True))
     for name, value, wanted in zip(problem.unknowns, values, exact, strict=False):
         suffix = f"_{name}" if len(problem.unknowns) > 1 else ""
         fields |= {f"exact{suffix}": wanted, f"error{suffix}": value - wanted}
-    for name, error in zip(problem.unknowns, solution.estimated_errors(x), strict=False):
+    for name, error in zip(problem.unknowns, solution.estimated_errors(x, side), strict=False):
         fields["estimated_error" + (f"_{name}" if len(problem.unknowns) > 1 else "")] = error
     inside = [name for name, c in problem.conditions.items() if c.region.is_interior]
     with torch.no_grad():
         for name in inside:
-            residuals = solution.residual(name, x)
+            residuals = solution.residual(name, x, side=side)
             several = len(inside) > 1 or len(residuals) > 1
             for k, residual in enumerate(residuals, start=1):
                 number = f"_{k}" if len(residuals) > 1 else ""
