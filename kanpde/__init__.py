@@ -13,6 +13,7 @@ from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.domains.parts import Parts
 from kanpde.errors import InputError
+from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
@@ -28,9 +29,7 @@ from kanpde.problem import (
     Condition,
     Problem,
     dirichlet,
-    flux_jump,
     initial,
-    jump,
     neumann,
     periodic,
     robin,

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field, coordinate
+from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
@@ -69,7 +68,8 @@ class Problem:
 
     Args:
         domain: a `Box`, or any object that implements `kanpde.domains.Domain`.
-        conditions: by name; losses, weights and plots use the same names.
+        conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
+            its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs.
         parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
             argument with the present values by name, ``p["k"]``.
@@ -99,9 +99,7 @@ class Problem:
                 f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
             )
         if isinstance(self.domain, Parts):
-            regions = {name: self.domain.of_condition(name, c.region) for name, c in self.conditions.items()}
-            conditions = {name: replace(c, region=regions[name]) for name, c in self.conditions.items()}
-            object.__setattr__(self, "conditions", conditions)
+            object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
@@ -141,7 +139,30 @@ class Problem:
         return {name: c for name, c in self.conditions.items() if name not in hard}
 
 
-def _pick(fields: tuple, unknown: str | None) -> Field:
+def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return the conditions with the parts that they are about; an equation on all parts becomes one for each.
+
+    Every equation then has a weight of its own, which coefficients of different sizes need.
+    """
+    found: dict[str, Condition] = {}
+    for name, condition in conditions.items():
+        region = domain.of_condition(name, condition.region)
+        if region.is_interior and not region.sides:
+            parts = {f"{name} {part}": domain.on(part, each.interior) for part, each in domain.by_name.items()}
+        else:
+            parts = {name: region}
+        for key, each in parts.items():
+            if key in found or (key != name and key in conditions):
+                raise InputError(
+                    f'Condition "{name}" on all parts becomes "{key}" in one of them, and there is a condition of that '
+                    "name. Choose another name for one of both."
+                )
+            found[key] = replace(condition, region=each)
+    return found
+
+
+def pick(fields: tuple, unknown: str | None) -> Field:
+    """Return the unknown of that name among the arguments of a residual; by default the first."""
     if unknown is None:
         return fields[0]
     names = [f.name for f in fields if isinstance(f, Field)]
@@ -150,7 +171,8 @@ def _pick(fields: tuple, unknown: str | None) -> Field:
     return fields[names.index(unknown)]
 
 
-def _given(value: Value, u: Field):
+def value_at(value: Value, u: Field) -> Any:
+    """Return a prescribed value at the points of a field."""
     return value(*u.coords) if callable(value) else value
 
 
@@ -158,8 +180,8 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
     """u = value on the region; ``unknown`` is the name of u (by default the first unknown)."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return u - _given(value, u)
+        u = pick(fields, unknown)
+        return u - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value))
 
@@ -173,8 +195,8 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
     """a u + b ∂u/∂n = value, n the outward unit normal."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return _given(a, u) * u + _given(b, u) * gradient(u).dot(u.normal) - _given(value, u)
+        u = pick(fields, unknown)
+        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - value_at(value, u)
 
     return Condition(region, residual)
 
@@ -187,8 +209,8 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
         )
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return diff(u, *["t"] * order) - _given(value, u)
+        u = pick(fields, unknown)
+        return diff(u, *["t"] * order) - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value, order))
 
@@ -212,84 +234,7 @@ def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition
     def residual(*fields):
         fields = tuple(f for f in fields if isinstance(f, Field))
         half = len(fields) // 2
-        u, image = _pick(fields[:half], unknown), _pick(fields[half:], unknown)
+        u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
         return u - image, diff(u, name) - diff(image, name)
 
     return Condition(face, residual, (shift,))
-
-
-# interfaces ----------------------------------------------------------------------------------------------------------
-def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """u₂ - u₁ = value on an interface ``domain.interface("one", "two")``; 0 makes u continuous.
-
-    Raises:
-        InputError: the region is not an interface.
-    """
-    _require_interface(region, "jump")
-
-    def residual(*fields):
-        one, two = _both(fields, unknown)
-        return two - one - _given(value, one)
-
-    return Condition(region, residual)
-
-
-def flux_jump(
-    region: Region, coefficients: Value | tuple[Value, Value] = 1.0, value: Value = 0.0, unknown: str | None = None
-) -> Condition:
-    """k₂ ∂u₂/∂n - k₁ ∂u₁/∂n = value on an interface ``domain.interface("one", "two")``, n from one to two.
-
-    Args:
-        region: the interface.
-        coefficients: (k₁, k₂), numbers or functions of the coordinates, all positive; or one function of both parts,
-            such as ``domain.piecewise(one=1.0, two=1000.0)``.
-        value: 0 makes the flux k ∂u/∂n continuous.
-        unknown: the name of u; by default the first unknown.
-
-    Raises:
-        InputError: the region is not an interface, or a coefficient is not positive.
-    """
-    _require_interface(region, "flux_jump")
-    pair = coefficients if isinstance(coefficients, tuple) else (coefficients, coefficients)
-    if len(pair) != 2:
-        raise InputError(
-            f"flux_jump needs two coefficients, one for each side, got {len(pair)}.", write={"coefficients": (1.0, 2.0)}
-        )
-    for k, side in zip(pair, region.sides, strict=True):
-        _require_positive(k, region, side)
-
-    def residual(*fields):
-        one, two = _both(fields, unknown)
-        flux_one, flux_two = (_given(k, u) * gradient(u).dot(u.normal) for k, u in zip(pair, (one, two), strict=True))
-        return flux_two - flux_one - _given(value, one)
-
-    return Condition(region, residual)
-
-
-def _both(fields: tuple, unknown: str | None) -> tuple[Field, Field]:
-    """Return the unknown on both sides."""
-    fields = tuple(f for f in fields if isinstance(f, Field))
-    half = len(fields) // 2
-    return _pick(fields[:half], unknown), _pick(fields[half:], unknown)
-
-
-def _require_interface(region: Region, what: str) -> None:
-    if len(region.sides) != 2:
-        raise InputError(
-            f'{what} needs an interface, where two parts meet, and "{region.label}" is a region of one function. Take '
-            'it from the parts: `Parts(inner=disk, outer=hull - disk).interface("inner", "outer")`.'
-        )
-
-
-def _require_positive(k: Value, region: Region, side: int) -> None:
-    """Require that a coefficient is positive at points of the interface."""
-    points = region.sample("gauss", 64)
-    context = Context(region.names, region.space, points.x, points.normal, side=side)
-    field = coordinate(context, 0) * 0.0 + (
-        k(*(coordinate(context, i) for i in range(len(region.names)))) if callable(k) else k
-    )
-    if not bool((field.value > 0).all()):
-        raise InputError(
-            f"The coefficients of flux_jump must be positive, got {float(field.value.min()):g}.",
-            write={"coefficients": (1.0, 2.0)},
-        )

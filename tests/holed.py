@@ -8,7 +8,20 @@ import numpy as np
 import torch
 from disk import Disk
 
-from kanpde import InputError, Points, Region
+from kanpde import (
+    Box,
+    Condition,
+    InputError,
+    Parts,
+    Points,
+    Problem,
+    Region,
+    diff,
+    dirichlet,
+    flux_jump,
+    jump,
+    laplacian,
+)
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.rules import TENSOR_RULES, unit_cube
 
@@ -145,4 +158,66 @@ def _turn(k):
     return np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), k)
 
 
-INNER, OUTER = Disk(radius=0.5), Holed()
+def two_materials(k=(1000.0, 1.0), radius=0.5, is_harmonic=False):
+    """-div(k grad u) = f in a square with a disk, where u and the flux jump by given functions.
+
+    With z = x + iy and ρ = a⁴ / |z|⁴, the part u₁ = A Re z² in the disk, u₂ = (1 + (A - 1) ρ) Re z² around it, with
+    A = 2 k₂ / (k₁ + k₂), is harmonic, and it and its flux are continuous at |z| = a. To this, eˣ cos y is added in the
+    disk and sin(2x + y) around it, except if ``is_harmonic``.
+    """
+    inner, outer = Disk(radius=radius), Holed(radius=radius)
+    domain, (k1, k2), more = Parts(inner=inner, outer=outer), k, float(not is_harmonic)
+    share = 2 * k2 / (k1 + k2)
+
+    def exact_inner(x, y):
+        return share * (x**2 - y**2) + more * torch.exp(x) * torch.cos(y)
+
+    def exact_outer(x, y):
+        return (x**2 - y**2) * (1 + (share - 1) * radius**4 / (x**2 + y**2) ** 2) + more * torch.sin(2 * x + y)
+
+    def gap(x, y):
+        return more * (torch.sin(2 * x + y) - torch.exp(x) * torch.cos(y))
+
+    def flux_gap(x, y):
+        around = torch.cos(2 * x + y) * (2 * x + y)
+        inside = torch.exp(x) * (torch.cos(y) * x - torch.sin(y) * y)
+        return more * (k2 * around - k1 * inside) / radius
+
+    def around(u):
+        x, y = u.coords
+        return -k2 * laplacian(u) - more * 5 * k2 * torch.sin(2 * x + y)
+
+    interface = domain.interface("inner", "outer")
+    exact = domain.piecewise(inner=exact_inner, outer=exact_outer)
+    conditions = {
+        "pde inner": Condition(inner.interior, lambda u: -k1 * laplacian(u)),
+        "pde outer": Condition(outer.interior, around),
+        "jump": jump(interface, gap),
+        "flux": flux_jump(interface, k, flux_gap),
+        "wall": dirichlet(domain.boundary, exact),
+    }
+    return Problem(domain, conditions, exact=exact)
+
+
+def bar(k=(1.0, 1000.0), t=None):
+    """A bar of two materials, (k u')' = -2 k₁ left of x = 1 and 0 right of it, u(0) = 0, u(2) = 0; steady for all t."""
+    time = {} if t is None else {"t": t}
+    left, right = Box(x=(0.0, 1.0), **time), Box(x=(1.0, 2.0), **time)
+    domain = Parts(left=left, right=right)
+    k1, k2 = k
+    slope = k1 / (k1 + k2)  # u = a x - x² left, b (x - 2) right: a - 1 = -b, k₁ (a - 2) = k₂ b
+    b = -slope
+
+    def residual(u):
+        return domain.piecewise(left=k1, right=k2)(*u.coords) * diff(u, "x", "x") + domain.piecewise(
+            left=2.0 * k1, right=0.0
+        )(*u.coords)
+
+    conditions = {
+        "pde": Condition(domain.interior, residual),
+        "jump": jump(domain.interface("left", "right")),
+        "flux": flux_jump(domain.interface("left", "right"), domain.piecewise(left=k1, right=k2)),
+        "ends": dirichlet(domain.boundary),
+    }
+    exact = domain.piecewise(left=lambda x, *t: (1 - b) * x - x**2, right=lambda x, *t: b * (x - 2))
+    return Problem(domain, conditions, exact=exact)
