@@ -220,7 +220,7 @@ class Parts:
 
     def _require(self, name: str, region: Region) -> None:
         """Require that a region lies in a part."""
-        x = region.sample("gauss", SAMPLES).x
+        x = region.sample("chebyshev", SAMPLES).x
         outside = ~self.by_name[name].contains(x)
         if bool(outside.any()):
             raise InputError(
@@ -236,7 +236,7 @@ class Parts:
         """
         if region.sides:
             return region
-        x = region.sample("gauss", SAMPLES).x
+        x = region.sample("chebyshev", SAMPLES).x
         inside = self.members(x)
         sides = [k for k, all_of in enumerate(inside.all(dim=1).tolist()) if all_of]
         count = inside.sum(dim=0)

@@ -131,3 +131,16 @@ def bound(model: nn.Module, domain: Any) -> nn.Module:
             f"The domain needs {wanted}, got {came}. A factory makes what is needed.", write={"model": Code("KAN()")}
         )
     return model.bound_to(domain) if isinstance(model, PartNetworks) else model
+
+
+def require_one_network(model: object, what: str) -> None:
+    """Refuse a function with a network for each part of a domain.
+
+    Raises:
+        InputError: it has several networks; ``what`` is what needs one.
+    """
+    if isinstance(model, PartNetworks):
+        raise InputError(
+            f"{what} needs one network, and the solution has a network for each of {len(model.networks)} parts of the "
+            "domain; `solution.model.networks` are these."
+        )
