@@ -11,7 +11,12 @@ from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
+from kanpde.domains.curve import Curve
+from kanpde.domains.disk import Disk
+from kanpde.domains.ellipse import Ellipse
 from kanpde.domains.parts import Parts
+from kanpde.domains.polygon import Polygon
+from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
 from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
@@ -24,16 +29,7 @@ from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
-from kanpde.problem import (
-    Ansatz,
-    Condition,
-    Problem,
-    dirichlet,
-    initial,
-    neumann,
-    periodic,
-    robin,
-)
+from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
@@ -55,13 +51,18 @@ __all__ = [
     "Ansatz",
     "Box",
     "Condition",
+    "Curve",
+    "Disk",
+    "Ellipse",
     "Field",
     "InputError",
     "Output",
     "Parts",
     "Phase",
     "Points",
+    "Polygon",
     "Problem",
+    "Rectangle",
     "Region",
     "SSBroyden",
     "Sampling",

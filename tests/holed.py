@@ -6,7 +6,7 @@ from math import pi
 import meshio
 import numpy as np
 import torch
-from disk import Disk
+from disk import OwnDisk
 
 from kanpde import (
     Box,
@@ -165,7 +165,7 @@ def two_materials(k=(1000.0, 1.0), radius=0.5, is_harmonic=False):
     A = 2 k₂ / (k₁ + k₂), is harmonic, and it and its flux are continuous at |z| = a. To this, eˣ cos y is added in the
     disk and sin(2x + y) around it, except if ``is_harmonic``.
     """
-    inner, outer = Disk(radius=radius), Holed(radius=radius)
+    inner, outer = OwnDisk(radius=radius), Holed(radius=radius)
     domain, (k1, k2), more = Parts(inner=inner, outer=outer), k, float(not is_harmonic)
     share = 2 * k2 / (k1 + k2)
 

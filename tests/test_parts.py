@@ -6,7 +6,7 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from disk import Disk
+from disk import OwnDisk
 from holed import Holed, bar, two_materials
 from torch import nn
 
@@ -41,7 +41,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-DISK, OUTER = Disk(radius=0.5), Holed()
+DISK, OUTER = OwnDisk(radius=0.5), Holed()
 PARTS = Parts(inner=DISK, outer=OUTER)
 SQUARES = Parts(left=Box(x=(-1.0, 0.0), y=(0.0, 1.0)), right=Box(x=(0.0, 2.0), y=(-1.0, 2.0)))
 
@@ -312,7 +312,7 @@ def test_a_bar_of_two_materials_is_solved(k):
 
 
 # what is refused -----------------------------------------------------------------------------------------------------
-SMALLER, LARGER, FAR = Disk(radius=0.4), Disk(radius=0.501), Disk(radius=0.2, centre=(5.0, 5.0))
+SMALLER, LARGER, FAR = OwnDisk(radius=0.4), OwnDisk(radius=0.501), OwnDisk(radius=0.2, centre=(5.0, 5.0))
 INTERFACE = PARTS.interface("inner", "outer")
 
 
@@ -326,7 +326,7 @@ def two(**conditions):
         (lambda: Parts(inner=DISK), "at least two parts"),
         (lambda: Parts(inner=LARGER, outer=OUTER), r"inner and outer overlap, as at x = .*outer - inner"),
         (lambda: Parts(inner=DISK, outer=Box(x=(-1.0, 1.0), y=(-1.0, 1.0))), "inner and outer overlap"),
-        (lambda: Parts(inner=Disk(radius=0.49995), outer=OUTER), "gap between the parts inner and outer"),
+        (lambda: Parts(inner=OwnDisk(radius=0.49995), outer=OUTER), "gap between the parts inner and outer"),
         (lambda: Parts(inner=SMALLER, outer=OUTER), "inner meets none of outer.*gap"),
         (lambda: Parts(inner=DISK, outer=OUTER, far=FAR), "far meets none of inner, outer"),
         (lambda: Parts(a=DISK, b=Box(x=(0.0, 1.0))), "same coordinates"),

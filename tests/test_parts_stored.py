@@ -70,7 +70,7 @@ def test_a_loaded_solution_is_the_same_function(found, tmp_path):
     for a, b in zip(both_sides(found), both_sides(again), strict=True):
         np.testing.assert_array_equal(a, b)
     assert again.errors == found.errors
-    with pytest.raises(InputError, match='no domain "Disk"'):
+    with pytest.raises(InputError, match='no domain "OwnDisk"'):
         load(tmp_path)
     with pytest.raises(InputError, match="Give the problem that was solved"):
         load(tmp_path, two_materials((3.0, 1.0), radius=0.4))
