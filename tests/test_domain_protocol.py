@@ -10,7 +10,7 @@ import torch
 from disk import OwnDisk
 
 import kanpde.domains
-from kanpde import Box, Curve, Disk, Ellipse, InputError, Polygon, Rectangle
+from kanpde import Box, Curve, Disk, Ellipse, InputError, Parts, Polygon, Rectangle
 from kanpde.domains import Domain
 from kanpde.domains.box import require_box
 from kanpde.domains.kinds import domain_from, kinds
@@ -36,6 +36,8 @@ DOMAINS = [
     Disk(name="outer") - Disk((0.2, 0.1), 0.3, name="hole"),
     (Disk() | Disk((1.0, 0.0), 0.5)) & Rectangle((-1, 1), (-0.7, 2)),
     (Box(x=(0, 1), y=(0, 1)) - Disk((0.5, 0.5), 0.2, name="hole")).over(t=(0.5, 2.0)),
+    Parts(inner=Disk(radius=0.5), outer=Rectangle((-1, 1), (-1, 2)) - Disk(radius=0.5)),
+    Parts(left=Box(x=(-1, 0), y=(0, 1), t=(0, 3)), right=Box(x=(0, 2), y=(-1, 1), t=(0, 3))),
 ]
 WITH_TIME = [d for d in DOMAINS if d.time is not None]
 every = pytest.mark.parametrize("domain", DOMAINS, ids=str)

@@ -38,6 +38,7 @@ from kanpde.optimizers.damped import gram
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import exact_fields, residuals_of
 from kanpde.residuals.objective import Objective
+from kanpde.residuals.part_scales import amplitudes
 from kanpde.residuals.site import sites_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -289,16 +290,40 @@ def test_grids_and_hidden_knots_are_those_of_each_network():
     assert not torch.allclose(model.networks[0].layers[1].breakpoints, model.networks[1].layers[1].breakpoints)
 
 
-def test_automatic_weights_of_an_interface():
-    """A wave in one part: 2 κ² k / half² in an equation, 1 in each side of a jump, κ k / half in each of a flux."""
-    k1, k2 = 1000.0, 1.0
-    problem = two_materials((k1, k2))
+@pytest.mark.parametrize(("k", "amplitude"), [((1000.0, 1.0), 5e-4), ((0.5, 100.0), 1.0)])
+def test_automatic_weights_of_an_interface(k, amplitude):
+    """The squared gain of a wave in one part is that of an equation, 1 of a jump and (κ k / half)² of a flux.
+
+    In the disk, whose constant only the flux determines, the wave's amplitude is the ratio of the gains of the flux.
+    """
+    problem = two_materials(k)
     points = {name: c.region.sample("gauss", 900) for name, c in problem.conditions.items()}
     found = automatic_weights(networks(problem, KAN([2], degree=4, grid=2)), sites_of(problem, points))
-    inner, outer = (2 * 16 * k1 / 0.25) ** 2, (2 * 16 * k2) ** 2
-    flux = (4 * k1 / 0.5) ** 2 + (4 * k2) ** 2  # the mean over a circle of (cos + sin)² is 1
-    wanted = {"pde inner": 1.0, "pde outer": inner / outer, "jump": inner / 2, "flux": inner / flux, "wall": inner}
-    assert found == pytest.approx(wanted, rel=0.02)
+    inner, outer = (amplitude * 2 * 16 * k[0] / 0.25) ** 2, (2 * 16 * k[1]) ** 2
+    flux = (amplitude * 4 * k[0] / 0.5) ** 2 + (4 * k[1]) ** 2  # the mean over a circle of (cos + sin)² is 1
+    gains = {"pde inner": inner, "pde outer": outer, "jump": 1 + amplitude**2, "flux": flux, "wall": 1.0}
+    assert found == pytest.approx({name: max(gains.values()) / gain for name, gain in gains.items()}, rel=0.02)
+
+
+def test_amplitudes_pass_from_neighbour_to_neighbour():
+    """Three materials, 1e4 in 1e2 in 1: a value is given on the last one only, then on the first one too."""
+    waves = {
+        "0|1": {0: 1e8, 1: 1e4},
+        "1|2": {1: 1e4, 2: 1.0},
+        "jump": {0: 1.0, 1: 1.0},
+        "pde": {0: 1e10, 1: 1e6, 2: 1e2},
+        "wall": {2: 2.0},
+    }
+    constants = {"0|1": {0: 0.0, 1: 0.0}, "1|2": {1: 0.0, 2: 0.0}, "jump": {0: 1.0, 1: 1.0}, "wall": {2: 2.0}}
+    constants["pde"] = dict.fromkeys(range(3), 0.0)
+    interfaces = {"0|1", "1|2", "jump"}
+    assert amplitudes(waves, constants, interfaces) == pytest.approx({0: 1e-4, 1: 1e-2, 2: 1.0})
+    reaction = constants | {"pde": {0: 0.0, 1: 2.5e5, 2: 0.0}}
+    assert amplitudes(waves, reaction, interfaces) == pytest.approx({0: 5e-3, 1: 0.5, 2: 1.0})
+    given = constants | {"wall": {2: 2.0, 0: 1.0}}, waves | {"wall": {2: 2.0, 0: 1.0}}
+    assert amplitudes(given[1], given[0], interfaces) == pytest.approx({0: 1.0, 1: 1.0, 2: 1.0})
+    nowhere = constants | {"wall": {2: 0.0}}
+    assert amplitudes(waves, nowhere, interfaces) == {0: 1.0, 1: 1.0, 2: 1.0}
 
 
 # training ------------------------------------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ make all conditions equally sensitive to an error of moderate wavelength: a plan
 w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
 `WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
 g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². On a domain of several
-parts ξ are the coordinates in the ranges of the part, and w is in one part only. For Poisson on [-1, 1]²
+parts ξ are the coordinates in the ranges of the part, w is in one part only, with an amplitude that depends on the part
+(`kanpde.residuals.part_scales`), and g_c² is also summed over the parts. For Poisson on [-1, 1]²
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
 """
 
 from collections.abc import Sequence
-from itertools import product
 from math import pi
 
 import torch
@@ -21,6 +21,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.domains.parts import ranges_of
 from kanpde.models.network import Network, on_side
 from kanpde.residuals.engines import Rows, autograd
+from kanpde.residuals.part_scales import amplitudes
 from kanpde.residuals.site import Site, site_residuals
 
 WAVE_NUMBER = 4.0
@@ -40,11 +41,19 @@ def automatic_weights(
         coefficients: of an inverse problem, (parameters,).
         derivatives: the engine, "jets" or "autograd".
     """
-    gains = dict.fromkeys((site.name for site in sites), 0.0)
-    named = [] if coefficients is None else list(coefficients.unbind(0))
+    waves: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
+    constants: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
+    interfaces, named = set(), [] if coefficients is None else list(coefficients.unbind(0))
     for site in sites:
         present = [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
-        gains[site.name] += squared_gain(site, present, named)
+        sides = dict.fromkeys(context.side for context in site.contexts)
+        interfaces |= {site.name} if len(sides) > 1 else set()
+        for side in sides:
+            for found, number in ((waves, WAVE_NUMBER), *([] if side is None else [(constants, 0.0)])):
+                gain = squared_gain(site, present, named, side, number)
+                found[site.name][side] = found[site.name].get(side, 0.0) + gain
+    sizes = amplitudes(waves, constants, interfaces) if any(constants.values()) else {None: 1.0}
+    gains = {name: sum(sizes[side] ** 2 * gain for side, gain in each.items()) for name, each in waves.items()}
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
@@ -58,40 +67,50 @@ def _rows(model: nn.Module, context: Context, space: JetSpace, derivatives: str)
     return autograd(model, x, space)
 
 
-def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
+def squared_gain(
+    site: Site,
+    present: Sequence[Rows],
+    coefficients: Sequence[Tensor] = (),
+    side: int | None = None,
+    number: float = WAVE_NUMBER,
+) -> float:
     """Return Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
 
-    ``present`` are the components of the present solution at the points and at each of their images. On an interface
-    the sum is also over its sides, because the functions of both are independent.
+    Args:
+        site: the condition at its points.
+        present: components of the present solution at the points and at each of their images.
+        coefficients: of an inverse problem.
+        side: the part of the domain in which the wave is; None without parts.
+        number: the wave number; 0 for constants.
     """
     weight, like, total = site.points.weight, present[0][0], 0.0
-    sides = dict.fromkeys(context.side for context in site.contexts)
-    for side, unknown, phase in product(sides, range(like.shape[1]), (0.0, 0.5 * pi)):
+    for unknown in range(like.shape[1]):
         only = torch.zeros_like(like[0])
         only[unknown] = 1.0
-        # the wave's amplitude, one per point: residuals are pointwise, so that one backward pass gives R' w
-        size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
-        moved = [
-            [
-                row + size * _wave(site, context, key, phase)[:, None] * only
-                for row, key in zip(rows, site.space.keys, strict=True)
+        for phase in (0.0, 0.5 * pi):
+            # the wave's amplitude, one per point: residuals are pointwise, so that one backward pass gives R' w
+            size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
+            moved = [
+                [
+                    row + size * _wave(site, context, key, phase, number)[:, None] * only
+                    for row, key in zip(rows, site.space.keys, strict=True)
+                ]
+                if context.side == side
+                else rows
+                for rows, context in zip(present, site.contexts, strict=True)
             ]
-            if context.side == side
-            else rows
-            for rows, context in zip(present, site.contexts, strict=True)
-        ]
-        for residual in site_residuals(site, moved, coefficients):
-            if residual.requires_grad:
-                answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
-                total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
+            for residual in site_residuals(site, moved, coefficients):
+                if residual.requires_grad:
+                    answer = torch.autograd.grad(residual.sum(), size, retain_graph=True, allow_unused=True)[0]
+                    total += 0.0 if answer is None else float(weight @ answer[:, 0].square()) / 2
     return total
 
 
-def _wave(site: Site, context: Context, key: Key, phase: float) -> Tensor:
+def _wave(site: Site, context: Context, key: Key, phase: float, number: float) -> Tensor:
     """Return the component ``key`` of the wave at the points: each derivative gives a factor and a shift by π/2."""
     x = context.x
     ranges = torch.tensor(ranges_of(site.problem.domain, context.side), dtype=x.dtype, device=x.device)
-    rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
+    rates = 2 * number / (ranges[:, 1] - ranges[:, 0])
     angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
     factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()
     return factor * torch.sin(angle + len(key) * 0.5 * pi)

@@ -99,7 +99,7 @@ def discontinuous(state: State) -> list[ResultWarning]:
     message = f"The data of the problem are discontinuous: {'; '.join(found)}. "
     message += "The solution is inaccurate near there, and its estimated error does not include what is lost."
     advice = "Replace the jump by a steep smooth function, such as tanh(x / width), and resolve it; or let the values "
-    advice += "agree where they meet. Where a coefficient jumps, the solution needs a condition on the flux there."
+    advice += "agree where they meet. Where a coefficient jumps, divide the domain into `Parts`."
     return [ResultWarning(message, advice=advice)]
 
 
