@@ -15,9 +15,11 @@ from kanpde.domains.curve import Curve
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
 from kanpde.domains.mesh import Mesh
+from kanpde.domains.parts import Parts
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
+from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
@@ -57,6 +59,7 @@ __all__ = [
     "InputError",
     "Mesh",
     "Output",
+    "Parts",
     "Phase",
     "Points",
     "Polygon",
@@ -75,9 +78,11 @@ __all__ = [
     "etdrk4",
     "fit",
     "fit_problem",
+    "flux_jump",
     "formula",
     "gradient",
     "initial",
+    "jump",
     "kan_of",
     "laplacian",
     "load",

@@ -3,7 +3,7 @@ r"""Problems as conditions on regions of a domain, and the standard conditions."
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
+from kanpde.domains.parts import Parts
 from kanpde.errors import InputError, suggest
 
 Value = float | Callable[..., Any]
@@ -67,7 +68,8 @@ class Problem:
 
     Args:
         domain: a `Box`, or any object that implements `kanpde.domains.Domain`.
-        conditions: by name; losses, weights and plots use the same names.
+        conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
+            its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs.
         parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
             argument with the present values by name, ``p["k"]``.
@@ -99,6 +101,8 @@ class Problem:
             raise InputError(
                 f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
             )
+        if isinstance(self.domain, Parts):
+            object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         check_vectors(self.vectors, self.unknowns, least=2)
@@ -160,7 +164,30 @@ def check_vectors(vectors: Mapping[str, Sequence[str]], unknowns: Sequence[str],
                 )
 
 
-def _pick(fields: tuple, unknown: str | None) -> Field:
+def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return the conditions with the parts that they are about; an equation on all parts becomes one for each.
+
+    Every equation then has a weight of its own, which coefficients of different sizes need.
+    """
+    found: dict[str, Condition] = {}
+    for name, condition in conditions.items():
+        region = domain.of_condition(name, condition.region)
+        if region.is_interior and not region.sides:
+            parts = {f"{name} {part}": domain.on(part, each.interior) for part, each in domain.by_name.items()}
+        else:
+            parts = {name: region}
+        for key, each in parts.items():
+            if key in found or (key != name and key in conditions):
+                raise InputError(
+                    f'Condition "{name}" on all parts becomes "{key}" in one of them, and there is a condition of that '
+                    "name. Choose another name for one of both."
+                )
+            found[key] = replace(condition, region=each)
+    return found
+
+
+def pick(fields: tuple, unknown: str | None) -> Field:
+    """Return the unknown of that name among the arguments of a residual; by default the first."""
     if unknown is None:
         return fields[0]
     names = [f.name for f in fields if isinstance(f, Field)]
@@ -169,7 +196,8 @@ def _pick(fields: tuple, unknown: str | None) -> Field:
     return fields[names.index(unknown)]
 
 
-def _given(value: Value, u: Field):
+def value_at(value: Value, u: Field) -> Any:
+    """Return a prescribed value at the points of a field."""
     return value(*u.coords) if callable(value) else value
 
 
@@ -177,8 +205,8 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
     """u = value on the region; ``unknown`` is the name of u (by default the first unknown)."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return u - _given(value, u)
+        u = pick(fields, unknown)
+        return u - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value))
 
@@ -192,8 +220,8 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
     """a u + b ∂u/∂n = value, n the outward unit normal."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return _given(a, u) * u + _given(b, u) * gradient(u).dot(u.normal) - _given(value, u)
+        u = pick(fields, unknown)
+        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - value_at(value, u)
 
     return Condition(region, residual)
 
@@ -206,8 +234,8 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
         )
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return diff(u, *["t"] * order) - _given(value, u)
+        u = pick(fields, unknown)
+        return diff(u, *["t"] * order) - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value, order))
 
@@ -231,7 +259,7 @@ def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition
     def residual(*fields):
         fields = tuple(f for f in fields if isinstance(f, Field))
         half = len(fields) // 2
-        u, image = _pick(fields[:half], unknown), _pick(fields[half:], unknown)
+        u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
         return u - image, diff(u, name) - diff(image, name)
 
     return Condition(face, residual, (shift,))

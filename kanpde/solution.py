@@ -15,6 +15,7 @@ from kanpde.calculus.operators import diff, gradient
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.outside import inside_only
+from kanpde.domains.parts import Parts
 from kanpde.ends import Ending
 from kanpde.errors import InputError, ResultWarning
 from kanpde.problem import Problem
@@ -77,15 +78,26 @@ class Evaluable(ABC):
         results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
         return results[0] if len(results) == 1 else tuple(results)
 
-    def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
-        """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
-        return asked_of(self.problem, self.components, x, ask)
+    def fields(self, x: Tensor, ask: Callable[..., Any], side: int | None = None) -> Any:
+        """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients.
 
-    def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
-        """Return a condition's residuals at points x of its region."""
+        On a domain of several parts they are those of part number ``side``; None takes the part around each point.
+        """
+        return asked_of(self.problem, self.components, x, ask, side)
+
+    def residual(self, name: str, x: Tensor, normal: Tensor | None = None, side: int | None = None) -> list[Tensor]:
+        """Return a condition's residuals at points x of its region, and of part number ``side`` of the domain.
+
+        Those of an equation in one part of the domain are NaN in the other parts.
+        """
         points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
         unknowns = from_components(self.problem, self.components)
-        return residuals_of(self.problem, name, unknowns, points, self.known_coefficients)
+        residuals = residuals_of(self.problem, name, unknowns, points, self.known_coefficients, side)
+        region, domain = self.problem.conditions[name].region, self.problem.domain
+        if not (region.is_interior and region.sides and isinstance(domain, Parts)):
+            return residuals
+        where = domain.part_of(x) if side is None else torch.full((len(x),), side, device=x.device)
+        return [r.masked_fill(where != region.sides[0], nan) for r in residuals]
 
 
 @dataclass
@@ -131,8 +143,11 @@ class Solution(Evaluable):
     def components(self) -> Components:
         return components_of(self.model, self.derivatives)
 
-    def estimated_errors(self, x: Tensor) -> list[Tensor]:
-        """Return the estimated errors of the unknowns, found minus exact, at points x (points, dim); [] without one."""
+    def estimated_errors(self, x: Tensor, side: int | None = None) -> list[Tensor]:
+        """Return the estimated errors of the unknowns, found minus exact, at points x (points, dim); [] without one.
+
+        ``side`` is as for `fields`.
+        """
         if self.finer is None:
             return []
         finer = components_of(self.finer, self.derivatives)
@@ -140,7 +155,7 @@ class Solution(Evaluable):
         def values(*unknowns: Field) -> list[Tensor]:
             return [u.value for u in unknowns]
 
-        found, better = self.fields(x, values), asked_of(self.problem, finer, x, values)
+        found, better = self.fields(x, values, side), asked_of(self.problem, finer, x, values, side)
         return [a - b for a, b in zip(found, better, strict=True)]
 
     @property

@@ -21,6 +21,7 @@ from kanpde.models.kan import KANLayer
 from kanpde.models.layer import Layer
 from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution
@@ -72,6 +73,7 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
         )
         facts = {"axis": model.axis, "order": model.order, "times": list(model.times), "outputs": model.outputs}
         return {"kind": "windows", **facts, "begins": begins, "networks": networks}
+    require_one_network(model, "An exported function")
     if type(model) is not Network:
         raise InputError(
             f"The model is a {type(model).__name__}, which is not a network of this package, and cannot be exported.",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.errors import InputError
+from kanpde.models.parts import require_one_network
 from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of
 from kanpde.solution import Solution
@@ -61,6 +62,7 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
 
 def exported(solution: Solution) -> torch.export.ExportedProgram:
     """Return the program of `to_torch`."""
+    require_one_network(solution.model, "An exported function")
     if isinstance(solution.model, Windows):
         raise InputError(
             "The solution consists of windows of time, chosen by the values of t, which torch.export cannot record.",

@@ -23,6 +23,7 @@ from kanpde.errors import Code, InputError
 from kanpde.models.kan import KANLayer
 from kanpde.models.mlp import MLPLayer
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 
 SAMPLES = 256  # points at which the ranges of hidden values are measured
 
@@ -148,6 +149,7 @@ def _called(network: object) -> str:
 def _of_degree_one(network: object) -> list[KANLayer]:
     """Return the layers of a KAN of B-splines of degree 1, and refuse other networks."""
     right = {"network": Code("KAN([4], degree=1)(ranges)")}
+    require_one_network(network, "The conversion")
     layers = list(network.layers) if isinstance(network, Network) else []
     found = [layer for layer in layers if isinstance(layer, KANLayer)]
     if not layers or len(found) < len(layers):

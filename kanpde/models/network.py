@@ -41,6 +41,14 @@ class Network(nn.Module):
         """Return every layer except the first, with the nodes before it."""
         return zip(self.nodes, list(self.layers)[1:], strict=True)
 
+    def on(self, side: int | None) -> "Network":
+        """Return the network of a part of the domain, which is this one unless every part has one of its own."""
+        return self
+
+    def first_layer(self, side: int | None) -> int:
+        """Return the position among the layers of the first one of the network `on` that part."""
+        return 0
+
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
         y = self.layers[0](self.inputs(x))
         for nodes, layer in self.rest:
@@ -187,6 +195,11 @@ def trained_size(model: nn.Module) -> int:
 def grid_of(model: nn.Module) -> int | None:
     """Return the cells per input of a network; None without grids, and for modules from outside this package."""
     return model.grid if isinstance(model, Network) else None
+
+
+def on_side(model: nn.Module, side: int | None) -> nn.Module:
+    """Return the network of a part of the domain; modules from outside this package serve all parts."""
+    return model.on(side) if isinstance(model, Network) else model
 
 
 def is_separable(model: nn.Module) -> bool:

@@ -22,6 +22,7 @@ from kanpde.factories import arguments_of, class_from
 from kanpde.hard_constraints import hardened
 from kanpde.hard_constraints.kinds import ansatz_from
 from kanpde.models.architecture import is_of_package, network_from
+from kanpde.models.parts import bound
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
@@ -201,7 +202,7 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}. Leave it out for a KAN or MLP.")
     try:
-        model = model.to(dtype)
+        model = bound(model, problem.domain).to(dtype)
         model.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
     except (RuntimeError, ValueError) as error:
         raise InputError(

@@ -94,7 +94,8 @@ def tangent_change(
 
 def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
     """Return an objective whose residuals are the unknowns of a network, with the problem's ansatz, at points x."""
-    own = {"values": Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])}
+    whole = replace(problem.domain.interior, is_interior=False)  # else a domain of parts would divide the condition
+    own = {"values": Condition(whole, lambda *fields: fields[: len(problem.unknowns)])}
     ansatz = None if problem.ansatz is None else replace(problem.ansatz, satisfies=())
     problem = replace(problem, conditions=own, ansatz=ansatz, parameters={})
     return Objective(problem, network, {"values": Points(x, weight)})

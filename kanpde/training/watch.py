@@ -21,7 +21,7 @@ from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
 from kanpde.training.constraints import is_of_many, unsmooth
-from kanpde.training.fresh import size_of
+from kanpde.training.fresh import size_on
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -49,7 +49,7 @@ def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Poin
 
 def _size(sampling: Sampling, region: Region, state: State) -> int:
     """Return the number of training points on a region for the present network."""
-    return sampling.size(region, size_of(state.network), grid_of(state.network) or 0)
+    return sampling.size(region, size_on(state.network, region), grid_of(state.network) or 0)
 
 
 def watched(settings: Settings, state: State, phase: int, weights: Mapping[str, float]) -> dict[str, float]:
@@ -99,7 +99,7 @@ def discontinuous(state: State) -> list[ResultWarning]:
     message = f"The data of the problem are discontinuous: {'; '.join(found)}. "
     message += "The solution is inaccurate near there, and its estimated error does not include what is lost."
     advice = "Replace the jump by a steep smooth function, such as tanh(x / width), and resolve it; or let the values "
-    advice += "agree where they meet. Where a coefficient jumps, the solution needs a condition on the flux there."
+    advice += "agree where they meet. Where a coefficient jumps, divide the domain into `Parts`."
     return [ResultWarning(message, advice=advice)]
 
 
