@@ -104,8 +104,8 @@ class Domain(Protocol):
                 `contains` tells which points of the slice lie in the domain.
 
         Returns:
-            A mesh with one kind of cells (line, triangle, quad, tetra, hexahedron) and points (points, 3): column k is
-            coordinate ``only[k]``, further columns are 0.
+            A mesh with one kind of cells (line, triangle, quad, tetra or hexahedron) and points (points, 3): column k
+            is coordinate ``only[k]``, further columns are 0.
 
         Raises:
             InputError: there are more than three coordinates.

@@ -49,15 +49,15 @@ def boundary_mesh(domain: Any, n: int) -> meshio.Mesh | None:
 
     Args:
         domain: a `Domain`. Its own method ``boundary_mesh(n)`` is used if it has one (`numbered` helps to write it).
-            Otherwise the facets are those of ``domain.mesh(n)``. Each belongs to the parts that have the nearest points
+            Otherwise the facets are those of ``domain.mesh(n)``, and belong to the part that has the nearest points
             with nearly the same normal; if none fits, to "boundary".
         n: cells along each coordinate.
 
     Returns:
         a mesh with points (points, 3), one kind of cells (line, triangle or quad), and as cell data "part", the number
         of the smallest part that has a facet, and "on NAME" for every part, 1 for its facets and else 0;
-        ``field_data`` has the numbers: name -> (number, dimension of the facets). None without a boundary, and
-        with one or more than three coordinates in space.
+        ``field_data`` has the numbers: name -> (number, dimension of the facets). None if there is no boundary, or if
+        there is one coordinate in space, or more than three.
     """
     if len(domain.space) not in (2, 3) or "boundary" not in domain.parts:
         return None
