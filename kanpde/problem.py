@@ -79,10 +79,10 @@ class Problem:
             (points, unknowns), such as the accuracy of a classification.
         test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
         ansatz: hard constraints.
-        vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
-            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
+        vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
+            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
     """
 
     domain: Domain
@@ -93,8 +93,8 @@ class Problem:
     test: Points | None = None
     measures: Mapping[str, Callable[[Tensor, Tensor], float]] = field(default_factory=dict)
     ansatz: Ansatz | None = None
-    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
+    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
