@@ -11,6 +11,7 @@ from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
+from kanpde.domains.corners import Corner
 from kanpde.errors import InputError
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
@@ -44,6 +45,7 @@ __all__ = [
     "Ansatz",
     "Box",
     "Condition",
+    "Corner",
     "Field",
     "InputError",
     "Output",

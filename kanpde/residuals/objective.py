@@ -15,8 +15,7 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.errors import Code, InputError, suggest
-from kanpde.models.layer import Layer
-from kanpde.models.network import Network
+from kanpde.models.network import Block, Network
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows, autograd
 from kanpde.residuals.site import Site, site_residuals, sites_of
@@ -66,7 +65,7 @@ class Objective:
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters: the network's weights, then the problem's coefficients."""
         if isinstance(self.model, Network):
-            own = [layer.weight for layer in self.model.layers]
+            own = [block.weight for block in self.model.blocks]
         else:
             own = [p for p in self.model.parameters() if p.requires_grad]
         return own + ([self.coefficients] if self.coefficients is not None else [])
@@ -74,7 +73,7 @@ class Objective:
     @property
     def _free(self) -> list[Tensor | None]:
         """For every one of `parameters` the positions of the entries that are trained; None if all are."""
-        found = [layer.free for layer in self.model.layers] if isinstance(self.model, Network) else []
+        found = [block.free for block in self.model.blocks] if isinstance(self.model, Network) else []
         return found + [None] * (len(self.parameters) - len(found))
 
     def _sizes(self) -> list[int]:
@@ -221,8 +220,8 @@ class Objective:
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
         parts = [part for trace in traces for part in trace[layers]]
         wanted = spread if layers == slice(None) else []
-        chosen = list(self.model.layers)[layers]
-        sizes = self._sizes()[: len(self.model.layers)][layers]
+        chosen = self.model.blocks[layers]
+        sizes = self._sizes()[: len(self.model.blocks)][layers]
         scale = self._scale(site)
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
@@ -273,7 +272,7 @@ def _refuse_second(adjoint: Tensor) -> None:
         )
 
 
-def _add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Layer) -> None:
+def _add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Block) -> None:
     """Add a layer's columns of the Jacobian, as `_add_outer`, for the weights that are trained."""
     if (free := layer.free) is None:
         return _add_outer(block, features, adjoint, layer.groups)

@@ -1,0 +1,108 @@
+"""The two sides of a corner: what the conditions of a problem give on them, and their directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import atan2, cos, pi, sin
+
+import torch
+from torch import Tensor
+
+from kanpde.calculus.context import Context
+from kanpde.domains.corners import DERIVATIVES, VALUES, CornerPoint, place
+from kanpde.errors import InputError
+from kanpde.problem import Condition, Problem
+from kanpde.residuals.site import recorded, residual_values
+
+NEAR = 1e-3  # radius at which the sides of a corner are found, relative to the domain
+BISECTIONS = 60
+
+
+def size_of(problem: Problem) -> float:
+    """Return the length of the longest side of the bounding box."""
+    return max(upper - lower for lower, upper in problem.domain.ranges)
+
+
+def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
+    """Return what the conditions of the problem give on the sides of a vertex.
+
+    Raises:
+        InputError: that is not known for a side.
+    """
+    first, second = kinds_at(problem, point)
+    if first is None or second is None:
+        missing = point.parts[0 if first is None else 1]
+        raise InputError(
+            f'What is given on the side "{missing}" of the corner {place(point.at)} is not known: no condition on it '
+            "gives values or first derivatives alone.",
+            write={"sides": (VALUES, VALUES)},
+        )
+    return first, second
+
+
+def kinds_at(problem: Problem, point: CornerPoint) -> tuple[str | None, str | None]:
+    """Return what is given on both sides of a vertex; None where it is not known."""
+    known = [_kind(problem, part) for part in point.parts]
+    return known[0], known[1]
+
+
+def _kind(problem: Problem, part: str) -> str | None:
+    """Return what the conditions give on a part of the boundary: values, if a condition has no derivatives."""
+    found = [
+        _order(problem, name, condition)
+        for name, condition in problem.conditions.items()
+        if condition.region.label in (part, "boundary")
+    ]
+    orders = [order for order in found if order in (0, 1)]
+    return None if not orders else VALUES if min(orders) == 0 else DERIVATIVES
+
+
+def _order(problem: Problem, name: str, condition: Condition) -> int:
+    """Return the order of the highest derivative in a condition."""
+    keys = asked(problem, name, condition)
+    return max((len(key) for key in keys), default=0)
+
+
+def asked(problem: Problem, name: str, condition: Condition) -> Iterable[tuple[int, ...]]:
+    """Return the derivatives that a condition takes of the unknowns."""
+    points = condition.region.sample("uniform", 8)
+    at = [points.x, *(image(points.x) for image in condition.maps)]
+    domain = problem.domain
+    contexts = [Context(domain.names, domain.space, x, points.normal, points.data) for x in at]
+    space, _ = recorded(problem, contexts, lambda fields: residual_values(name, condition, fields, problem.parameters))
+    return space.keys
+
+
+def direction_of(problem: Problem, point: CornerPoint) -> float:
+    """Return the direction of the first side of a vertex, from which the domain is counterclockwise."""
+    if point.direction is not None:
+        return point.direction
+    far, near = (_side_at(problem, point, share * NEAR * size_of(problem)) for share in (1.0, 0.5))
+    return near + turned(near - far)  # the limit of chords of a curved side
+
+
+def turned(angle: float) -> float:
+    """Return an angle in (-π, π]."""
+    return atan2(sin(angle), cos(angle))
+
+
+def _side_at(problem: Problem, point: CornerPoint, radius: float) -> float:
+    """Return the direction in which the circle around a vertex enters the domain, counterclockwise."""
+
+    def inside(angles: Tensor) -> Tensor:
+        around = torch.stack([angles.cos(), angles.sin()], dim=1)
+        return problem.domain.contains(torch.tensor(point.at, dtype=torch.float64) + radius * around)
+
+    angles = torch.linspace(0, 2 * pi, 721, dtype=torch.float64) + 0.01
+    within = inside(angles)
+    enters = (~within[:-1] & within[1:]).nonzero()
+    if len(enters) != 1:
+        raise InputError(
+            f"The sides of the corner {place(point.at)} are not found at the distance {radius:.1g} from it.",
+            write={"direction": 0.0},
+        )
+    low, high = angles[enters[0, 0]], angles[enters[0, 0] + 1]
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if bool(inside(middle[None])) else (middle, high)
+    return turned(float(high))
