@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
+from typing import Any
 
 import meshio
 import numpy as np
@@ -113,7 +114,7 @@ def smooth(x, y):
     return torch.exp(x) * torch.sin(2 * y)
 
 
-def poisson(factor: float = 1.0, domain=LShape(), **options) -> Problem:
+def poisson(factor: Any = 1.0, domain: Any = LShape(), **options: Any) -> Problem:
     """Δu = f, u given on the boundary: a smooth function and ``factor`` times the singular one."""
 
     def exact(x, y):

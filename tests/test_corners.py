@@ -1,6 +1,6 @@
 """Corners: singular functions and their derivatives, coefficients as results, extra inputs, warnings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import pi
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +102,39 @@ def test_the_laplacian_is_exactly_zero():
     s = S(coordinate(context, 0), coordinate(context, 1))
     assert bool((s.component(LAPLACIAN) == 0).all())
     assert float(s.component((0, 0)).abs().max()) > 1e10
+
+
+def test_a_function_that_is_cut_off():
+    """It is s itself in the inner half, 0 outside, and its derivatives are those of finite differences."""
+    cut, h = replace(S, radius=0.5), 1e-5
+    angles = torch.linspace(0.1, 4.6, 40, dtype=F64)
+    for share, wanted in ((0.49, 1.0), (1.01, 0.0)):
+        x, y = (a + share * 0.5 * b for a, b in zip(S.at, (angles.cos(), angles.sin()), strict=True))
+        assert torch.equal(cut(x, y), wanted * S(x, y))
+    x, y = (a + 0.35 * b for a, b in zip(S.at, (angles.cos(), angles.sin()), strict=True))
+    context = Context(("x", "y"), (0, 1), torch.stack([x, y], dim=1))
+    field = cut(coordinate(context, 0), coordinate(context, 1))
+    for key in ((), (0,), (1,), (0, 1), (0, 0, 1)):
+        higher = field.component((*key, 1))
+        sides = [torch.stack([x, y + step], dim=1) for step in (h, -h)]
+        ends = [Context(("x", "y"), (0, 1), side) for side in sides]
+        up, down = (cut(coordinate(c, 0), coordinate(c, 1)).component(key) for c in ends)
+        torch.testing.assert_close(higher, (up - down) / (2 * h), rtol=1e-6, atol=1e-4)
+
+
+class Split(LShape):
+    """With an island in the quadrant that the L-shape lacks."""
+
+    def contains(self, x):
+        return super().contains(x) | ((x - torch.tensor([0.6, -0.6])).abs() < 0.1).all(dim=1)
+
+
+def test_functions_are_cut_off_before_their_jump_meets_the_domain():
+    (found,) = functions_at(poisson(domain=Split()), HERE)
+    assert found.radius is not None and 0.6 < found.radius < 0.5 * 2**0.5
+    assert functions_at(poisson(domain=Split()), replace(HERE, radius=0.3))[0].radius == 0.3
+    with pytest.raises(InputError, match=r"meets the domain at the distance 0\.7"):
+        functions_at(poisson(domain=Split()), replace(HERE, radius=0.9))
 
 
 def test_the_functions_of_a_corner_follow_from_the_domain_and_the_conditions():
@@ -282,11 +315,6 @@ def test_a_corner_without_its_function_is_named_before_training():
     assert any("re-entrant" in str(warning) for warning in solution.warnings)
 
 
-@dataclass(frozen=True)
-class Kite(LShape):
-    """The same set, whose corner is said to be another angle."""
-
-
 def test_no_warning_where_it_is_meaningless():
     domain, problem = LShape(), poisson()
     assert corner_warnings(replace(problem, singular=(HERE,))) == []
@@ -308,7 +336,7 @@ def test_the_exponent_is_not_told_where_it_is_not_known():
 
 
 # bad input -----------------------------------------------------------------------------------------------------------
-def problem_with(domain=LShape(), **corner):
+def problem_with(domain: Any = LShape(), **corner: Any):
     return replace(poisson(), domain=domain, singular=(Corner(**corner),))
 
 
@@ -321,6 +349,7 @@ def problem_with(domain=LShape(), **corner):
         (lambda: Corner(at=(0.0, 0.0), terms=0), "terms must be"),
         (lambda: Corner(at=(0.0, 0.0), terms=2, exponent=0.5), "An exponent belongs to one function"),
         (lambda: Corner(at=(0.0, 0.0), angle=7.0), "between 0 and 2π"),
+        (lambda: Corner(at=(0.0, 0.0), radius=0.0), "radius of a Corner must be positive"),
         (lambda: Corner(at=(0.0, 0.0), sides=("dirichlet", "robin")), "sides must be"),
         (lambda: Corner(at=(0.0, 0.0, 0.0)), "two coordinates"),
         (

@@ -54,6 +54,8 @@ class Corner:
         sides: "dirichlet" where values and "neumann" where derivatives are given, for the side φ = 0 and the other one;
             by default from the conditions of the problem.
         unknown: its name; the first one by default.
+        radius: where the function is cut off smoothly, from half of the radius on. By default it is not, unless the ray
+            on which it jumps meets the domain again, as behind a hole: then shortly before.
     """
 
     at: tuple[float, float]
@@ -63,6 +65,7 @@ class Corner:
     direction: float | None = None
     sides: tuple[str, str] | None = None
     unknown: str | None = None
+    radius: float | None = None
 
     def __post_init__(self):
         if not isinstance(self.at, tuple) or len(self.at) != 2:
@@ -87,6 +90,8 @@ class Corner:
             raise InputError(
                 f"The interior angle of a Corner is between 0 and 2π, got {self.angle:g}.", write={"angle": 1.5 * pi}
             )
+        if self.radius is not None and not 0 < self.radius < inf:
+            raise InputError(f"The radius of a Corner must be positive, got {self.radius:g}.", write={"radius": 0.5})
         if self.sides is not None and (len(self.sides) != 2 or not set(self.sides) <= {VALUES, DERIVATIVES}):
             raise InputError(
                 f'sides must be "{VALUES}" or "{DERIVATIVES}" for each of two sides, got {self.sides!r}.',

@@ -3,6 +3,7 @@ r"""Corners of the domain of a problem: the singular functions that it asks for,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import cos, degrees, hypot, pi, sin
 from typing import Any
 
@@ -89,9 +90,8 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
     sides = sides or (VALUES, VALUES)
     found = [corner.exponent] if corner.exponent is not None else exponents(point.angle, sides, corner.terms)
     direction = direction_of(problem, point)
-    functions = [SingularFunction(corner.at, each, direction, point.angle, sides[0] == DERIVATIVES) for each in found]
-    _check_ray(problem, functions[0])
-    return functions
+    others = direction, point.angle, sides[0] == DERIVATIVES, corner.radius
+    return [_within_ray(problem, SingularFunction(corner.at, each, *others)) for each in found]
 
 
 def _point(problem: Problem, corner: Corner) -> CornerPoint:
@@ -136,19 +136,27 @@ def _example(known: Sequence[CornerPoint]) -> dict[str, Any] | None:
     return {"at": known[0].at} if known else None
 
 
-def _check_ray(problem: Problem, function: SingularFunction) -> None:
-    """Require that the ray on which a singular function jumps does not meet the domain."""
+def _within_ray(problem: Problem, function: SingularFunction) -> SingularFunction:
+    """Return the function, cut off if the ray on which it jumps meets the domain.
+
+    Raises:
+        InputError: the ray meets the domain at once, or within the radius that the user gave.
+    """
     ray, reach = bisector_of_exterior(function), 2 * size_of(problem)
-    shares = (torch.arange(RAY, dtype=torch.float64) + 1) / RAY
+    distances = reach * ((torch.arange(RAY, dtype=torch.float64) + 1) / RAY).square()
     along = torch.tensor([cos(ray), sin(ray)], dtype=torch.float64)
-    x = torch.tensor(function.at, dtype=torch.float64) + reach * shares.square()[:, None] * along
-    inside = problem.domain.contains(x)
-    if function.angle < 2 * pi * (1 - CLOSE) and bool(inside.any()):
-        where = x[inside][0].tolist()
+    inside = problem.domain.contains(torch.tensor(function.at, dtype=torch.float64) + distances[:, None] * along)
+    if function.angle >= 2 * pi * (1 - CLOSE) or not bool(inside.any()):
+        return function
+    first = int(inside.nonzero()[0])
+    free = float(distances[first - 1]) if first else 0.0
+    if first <= 1 or (function.radius is not None and function.radius > float(distances[first])):
         raise InputError(
             f"The singular function at {place(function.at)} jumps on the ray in the direction "
-            f"{degrees(turned(ray)):.4g}°, which meets the domain at ({where[0]:.4g}, {where[1]:.4g})."
+            f"{degrees(turned(ray)):.4g}°, which meets the domain at the distance {float(distances[first]):.3g}.",
+            write={"direction": 0.0} if first <= 1 else {"radius": free},
         )
+    return function if function.radius is not None else replace(function, radius=free)
 
 
 def features_of(problem: Problem) -> list[Function]:
