@@ -23,6 +23,7 @@ from kanpde import (
     Phase,
     Problem,
     Sampling,
+    VariableProjection,
     diff,
     dirichlet,
     laplacian,
@@ -40,7 +41,7 @@ from kanpde.calculus.singular import SingularFunction
 from kanpde.domains.corners import exponents
 from kanpde.errors import ResultWarning
 from kanpde.models.network import Network, trained_size
-from kanpde.residuals.corners import added_functions, functions_at
+from kanpde.residuals.corners import added_functions, features_of, functions_at
 from kanpde.residuals.engines import autograd, jets
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.singularities import corner_warnings
@@ -269,14 +270,14 @@ def test_functions_of_the_user_as_inputs_need_the_problem_when_loaded(tmp_path):
 @pytest.mark.parametrize("option", ["singular", "features"])
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path, option):
     problem = poisson(**{option: (HERE,)})
-    phases = [Phase(LM(), steps=4), Phase(LM(), steps=3, refine=2)]
+    phases = [Phase(LM(), steps=2), Phase(LM(), steps=2, refine=2)]
     whole = solve(problem, phases=phases, **SMALL)
 
     class Stop(Exception):
         pass
 
     def stop_at(progress):
-        if progress.total == 6:
+        if progress.total == 3:
             raise Stop
 
     with pytest.raises(Stop):
@@ -374,6 +375,24 @@ def test_bad_input_is_refused(make, said):
     with pytest.raises(InputError, match=said) as refused:
         added_functions(make(), CPU, F64)
     assert "\n" not in str(refused.value)
+
+
+def test_variable_projection_is_refused():
+    phases = [Phase(VariableProjection(), steps=1)]
+    with pytest.raises(InputError, match="factors of singular functions besides"):
+        solve(poisson(singular=(HERE,)), phases=phases, **SMALL)
+
+
+def test_corners_are_inputs_where_time_is_a_coordinate():
+    """The function does not depend on time, whatever the order of the coordinates."""
+    box = Box(t=(0.0, 1.0), x=(-1.0, 1.0), y=(0.0, 1.0))
+    corner = Corner(at=(0.0, 0.0), angle=pi, direction=0.0, sides=("dirichlet", "neumann"))
+    conditions = {"pde": Condition(box.interior, lambda u: diff(u, "t") - laplacian(u))}
+    (found,) = features_of(Problem(box, conditions, features=(corner,)))
+    t, x, y = box.interior.sample("uniform", 9).x.unbind(1)
+    torch.testing.assert_close(found(t, x, y), torch.hypot(x, y).sqrt() * torch.sin(torch.atan2(y, x) / 2))
+    network = network_of(Problem(box, conditions, features=(corner,)))
+    assert network(torch.stack([t, x, y], dim=1)).shape == (9, 1)
 
 
 def test_functions_and_values_built_in_exclude_each_other():

@@ -43,6 +43,7 @@ class SingularFunction:
         angle: ω, in radians.
         is_cosine: whether the derivative, not the value, vanishes on the side φ = 0.
         radius: R; None for the function itself everywhere.
+        axes: the positions of x and y among the coordinates with which the function is called.
     """
 
     at: tuple[float, float]
@@ -51,9 +52,11 @@ class SingularFunction:
     angle: float
     is_cosine: bool = False
     radius: float | None = None
+    axes: tuple[int, int] = (0, 1)
 
-    def __call__(self, x: Any, y: Any) -> Any:
-        """Return s at coordinates, which are two fields or two tensors of the same shape."""
+    def __call__(self, *coords: Any) -> Any:
+        """Return s at coordinates, which are fields or tensors of the same shape; it depends on two of them."""
+        x, y = (coords[axis] for axis in self.axes)
         whole = chained(self._derivative, [x, y]) if isinstance(x, Field) else self._derivative([x, y], ())
         if self.radius is None:
             return whole

@@ -20,7 +20,8 @@ class Domain(Protocol):
     is then a spatial domain times an interval. A new kind is one file in ``kanpde.domains`` whose class also has the
     class method ``from_description(description)``, the inverse of `describe`. A class outside the package can be
     trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``. ``repr`` shows
-    all arguments, because a checkpoint is continued only if it is the same.
+    all arguments, because a checkpoint is continued only if it is the same. A domain that is plane in space may also
+    have ``corners()``, which returns its re-entrant vertices (`kanpde.domains.corners.CornerPoint`).
     """
 
     @property

@@ -43,9 +43,11 @@ def values_of(functions: Sequence[Function], x: Float[Tensor, "points dim"]) -> 
 
 def described(function: Function) -> dict[str, Any] | None:
     """Return the arguments of a singular function as plain values; None for a function of the user."""
-    return {**asdict(function), "at": list(function.at)} if isinstance(function, SingularFunction) else None
+    if not isinstance(function, SingularFunction):
+        return None
+    return {**asdict(function), "at": list(function.at), "axes": list(function.axes)}
 
 
 def function_from(description: Mapping[str, Any]) -> SingularFunction:
     """Return the function from the result of `described`."""
-    return SingularFunction(**{**description, "at": tuple(description["at"])})
+    return SingularFunction(**{**description, **{name: tuple(description[name]) for name in ("at", "axes")}})

@@ -11,11 +11,11 @@ import torch
 
 from kanpde.calculus.singular import SingularFunction, bisector_of_exterior
 from kanpde.domains.corners import DERIVATIVES, VALUES, Corner, CornerPoint, exponents, place
-from kanpde.errors import InputError, suggest
+from kanpde.errors import Code, InputError, suggest
 from kanpde.models.functions import Function
 from kanpde.models.singular import Singular
 from kanpde.problem import Problem
-from kanpde.residuals.sides import direction_of, sides_of, size_of, turned
+from kanpde.residuals.sides import direction_of, inside, sides_of, size_of, turned
 
 CLOSE = 1e-9  # distance of a given corner from a vertex, relative to the domain
 RAY = 200  # points of the ray on which a singular function jumps
@@ -40,6 +40,12 @@ def added_functions(problem: Problem, device: torch.device, dtype: torch.dtype) 
             "Singular functions and values that are built in exclude each other, because the factor that vanishes on "
             "the boundary would multiply the singular functions too.",
             write={"constraints": "soft"},
+        )
+    if problem.domain.time is not None:
+        raise InputError(
+            "The factors of singular functions depend on time, and those that are added to a network are constants. "
+            "Let the functions be inputs of the network instead.",
+            write={"features": Code(str(problem.singular)), "singular": ()},
         )
     functions: list[SingularFunction] = []
     names: list[str] = []
@@ -76,13 +82,11 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
     Raises:
         InputError: as `added_functions`.
     """
-    names = problem.domain.names
-    if len(names) != 2 or problem.domain.time is not None:
-        what = "depend on time" if len(names) == 3 and problem.domain.time is not None else "have other forms"
+    domain = problem.domain
+    if len(domain.space) != 2:
         raise InputError(
-            f"Singular functions are added in plane domains, and this one has the coordinates {', '.join(names)}, in "
-            f"which the factors {what}. Give the function as an input of the network: "
-            "`features=(lambda x, y, t: ...,)`."
+            f"Corners have singular functions in plane domains, and this one has the coordinates "
+            f"{', '.join(domain.names)}. Leave them out."
         )
     point, sides = _point(problem, corner), corner.sides
     if sides is None and (corner.exponent is None or point.parts[0]):
@@ -90,15 +94,14 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
     sides = sides or (VALUES, VALUES)
     found = [corner.exponent] if corner.exponent is not None else exponents(point.angle, sides, corner.terms)
     direction = direction_of(problem, point)
-    others = direction, point.angle, sides[0] == DERIVATIVES, corner.radius
+    others = direction, point.angle, sides[0] == DERIVATIVES, corner.radius, (domain.space[0], domain.space[1])
     return [_within_ray(problem, SingularFunction(corner.at, each, *others)) for each in found]
 
 
 def _point(problem: Problem, corner: Corner) -> CornerPoint:
     """Return the vertex of a corner, with what the user gave instead of what the domain knows."""
     known, where = corner_points(problem), place(corner.at)
-    at = torch.tensor([corner.at], dtype=torch.float64)
-    if not bool(problem.domain.contains(at)):
+    if not bool(inside(problem, torch.tensor([corner.at], dtype=torch.float64))):
         raise InputError(
             f"The corner {where} lies outside the domain {problem.domain}.{_known(known)}", write=_example(known)
         )
@@ -145,10 +148,10 @@ def _within_ray(problem: Problem, function: SingularFunction) -> SingularFunctio
     ray, reach = bisector_of_exterior(function), 2 * size_of(problem)
     distances = reach * ((torch.arange(RAY, dtype=torch.float64) + 1) / RAY).square()
     along = torch.tensor([cos(ray), sin(ray)], dtype=torch.float64)
-    inside = problem.domain.contains(torch.tensor(function.at, dtype=torch.float64) + distances[:, None] * along)
-    if function.angle >= 2 * pi * (1 - CLOSE) or not bool(inside.any()):
+    meets = inside(problem, torch.tensor(function.at, dtype=torch.float64) + distances[:, None] * along)
+    if function.angle >= 2 * pi * (1 - CLOSE) or not bool(meets.any()):
         return function
-    first = int(inside.nonzero()[0])
+    first = int(meets.nonzero()[0])
     free = float(distances[first - 1]) if first else 0.0
     if first <= 1 or (function.radius is not None and function.radius > float(distances[first])):
         raise InputError(

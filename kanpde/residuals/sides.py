@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from math import atan2, cos, pi, sin
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.calculus.context import Context
@@ -18,9 +19,19 @@ NEAR = 1e-3  # radius at which the sides of a corner are found, relative to the 
 BISECTIONS = 60
 
 
+def inside(problem: Problem, x: Float[Tensor, "points 2"]) -> Bool[Tensor, " points"]:
+    """Return whether points of the plane lie in the domain, with time at its beginning."""
+    domain = problem.domain
+    whole = x.new_empty(len(x), len(domain.names))
+    whole[:, list(domain.space)] = x
+    if domain.time is not None:
+        whole[:, domain.time] = domain.ranges[domain.time][0]
+    return domain.contains(whole)
+
+
 def size_of(problem: Problem) -> float:
-    """Return the length of the longest side of the bounding box."""
-    return max(upper - lower for lower, upper in problem.domain.ranges)
+    """Return the length of the longest side of the bounding box in space."""
+    return max(problem.domain.ranges[i][1] - problem.domain.ranges[i][0] for i in problem.domain.space)
 
 
 def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
@@ -89,12 +100,12 @@ def turned(angle: float) -> float:
 def _side_at(problem: Problem, point: CornerPoint, radius: float) -> float:
     """Return the direction in which the circle around a vertex enters the domain, counterclockwise."""
 
-    def inside(angles: Tensor) -> Tensor:
+    def within_at(angles: Tensor) -> Tensor:
         around = torch.stack([angles.cos(), angles.sin()], dim=1)
-        return problem.domain.contains(torch.tensor(point.at, dtype=torch.float64) + radius * around)
+        return inside(problem, torch.tensor(point.at, dtype=torch.float64) + radius * around)
 
     angles = torch.linspace(0, 2 * pi, 721, dtype=torch.float64) + 0.01
-    within = inside(angles)
+    within = within_at(angles)
     enters = (~within[:-1] & within[1:]).nonzero()
     if len(enters) != 1:
         raise InputError(
@@ -104,5 +115,5 @@ def _side_at(problem: Problem, point: CornerPoint, radius: float) -> float:
     low, high = angles[enters[0, 0]], angles[enters[0, 0] + 1]
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        low, high = (low, middle) if bool(inside(middle[None])) else (middle, high)
+        low, high = (low, middle) if bool(within_at(middle[None])) else (middle, high)
     return turned(float(high))
