@@ -55,6 +55,7 @@ T = SingularFunction((0.0, 0.0), 1 / 2, pi / 3, pi, is_cosine=True)
 HERE = Corner(at=(0.0, 0.0))
 SMALL = {"model": KAN([3], degree=4, grid=2), "sampling": Sampling("auto", 300, 120)}
 FEW = [Phase(LM(), steps=6)]
+THREE: Any = (0.0, 0.0, 0.0)
 CPU, F64 = torch.device("cpu"), torch.float64
 
 
@@ -71,7 +72,7 @@ def network_of(problem, hidden=(3,)) -> Network:
 
 
 # functions -----------------------------------------------------------------------------------------------------------
-def by_mpmath(s, x, y, a, b):
+def by_mpmath(s, place, a, b):
     """∂x^a ∂y^b of r^λ sin λφ, the angle φ measured from the side, by mpmath's numerical differentiation."""
     trig = mpmath.cos if s.is_cosine else mpmath.sin
 
@@ -82,7 +83,7 @@ def by_mpmath(s, x, y, a, b):
         return mpmath.hypot(x, y) ** s.exponent * trig(s.exponent * phi)
 
     with mpmath.workdps(30):
-        return float(mpmath.diff(value, (x, y), (a, b)))
+        return float(mpmath.diff(value, tuple(place), (a, b)))
 
 
 @pytest.mark.parametrize("s", [S, T], ids=["sine", "cosine"])
@@ -92,7 +93,7 @@ def test_derivatives_agree_with_mpmath(s, a, b):
     x = torch.tensor([p for p in places if s is S or p[1] > 0], dtype=F64)
     context = Context(("x", "y"), (0, 1), x)
     found = s(coordinate(context, 0), coordinate(context, 1)).component((0,) * a + (1,) * b)
-    wanted = torch.tensor([by_mpmath(s, *p, a, b) for p in x.tolist()], dtype=F64)
+    wanted = torch.tensor([by_mpmath(s, p, a, b) for p in x.tolist()], dtype=F64)
     torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-12)
 
 
@@ -297,10 +298,13 @@ def test_standard_errors_are_those_of_linear_regression():
     generator = np.random.default_rng(0)
     jacobian = generator.normal(size=(200, 6))
     jacobian[:, 0] = jacobian[:, 1]  # a direction without effect
-    r = generator.normal(size=200)
     used = jacobian[:, 1:]
+    r = generator.normal(size=200)
+    r -= used @ np.linalg.lstsq(used, r)[0]  # at the minimum
     covariance = r @ r / (200 - 6) * np.linalg.inv(used.T @ used)
     assert errors_of_last(jacobian, r, 2) == pytest.approx(np.sqrt(np.diag(covariance))[-2:], rel=1e-10)
+    far = errors_of_last(jacobian, r + 5.0 * jacobian[:, -1] + jacobian[:, -2], 2)  # by steps of 1 and 5 away from it
+    assert far is not None and far[0] == pytest.approx(1.0, rel=0.1) and far[1] == pytest.approx(5.0, rel=0.01)
     assert errors_of_last(jacobian[:, [2, 3, 0, 1]], r, 2) is None  # not determined
 
 
@@ -310,7 +314,7 @@ def test_a_corner_without_its_function_is_named_before_training():
     with pytest.warns(ResultWarning) as found:
         solution = solve(poisson(), phases=[Phase(LM(), steps=1)], log=lines.append, **SMALL)
     (own,) = [str(each.message) for each in found if "re-entrant" in str(each.message)]
-    for part in ("(0, 0)", "270°", "r^0.6667", "Write singular=(Corner(at=(0, 0)),) in `problem`"):
+    for part in ("(0, 0)", "270°", "r^0.6667", "In the Problem, `singular=(Corner(at=(0, 0)),)` adds"):
         assert part in own
     assert "re-entrant" in lines[0]
     assert any("re-entrant" in str(warning) for warning in solution.warnings)
@@ -352,7 +356,7 @@ def problem_with(domain: Any = LShape(), **corner: Any):
         (lambda: Corner(at=(0.0, 0.0), angle=7.0), "between 0 and 2π"),
         (lambda: Corner(at=(0.0, 0.0), radius=0.0), "radius of a Corner must be positive"),
         (lambda: Corner(at=(0.0, 0.0), sides=("dirichlet", "robin")), "sides must be"),
-        (lambda: Corner(at=(0.0, 0.0, 0.0)), "two coordinates"),
+        (lambda: Corner(at=THREE), "two coordinates"),
         (
             lambda: problem_with(at=(0.5, -0.5)),
             r"lies outside the domain LShape\(\). Its re-entrant vertices: \(0, 0\)",

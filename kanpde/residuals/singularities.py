@@ -11,7 +11,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains.corners import Corner, CornerPoint, exponents, place
 from kanpde.domains.region import Points
-from kanpde.errors import Code, InputError, ResultWarning
+from kanpde.errors import InputError, ResultWarning
 from kanpde.problem import Problem
 from kanpde.residuals.corners import corner_points, is_at
 from kanpde.residuals.evaluation import residuals_of
@@ -56,11 +56,12 @@ def corner_warnings(problem: Problem) -> list[ResultWarning]:
         f"The domain has re-entrant corners, where derivatives of the solution are infinite: {'; '.join(told)}.{more} "
         "A network resolves such a corner slowly."
     )
-    corners = ", ".join(f"Corner(at=({p.at[0]:g}, {p.at[1]:g}))" for p in found)
-    option = "singular" if problem.domain.time is None else "features"
-    write = {option: Code(f"({corners},)")}
-    advice = "The singular functions are then added to the network, or are inputs of it."
-    return [ResultWarning(message, [("problem", write)], advice)]
+    corners = ", ".join(f"Corner(at={place(p.at)})" for p in found)
+    adds = (
+        "" if problem.domain.time is not None else f"`singular=({corners},)` adds its singular function with a factor; "
+    )
+    advice = f"In the Problem, {adds}`features=({corners},)` makes it an input of the network."
+    return [ResultWarning(message, advice=advice)]
 
 
 def _told(problem: Problem, point: CornerPoint) -> str:

@@ -173,7 +173,7 @@ def carried_out(
             early = corner_warnings(settings.problem)
             for warning in early:
                 warning.emit()
-                log(f"warning: {warning.message}")
+                log(f"warning: {warning}")
             solution = solution_of(settings, carried_through(settings, state, around), errors)
     finally:
         torch.set_num_threads(before)

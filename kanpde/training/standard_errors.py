@@ -6,10 +6,12 @@ the coefficients' columns of J that these do not explain (the residuals of least
 $$\mathrm{Cov}\, c = \frac{|r|^2}{m - p}\, (E^T E)^{-1},$$
 
 with m entries of r and p parameters, as in nonlinear regression (G. Seber, C. Wild, Nonlinear Regression, 1989,
-section 2.1). If a coefficient changes by one standard error and all else adapts, |r|² grows by the factor
-1 + 1 / (m - p). For measured values with independent errors this is the usual standard error. The residuals of an
-equation without measured values are deterministic and not independent: then it says how sharply the conditions
-determine the coefficient at the present size of the residuals, and no probability belongs to it.
+section 2.1). The standard error is the root of the variance plus the square of the Gauss-Newton step
+$(E^T E)^{-1} E^T r$, the change of the coefficient that training has left undone, which is small at a minimum. There, if
+a coefficient changes by one standard error and all else adapts, |r|² grows by the factor 1 + 1 / (m - p). For measured
+values with independent errors this is the usual standard error. The residuals of an equation without measured values
+are deterministic and not independent: then it says how sharply the conditions determine the coefficient at the present
+size of the residuals, and no probability belongs to it.
 
 Points and residuals are fresh ones, which were not trained on, because training makes residuals small at its points.
 """
@@ -60,5 +62,8 @@ def errors_of_last(jacobian: NDArray, r: NDArray, count: int) -> Sequence[float]
     freedom = len(r) - jacobian.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(left) < count:
         return None
-    covariance = (r @ r) / freedom * np.linalg.inv(left.T @ left)
-    return (np.sqrt(np.diag(covariance)) / sizes[-count:]).tolist()
+    inverse = np.linalg.inv(left.T @ left)
+    step = inverse @ (left.T @ r)
+    rest = r - left @ step
+    variance = (rest @ rest) / freedom * np.diag(inverse)
+    return (np.sqrt(variance + step**2) / sizes[-count:]).tolist()
