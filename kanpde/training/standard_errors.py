@@ -7,11 +7,11 @@ $$\mathrm{Cov}\, c = \frac{|r|^2}{m - p}\, (E^T E)^{-1},$$
 
 with m entries of r and p parameters, as in nonlinear regression (G. Seber, C. Wild, Nonlinear Regression, 1989,
 section 2.1). The standard error is the root of the variance plus the square of the Gauss-Newton step
-$(E^T E)^{-1} E^T r$, the change of the coefficient that training has left undone, which is small at a minimum. There, if
-a coefficient changes by one standard error and all else adapts, |r|² grows by the factor 1 + 1 / (m - p). For measured
-values with independent errors this is the usual standard error. The residuals of an equation without measured values
-are deterministic and not independent: then it says how sharply the conditions determine the coefficient at the present
-size of the residuals, and no probability belongs to it.
+$(E^T E)^{-1} E^T r$, the change of the coefficient that training has left undone, which is small at a minimum. There,
+if a coefficient changes by one standard error and all else adapts, |r|² grows by the factor 1 + 1 / (m - p). For
+measured values with independent errors this is the usual standard error. The residuals of an equation without measured
+values are deterministic and not independent: then it says how sharply the conditions determine the coefficient at the
+present size of the residuals, and no probability belongs to it.
 
 Points and residuals are fresh ones, which were not trained on, because training makes residuals small at its points.
 """
