@@ -40,6 +40,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.calculus.singular import SingularFunction
 from kanpde.domains.corners import exponents
 from kanpde.errors import ResultWarning
+from kanpde.models.architecture import network_from
 from kanpde.models.network import Network, trained_size
 from kanpde.residuals.corners import added_functions, features_of, functions_at
 from kanpde.residuals.engines import autograd, jets
@@ -222,7 +223,8 @@ def test_several_unknowns_have_their_own_functions():
     torch.testing.assert_close(
         before - network(x), singular(*x.unbind(1))[:, None] * torch.tensor([0.5, 1.5], dtype=F64)
     )
-    assert network.singular.free.tolist() == [0, 3]
+    again = network_from(network.architecture())
+    assert again.singular is not None and again.singular.free.tolist() == [0, 3]
 
 
 # results -------------------------------------------------------------------------------------------------------------
@@ -270,7 +272,7 @@ def test_functions_of_the_user_as_inputs_need_the_problem_when_loaded(tmp_path):
 
 @pytest.mark.parametrize("option", ["singular", "features"])
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path, option):
-    problem = poisson(**{option: (HERE,)})
+    problem = poisson(**{option: (HERE, lambda x, y: x * y)[: 1 + (option == "features")]})
     phases = [Phase(LM(), steps=2), Phase(LM(), steps=2, refine=2)]
     whole = solve(problem, phases=phases, **SMALL)
 
