@@ -40,6 +40,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.calculus.singular import SingularFunction
 from kanpde.domains.corners import exponents
 from kanpde.errors import ResultWarning
+from kanpde.exports import to_numpy
 from kanpde.models.architecture import network_from
 from kanpde.models.network import Network, trained_size
 from kanpde.residuals.corners import added_functions, features_of, functions_at
@@ -290,8 +291,10 @@ def test_a_resumed_run_goes_on_bit_for_bit(tmp_path, option):
     assert [row["loss"] for row in again.history] == [row["loss"] for row in whole.history]
 
 
-def test_a_pruned_solution_keeps_its_factor():
+def test_a_pruned_solution_keeps_its_factor_and_an_exported_one_is_refused():
     solution = solve(poisson(singular=(HERE,)), phases=FEW, **SMALL)
+    with pytest.raises(InputError, match="has singular functions or other functions"):
+        to_numpy(solution)
     pruned = prune(solution, steps=2)
     assert pruned.coefficients.keys() == solution.coefficients.keys() and pruned.model.singular is not None
 

@@ -81,7 +81,7 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
     if "singular" in parts or "functions" in parts["inputs"]:
         raise InputError(
             "The network has singular functions or other functions of the coordinates, which are not exported.",
-            advice="Evaluate the solution with this package: load(folder).",
+            advice="Use `to_torch`, which records the operations of any function.",
         )
     layers = [
         _layer(layer, about, arrays, f"{name}.{k}")

@@ -38,7 +38,7 @@ def jets_of(
 
 def values_of(functions: Sequence[Function], x: Float[Tensor, "points dim"]) -> Float[Tensor, "points functions"]:
     """Return values of functions of the coordinates, which autograd can differentiate."""
-    return torch.stack([function(*x.unbind(1)).expand(len(x)) for function in functions], dim=1)
+    return torch.stack([function(*x.unbind(1)).expand_as(x[:, 0]) for function in functions], dim=1)
 
 
 def described(function: Function) -> dict[str, Any] | None:

@@ -27,10 +27,13 @@ def unprovided(problem: Problem) -> list[CornerPoint]:
     A function of the user among the features is taken to provide for all of them. There are none if no equation has
     second derivatives in space.
     """
-    if any(not isinstance(each, Corner) for each in problem.features) or not _has_second_derivatives(problem):
+    points = corner_points(problem)
+    if not points or any(not isinstance(each, Corner) for each in problem.features):
+        return []
+    if not _has_second_derivatives(problem):
         return []
     given = [each for each in (*problem.singular, *problem.features) if isinstance(each, Corner)]
-    return [p for p in corner_points(problem) if not any(is_at(problem, p, each.at) for each in given)]
+    return [p for p in points if not any(is_at(problem, p, each.at) for each in given)]
 
 
 def _has_second_derivatives(problem: Problem) -> bool:
@@ -69,7 +72,7 @@ def _told(problem: Problem, point: CornerPoint) -> str:
     text = f"{place(point.at)} with the interior angle {degrees(point.angle):.4g}°"
     exponent = expected(problem, point)
     if exponent is None:
-        return f"{text}, with an exponent that depends on the equations"
+        return f"{text}, with an exponent that depends on the equations and conditions"
     return f"{text}, where u behaves like r^{exponent:.4g}"
 
 
