@@ -12,6 +12,11 @@ from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
 from kanpde.domains.corners import Corner
+from kanpde.domains.curve import Curve
+from kanpde.domains.disk import Disk
+from kanpde.domains.ellipse import Ellipse
+from kanpde.domains.polygon import Polygon
+from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
@@ -46,12 +51,17 @@ __all__ = [
     "Box",
     "Condition",
     "Corner",
+    "Curve",
+    "Disk",
+    "Ellipse",
     "Field",
     "InputError",
     "Output",
     "Phase",
     "Points",
+    "Polygon",
     "Problem",
+    "Rectangle",
     "Region",
     "SSBroyden",
     "Sampling",

@@ -16,7 +16,7 @@ from kanpde.domains.rules import TENSOR_RULES, unit_cube
 
 
 @dataclass(frozen=True)
-class Disk:
+class OwnDisk:
     """|x - centre| <= radius, for t in the range ``t``.
 
     Points are mapped from (s, angle / 2π, share of t) with s = (r / radius)², which keeps areas: weights stay as they
@@ -58,7 +58,9 @@ class Disk:
 
     def at(self, **fixed: float):
         if self.t is None or list(fixed) != ["t"]:
-            raise InputError(f"A Disk holds only t fixed, got {', '.join(fixed)}. Write Disk(t=(0.0, 1.0)).at(t=0.0).")
+            raise InputError(
+                f"An OwnDisk holds only t fixed, got {', '.join(fixed)}. Write OwnDisk(t=(0.0, 1.0)).at(t=0.0)."
+            )
         if not self.t[0] <= fixed["t"] <= self.t[1]:
             raise InputError(f"t={fixed['t']:g} is outside the domain's range {self.t}.")
         return self._region(f"t={fixed['t']:g}", False, False, fixed["t"])
@@ -96,7 +98,7 @@ class Disk:
     def restricted(self, **ranges: tuple[float, float]):
         lower, upper = ranges.get("t", (0.0, 0.0))
         if self.t is None or list(ranges) != ["t"] or not self.t[0] <= lower < upper <= self.t[1]:
-            raise InputError(f"A Disk is narrowed in t alone, within {self.t}; got {ranges}.")
+            raise InputError(f"An OwnDisk is narrowed in t alone, within {self.t}; got {ranges}.")
         return replace(self, t=(lower, upper))
 
     # output ----------------------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ class Disk:
         return meshio.Mesh(embedded, [("triangle", triangles.astype(np.int64))])
 
     def describe(self):
-        return {"kind": "Disk", "radius": self.radius, "centre": list(self.centre), "t": self.t and list(self.t)}
+        return {"kind": "OwnDisk", "radius": self.radius, "centre": list(self.centre), "t": self.t and list(self.t)}
 
 
 def _unit(rule, n, free, is_rim, generator, device, dtype):
@@ -142,3 +144,6 @@ def _unit(rule, n, free, is_rim, generator, device, dtype):
     nodes = np.stack(np.meshgrid(*[a[0] for a in axes], indexing="ij"), axis=-1).reshape(-1, free)
     weights = np.stack(np.meshgrid(*[a[1] for a in axes], indexing="ij"), axis=-1).reshape(-1, free).prod(axis=1)
     return torch.as_tensor(nodes, device=device, dtype=dtype), torch.as_tensor(weights, device=device, dtype=dtype)
+
+
+Disk = OwnDisk  # the former name

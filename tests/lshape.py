@@ -81,7 +81,7 @@ class LShape:
         return in_square & ~((x[:, 0] > slack) & (x[:, 1] < -slack))
 
     def corners(self):
-        return [CornerPoint(at=(0.0, 0.0), angle=1.5 * pi, parts=("side 0", "side 5"))]
+        return [CornerPoint(at=(0.0, 0.0), angle=1.5 * pi, parts=("side 5", "side 0"))]
 
     # output ----------------------------------------------------------------------------------------------------------
     def test_points(self, device, dtype) -> Tensor:

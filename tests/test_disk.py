@@ -8,7 +8,7 @@ import meshio
 import numpy as np
 import pytest
 import torch
-from disk import Disk
+from disk import OwnDisk
 from matplotlib.image import imread
 
 from kanpde import (
@@ -41,8 +41,8 @@ from kanpde.plots.solution import PIXELS, solution_figure
 from kanpde.storage.store import prepare_folder
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-DISK = Disk(radius=1.5, centre=(0.5, -0.25))
-COOLING = Disk(radius=1.0, t=(0.0, 0.5))
+DISK = OwnDisk(radius=1.5, centre=(0.5, -0.25))
+COOLING = OwnDisk(radius=1.0, t=(0.0, 0.5))
 
 
 def wave(x, y):
@@ -80,7 +80,7 @@ def found():
 
 def test_it_trains_and_its_errors_are_measured(found):
     assert found.errors["u"]["l2"] < 2e-3
-    x = Disk(radius=1.5, centre=(0.5, -0.25)).interior.sample("uniform", 500).x
+    x = OwnDisk(radius=1.5, centre=(0.5, -0.25)).interior.sample("uniform", 500).x
     wanted = wave(*x.T)
     assert float((found(*x.T) - wanted).norm() / wanted.norm()) == pytest.approx(found.errors["u"]["l2"], rel=0.3)
 
@@ -100,7 +100,7 @@ def test_the_stored_file_has_the_disk_and_its_triangles(found, tmp_path):
     path = save(found, tmp_path, Output(cells=8))
     with h5py.File(path) as file:
         root = file["kanpde"]
-        assert json.loads(root["domain_description"][0]) == DISK.describe() and root["domain_kind"][0] == b"Disk"
+        assert json.loads(root["domain_description"][0]) == DISK.describe() and root["domain_kind"][0] == b"OwnDisk"
         assert set(file["VTKHDF/Types"][:]) == {5} and not np.isnan(root["fields/u"][:]).any()
         x, y, _ = root["points"][:].T
         np.testing.assert_allclose(root["fields/u"][:], found(x, y), rtol=1e-12, atol=1e-14)
@@ -130,10 +130,10 @@ def test_it_comes_back_with_its_problem_only(found, tmp_path):
     at = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30))
     np.testing.assert_array_equal(copy(*at), found(*at))
     assert copy.errors == found.errors
-    with pytest.raises(InputError, match=r"Disk.*load\(folder, problem="):
+    with pytest.raises(InputError, match=r"OwnDisk.*load\(folder, problem="):
         load(tmp_path)
     with pytest.raises(InputError, match="Give the problem that was solved"):
-        load(tmp_path, problem=helmholtz(Disk(radius=1.5, centre=(0.5, -0.2499))))
+        load(tmp_path, problem=helmholtz(OwnDisk(radius=1.5, centre=(0.5, -0.2499))))
     with pytest.raises(InputError, match="Give the problem that was solved"):
         load(tmp_path, problem=helmholtz(Box(x=DISK.ranges[0], y=DISK.ranges[1])))
 
@@ -144,7 +144,7 @@ def test_a_file_without_a_description_needs_the_same_coordinates(found, tmp_path
         del file["kanpde/domain_description"]
     assert load(tmp_path, problem=helmholtz())(0.1, 0.2) == found(0.1, 0.2)
     with pytest.raises(InputError, match="Give the problem that was solved"):
-        load(tmp_path, problem=helmholtz(Disk(radius=1.5)))
+        load(tmp_path, problem=helmholtz(OwnDisk(radius=1.5)))
 
 
 def test_slices_are_nan_outside(found, tmp_path):
@@ -175,7 +175,7 @@ def test_pictures_are_blank_outside(found, tmp_path):
 def test_a_slice_that_misses_the_domain_is_blank_and_not_chosen(found):
     """The picture of a domain whose middle is not in it."""
 
-    class Gone(Disk):
+    class Gone(OwnDisk):
         def contains(self, x):
             return torch.zeros(len(x), dtype=torch.bool)
 
@@ -196,12 +196,12 @@ def test_a_slice_that_misses_the_domain_is_blank_and_not_chosen(found):
     ],
 )
 def test_what_needs_a_box_refuses_other_domains_by_name(call, what):
-    with pytest.raises(InputError, match=rf"{what}.* needs a Box, and the domain is a Disk"):
+    with pytest.raises(InputError, match=rf"{what}.* needs a Box, and the domain is a OwnDisk"):
         call()
 
 
 def test_estimates_need_a_box(found):
-    with pytest.raises(InputError, match="needs a Box, and the domain is a Disk"):
+    with pytest.raises(InputError, match="needs a Box, and the domain is a OwnDisk"):
         estimate_error(found)
 
 
@@ -220,13 +220,13 @@ def mixed(n, only=None):
     ("members", "message"),
     [
         ({"describe": lambda self: {"radius": 1.0}}, "kind"),
-        ({"describe": lambda self: {"kind": "Disk", "radius": torch.tensor(1.0)}}, "dictionary of texts"),
-        ({"describe": lambda self: {"kind": "Disk", "radius": float("nan")}}, "finite"),
+        ({"describe": lambda self: {"kind": "OwnDisk", "radius": torch.tensor(1.0)}}, "dictionary of texts"),
+        ({"describe": lambda self: {"kind": "OwnDisk", "radius": float("nan")}}, "finite"),
         ({"mesh": lambda self, n, only=None: mixed(n)}, "triangle, quad"),
         ({"mesh": lambda self, n, only=None: meshio.Mesh(np.zeros((3, 2)), [("line", [[0, 1]])])}, r"\(3, 2\)"),
     ],
 )
 def test_domains_that_cannot_be_stored_are_refused_before_training(members, message, tmp_path):
-    other = type("Odd", (Disk,), members)()
+    other = type("Odd", (OwnDisk,), members)()
     with pytest.raises(InputError, match=message):
         prepare_folder(tmp_path, helmholtz(other))

@@ -8,7 +8,7 @@ import h5py
 import pytest
 import torch
 from conftest import load_problem
-from disk import Disk
+from disk import OwnDisk
 
 from kanpde import (
     KAN,
@@ -294,7 +294,7 @@ def on_interval(left, start):
     return Problem(domain, {"pde": Condition(domain.interior, flow), **given})
 
 
-DISK = Disk()
+DISK = OwnDisk()
 ON_DISK = Problem(DISK, {"pde": Condition(DISK.interior, laplacian), "b": dirichlet(DISK.boundary, 0.0)})
 NONE = replace(PROBLEMS["cube"], conditions={"pde": PROBLEMS["cube"].conditions["pde"]})
 UNSMOOTH = 'soft, because the values of "initial" at t=0 are not smooth'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_problem
-from disk import Disk
+from disk import OwnDisk
 
 from kanpde import (
     KAN,
@@ -111,9 +111,9 @@ def test_a_periodic_coordinate_has_no_outside():
 
 
 def test_all_unknowns_and_a_domain_that_is_no_box():
-    disk = Disk(radius=1.0)
+    disk = OwnDisk(radius=1.0)
     x = torch.tensor([[0.0, 0.0], [0.9, 0.9]], dtype=torch.float64)
-    with pytest.warns(ResultWarning, match=r"1 of 2 points .* they are not in .*Disk"):
+    with pytest.warns(ResultWarning, match=r"1 of 2 points .* they are not in .*OwnDisk"):
         values = inside_only(disk, x, [torch.ones(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)])
     assert [v.isnan().tolist() for v in values] == [[False, True]] * 2
 

@@ -1,8 +1,7 @@
 """Boxes in any number of named coordinates; the coordinate named ``t`` is time."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, prod
-from numbers import Real
+from math import prod
 from typing import Any
 
 import meshio
@@ -11,8 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.domains.meshes import box_mesh
+from kanpde.domains.ranges import check_range
+from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
 from kanpde.domains.rules import unit_cube
+from kanpde.domains.shape import Combination, Operand
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 8  # units in the last place
@@ -31,7 +33,7 @@ class Box:
         if not ranges:
             raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():
-            _check_range(name, limits)
+            check_range(name, limits)
         self.names = tuple(ranges)
         self.ranges = tuple((float(lo), float(hi)) for lo, hi in ranges.values())
         self.time = self.names.index("t") if "t" in self.names else None
@@ -52,6 +54,30 @@ class Box:
         if name not in self.names:
             raise InputError(f'The domain has no coordinate "{name}". {suggest(name, self.names)}')
         return self.names.index(name)
+
+    # shapes ----------------------------------------------------------------------------------------------------------
+    def as_shape(self) -> Rectangle:
+        """Return the box of the coordinates x and y as a shape, which can be combined with others.
+
+        Raises:
+            InputError: the box has other coordinates.
+        """
+        if self.names != ("x", "y") or self.periodic:
+            raise InputError(
+                f"Only boxes of x and y without periodic coordinates are combined with shapes, got {self}. For time, "
+                "write `shape.over(t=(0.0, 1.0))`."
+            )
+        x, y = self.ranges
+        return Rectangle(x, y)
+
+    def __or__(self, other: Operand) -> Combination:
+        return self.as_shape() | other
+
+    def __and__(self, other: Operand) -> Combination:
+        return self.as_shape() & other
+
+    def __sub__(self, other: Operand) -> Combination:
+        return self.as_shape() - other
 
     # regions ---------------------------------------------------------------------------------------------------------
     @property
@@ -118,7 +144,7 @@ class Box:
         """
         for name, limits in ranges.items():
             i = self._position(name)
-            _check_range(name, limits)
+            check_range(name, limits)
             (lo, hi), (least, most) = limits, self.ranges[i]
             if not least <= lo < hi <= most:
                 raise InputError(f"{name}=({lo:g}, {hi:g}) is not within the domain's range [{least:g}, {most:g}].")
@@ -238,14 +264,3 @@ def require_box(domain: object, what: str, instead: str = "", write: Mapping[str
 def _label(name: str, value: float) -> str:
     """Return ``x=0.5``, with as many digits as the value needs."""
     return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"
-
-
-def _check_range(name: str, limits) -> None:
-    example = {name: (0.0, 1.0)}
-    if not isinstance(limits, Sequence) or len(limits) != 2 or not all(isinstance(v, Real) for v in limits):
-        raise InputError(f'The range of "{name}" must be two numbers (lower, upper), got {limits!r}.', write=example)
-    lo, hi = limits
-    if not (isfinite(lo) and isfinite(hi) and lo < hi):
-        raise InputError(
-            f'The range of "{name}" needs lower < upper, both finite, got ({lo:g}, {hi:g}).', write=example
-        )

@@ -24,9 +24,9 @@ class CornerPoint:
     Attributes:
         at: its coordinates.
         angle: the interior angle in radians, above π.
-        parts: labels of the parts of the boundary that meet there; the domain is counterclockwise of the first one.
-        direction: of the first part as seen from the vertex, in radians from the x-axis; None if it is to be found
-            from `Domain.contains`.
+        parts: labels of the two parts of the boundary that meet there, in any order.
+        direction: of the side from which the domain is counterclockwise, as seen from the vertex, in radians from the
+            x-axis; None if it is to be found from `Domain.contains`.
     """
 
     at: tuple[float, float]

@@ -1,5 +1,8 @@
 """Sampling rules on the unit cube, each with its quadrature weights."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +26,23 @@ def _chebyshev(n: int) -> tuple[NDArray, NDArray]:
 
 TENSOR_RULES = {"gauss": _gauss, "chebyshev": _chebyshev}
 RULES = ("auto", *TENSOR_RULES, "sobol", "uniform")
+Rule = Callable[[int], tuple[NDArray, NDArray]]  # from about how many points to nodes and weights on [0, 1]
+
+_MOST_IN_PANEL = 16
 MOST_TENSOR = 3  # most coordinates for a tensor grid; with more there are too few points along each
+
+
+def along_line(name: str) -> Rule:
+    """Return a tensor rule on [0, 1] for any number of points: equal panels with at most 16 points each."""
+    rule = TENSOR_RULES[name]
+
+    @cache
+    def composite(n: int) -> tuple[NDArray, NDArray]:
+        panels = max(1, -(-n // _MOST_IN_PANEL))
+        nodes, weights = rule(max(1, round(n / panels)))
+        return ((np.arange(panels)[:, None] + nodes) / panels).ravel(), np.tile(weights / panels, panels)
+
+    return composite
 
 
 def unit_cube(

@@ -52,9 +52,22 @@ def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
 
 
 def kinds_at(problem: Problem, point: CornerPoint) -> tuple[str | None, str | None]:
-    """Return what is given on both sides of a vertex; None where it is not known."""
-    known = [_kind(problem, part) for part in point.parts]
-    return known[0], known[1]
+    """Return what is given on both sides of a vertex, first that from which the domain is counterclockwise.
+
+    None where it is not known.
+    """
+    one, other = (_kind(problem, part) for part in point.parts)
+    if one == other or _gap(problem, point, point.parts[0]) <= _gap(problem, point, point.parts[1]):
+        return one, other
+    return other, one
+
+
+def _gap(problem: Problem, point: CornerPoint, part: str) -> float:
+    """Return the angle between the first side of a vertex and the direction of the nearest of some points of a part."""
+    x = problem.domain.parts[part].sample("gauss", 64).x[:, list(problem.domain.space)]
+    steps = x - torch.tensor(point.at, dtype=x.dtype)
+    along, across = steps[int(steps.norm(dim=1).argmin())].tolist()
+    return abs(turned(atan2(across, along) - direction_of(problem, point)))
 
 
 def _kind(problem: Problem, part: str) -> str | None:

@@ -1,0 +1,177 @@
+"""The boundary, the quadrature rules and the corners of a shape in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import atan2, pi
+
+import meshio
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpde.domains.arcs import right_of
+from kanpde.domains.chords import branches, chord_rule
+from kanpde.domains.corners import CornerPoint
+from kanpde.domains.crossings import Bounded, Leaf, Piece, boundary_pieces
+from kanpde.domains.rules import Rule, along_line
+from kanpde.domains.triangulation import triangulate
+from kanpde.errors import InputError
+
+_GAUSS = along_line("gauss")
+_JOIN, _SMOOTH = 1e-8, 1e-3  # in units of the size; radians
+
+
+class Planar:
+    """The geometry of a combination ``shape`` of ``leaves`` in the plane.
+
+    Raises:
+        InputError: nothing is left of the combination.
+    """
+
+    def __init__(self, shape: Bounded, leaves: Sequence[Leaf]):
+        self.pieces = boundary_pieces(shape, leaves)
+        if not self.pieces:
+            raise InputError(
+                f"Nothing is left of {shape}: the shape is empty. Check the places and sizes of its operands."
+            )
+        self.shape = shape
+        ends = np.concatenate([piece.trace(np.linspace(0, 1, piece.samples + 1))[0] for piece in self.pieces])
+        self.bounds = np.stack([ends.min(axis=0), ends.max(axis=0)], axis=1)
+        self.size = float(np.ptp(self.bounds, axis=1).max())
+        self._branches = branches(self.pieces)
+        self._upright = [
+            float(p.trace(np.zeros(1))[0][0, 0]) for p in self.pieces if p not in {b.piece for b in self._branches}
+        ]
+
+    # parts of the boundary -------------------------------------------------------------------------------------------
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the parts of the boundary."""
+        return tuple(dict.fromkeys(label for piece in self.pieces for label in piece.arc.labels))
+
+    @cached_property
+    def lengths(self) -> list[float]:
+        """The length of every piece."""
+        return [float(_along(piece, 2 * piece.samples + 16, _GAUSS)[1].sum()) for piece in self.pieces]
+
+    def belonging(self, label: str | None) -> list[int]:
+        """Return the indices of the pieces of a part; of the whole boundary for None."""
+        return [i for i, piece in enumerate(self.pieces) if label is None or label in piece.arc.labels]
+
+    def extent(self, label: str | None) -> float:
+        """Return the length of a part of the boundary."""
+        return sum(self.lengths[i] for i in self.belonging(label))
+
+    def faces(self, label: str | None) -> int:
+        """Return how many sides of a square of the shape's area are as long as a part."""
+        return max(1, round(self.extent(label) / self.measure**0.5))
+
+    def on_boundary(self, label: str | None, n: int, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
+        """Return about n points on a part, (n, 2), their weights, whose sum is its length, and outward normals."""
+        found = [
+            _along(self.pieces[i], max(2, round(n * self.lengths[i] / self.extent(label))), rule)
+            for i in self.belonging(label)
+        ]
+        points, weights, normals = (np.concatenate(each) for each in zip(*found, strict=True))
+        return points, weights, normals
+
+    # the interior ----------------------------------------------------------------------------------------------------
+    @cached_property
+    def measure(self) -> float:
+        """The area, by Green's theorem: half the integral of x dy - y dx along the boundary."""
+        total = 0.0
+        origin = self.bounds.mean(axis=1)
+        for piece in self.pieces:
+            s, w = _GAUSS(2 * piece.samples)
+            points, rates = piece.trace(s)
+            x, y = (points - origin).T
+            total += 0.5 * float(w @ (x * rates[:, 1] - y * rates[:, 0]))
+        return total
+
+    def inside(self, n: int, rule: Rule) -> tuple[NDArray, NDArray]:
+        """Return about n points inside, (n, 2), and positive weights, whose sum is the area."""
+
+        def trial(spacing: float) -> tuple[NDArray, NDArray]:
+            return chord_rule(self._branches, self._upright, spacing, rule, lambda x: self.shape.level(x) < 0)
+
+        spacing = (self.measure / n) ** 0.5
+        points, weights = trial(spacing)
+        for _ in range(2):
+            if not 0.85 < len(points) / n < 1.15:
+                spacing *= (len(points) / n) ** 0.5
+                points, weights = trial(spacing)
+        return points, weights
+
+    # loops and corners -----------------------------------------------------------------------------------------------
+    @cached_property
+    def loops(self) -> list[list[int]]:
+        """The pieces in the order in which they follow one another, one list for every closed curve."""
+        starts, ends = (np.concatenate([p.trace(np.array([s]))[0] for p in self.pieces]) for s in (0.0, 1.0))
+        rest, found = list(range(len(self.pieces))), []
+        while rest:
+            loop = [rest.pop(0)]
+            while np.linalg.norm(ends[loop[-1]] - starts[loop[0]]) > _JOIN * self.size and rest:
+                loop.append(rest.pop(int(np.linalg.norm(starts[rest] - ends[loop[-1]], axis=1).argmin())))
+            found.append(loop)
+        return found
+
+    @cached_property
+    def separate_parts(self) -> int:
+        """The number of disconnected parts, each of which has one curve around it."""
+        outer = 0
+        for loop in self.loops:
+            terms = [(w, *piece.trace(s)) for i in loop for piece in (self.pieces[i],) for s, w in (_GAUSS(32),)]
+            outer += sum(float(w @ (x[:, 0] * v[:, 1] - x[:, 1] * v[:, 0])) for w, x, v in terms) > 0
+        return outer
+
+    def corners(self) -> list[CornerPoint]:
+        """Return the re-entrant corners, whose interior angle is larger than 180 degrees."""
+        found = []
+        for loop in self.loops:
+            for one, two in zip(loop, [*loop[1:], loop[0]], strict=True):
+                before, after = self.pieces[one], self.pieces[two]
+                at, first = after.trace(np.zeros(1))
+                (a, b), (c, d) = before.trace(np.ones(1))[1][0], first[0]
+                angle = pi - atan2(a * d - b * c, a * c + b * d)
+                if angle > pi + _SMOOTH:
+                    place = (float(at[0, 0]), float(at[0, 1]))
+                    parts = before.arc.labels[-1], after.arc.labels[-1]
+                    found.append(CornerPoint(place, angle, parts, direction=atan2(d, c)))
+        return found
+
+    def polylines(self, spacing: float) -> tuple[list[NDArray], list[list[int]]]:
+        """Return every closed curve as points (k, 2) at most ``spacing`` apart, and the piece that begins at each."""
+        lines, owners = [], []
+        for loop in self.loops:
+            counts = [max(1, -(-self.lengths[i] // spacing)) for i in loop]
+            counts = [max(int(c), 2 if len(loop) < 3 else 1) for c in counts]
+            points = [self.pieces[i].trace(np.arange(c) / c)[0] for i, c in zip(loop, counts, strict=True)]
+            lines.append(np.concatenate(points))
+            owners.append([i for i, c in zip(loop, counts, strict=True) for _ in range(c)])
+        return lines, owners
+
+    def mesh(self, n: int) -> meshio.Mesh:
+        """Return triangles, about n of them along the longer side of the bounding box."""
+        lines, _ = self.polylines(self.size / n)
+        return triangulate(lines, lambda x: self.shape.level(x) < 0, self.size / n)
+
+    def boundary_mesh(self, n: int) -> meshio.Mesh:
+        """Return the boundary as lines, with ``part`` the index of the part in ``labels``."""
+        lines, owners = self.polylines(self.size / n)
+        starts = np.cumsum([0, *map(len, lines)])[:-1]
+        cells = [
+            np.stack([a + np.arange(len(line)), a + (np.arange(len(line)) + 1) % len(line)], axis=1)
+            for a, line in zip(starts, lines, strict=True)
+        ]
+        points = np.zeros((sum(map(len, lines)), 3))
+        points[:, :2] = np.concatenate(lines)
+        part = [self.labels.index(self.pieces[i].arc.labels[-1]) for owner in owners for i in owner]
+        return meshio.Mesh(points, [("line", np.concatenate(cells))], cell_data={"part": [np.array(part)]})
+
+
+def _along(piece: Piece, n: int, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
+    """Return about n points on a piece, weights whose sum is its length, and the outward normals."""
+    s, weights = rule(n)
+    points, rates = piece.trace(s)
+    return points, weights * np.linalg.norm(rates, axis=1), right_of(rates)
