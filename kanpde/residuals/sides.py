@@ -42,10 +42,9 @@ def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
     """
     first, second = kinds_at(problem, point)
     if first is None or second is None:
-        missing = point.parts[0 if first is None else 1]
         raise InputError(
-            f'What is given on the side "{missing}" of the corner {place(point.at)} is not known: no condition on it '
-            "gives values or first derivatives alone.",
+            f'What is given on the sides "{point.parts[0]}" and "{point.parts[1]}" of the corner {place(point.at)} is '
+            "not known: expected conditions on these parts, or on the boundary, with values or first derivatives.",
             write={"sides": (VALUES, VALUES)},
         )
     return first, second

@@ -13,8 +13,8 @@ OPTIONS = {"added": {"singular": CORNER}, "input": {"features": CORNER}, "none":
 def lshape(factor: float = 1.0, corner: str = "added") -> Problem:
     r"""$\Delta u = f$ on $[-1, 1]^2$ without the quadrant x > 0, y < 0, with u given on the boundary.
 
-    $u = c\, r^{2/3} \sin \tfrac{2}{3}\theta + e^x \sin 2y$ with polar coordinates around the corner (0, 0), θ = 0 on the
-    side y = 0; $f = -3 e^x \sin 2y$. The singular function alone is a standard test of mesh refinement (W. F. Mitchell,
+    $u = c\, r^{2/3} \sin \tfrac{2}{3}\theta + e^x \sin 2y$ with polar coordinates around the corner (0, 0), θ = 0 on
+    the side y = 0; $f = -3 e^x \sin 2y$. The singular function alone is a standard test of mesh refinement (W. F. Mitchell,
     Appl. Math. Comput. 220, 2013).
 
     Args:
