@@ -6,6 +6,7 @@ import torch
 
 from kanpde import Condition, Corner, InputError, Polygon, Problem, dirichlet, laplacian, pointwise
 
+VERTICES = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (0.0, -1.0))
 CORNER = (Corner(at=(0.0, 0.0)),)
 OPTIONS = {"added": {"singular": CORNER}, "input": {"features": CORNER}, "none": {}}
 
@@ -14,8 +15,8 @@ def lshape(factor: float = 1.0, corner: str = "added") -> Problem:
     r"""$\Delta u = f$ on $[-1, 1]^2$ without the quadrant x > 0, y < 0, with u given on the boundary.
 
     $u = c\, r^{2/3} \sin \tfrac{2}{3}\theta + e^x \sin 2y$ with polar coordinates around the corner (0, 0), θ = 0 on
-    the side y = 0; $f = -3 e^x \sin 2y$. The singular function alone is a standard test of mesh refinement (W. F. Mitchell,
-    Appl. Math. Comput. 220, 2013).
+    the side y = 0; $f = -3 e^x \sin 2y$. The singular function alone is a standard test of mesh refinement
+    (W. F. Mitchell, Appl. Math. Comput. 220, 2013).
 
     Args:
         factor: c, the intensity factor.
@@ -24,7 +25,7 @@ def lshape(factor: float = 1.0, corner: str = "added") -> Problem:
     """
     if corner not in OPTIONS:
         raise InputError(f'Unknown corner "{corner}". Choices: {", ".join(OPTIONS)}.', write={"corner": "added"})
-    domain = Polygon([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (0.0, -1.0)])
+    domain = Polygon(VERTICES)
 
     def exact(x, y):
         return factor * pointwise(singular, x, y) + torch.exp(x) * torch.sin(2 * y)
