@@ -224,6 +224,9 @@ def test_several_unknowns_have_their_own_functions():
     torch.testing.assert_close(
         before - network(x), singular(*x.unbind(1))[:, None] * torch.tensor([0.5, 1.5], dtype=F64)
     )
+    other = {"pde": conditions["pde"], "u": dirichlet(domain.boundary), "v": neumann(domain.boundary, unknown="v")}
+    (found,) = functions_at(replace(problem, conditions=other), HERE)
+    assert not found.is_cosine
     again = network_from(network.architecture())
     assert again.singular is not None and again.singular.free.tolist() == [0, 3]
 

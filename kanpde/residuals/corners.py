@@ -90,7 +90,7 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
         )
     point, sides = _point(problem, corner), corner.sides
     if sides is None and (corner.exponent is None or point.parts[0]):
-        sides = sides_of(problem, point)
+        sides = sides_of(problem, point, corner.unknown or problem.unknowns[0])
     sides = sides or (VALUES, VALUES)
     found = [corner.exponent] if corner.exponent is not None else exponents(point.angle, sides, corner.terms)
     direction = direction_of(problem, point)

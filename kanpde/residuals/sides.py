@@ -34,13 +34,13 @@ def size_of(problem: Problem) -> float:
     return max(problem.domain.ranges[i][1] - problem.domain.ranges[i][0] for i in problem.domain.space)
 
 
-def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
+def sides_of(problem: Problem, point: CornerPoint, unknown: str) -> tuple[str, str]:
     """Return what the conditions of the problem give on the sides of a vertex.
 
     Raises:
         InputError: that is not known for a side.
     """
-    first, second = kinds_at(problem, point)
+    first, second = kinds_at(problem, point, unknown)
     if first is None or second is None:
         raise InputError(
             f'What is given on the sides "{point.parts[0]}" and "{point.parts[1]}" of the corner {place(point.at)} is '
@@ -50,12 +50,12 @@ def sides_of(problem: Problem, point: CornerPoint) -> tuple[str, str]:
     return first, second
 
 
-def kinds_at(problem: Problem, point: CornerPoint) -> tuple[str | None, str | None]:
-    """Return what is given on both sides of a vertex, first that from which the domain is counterclockwise.
+def kinds_at(problem: Problem, point: CornerPoint, unknown: str) -> tuple[str | None, str | None]:
+    """Return what is given of an unknown on both sides of a vertex, first that with the domain counterclockwise of it.
 
     None where it is not known.
     """
-    one, other = (_kind(problem, part) for part in point.parts)
+    one, other = (_kind(problem, part, unknown) for part in point.parts)
     if one == other or _gap(problem, point, point.parts[0]) <= _gap(problem, point, point.parts[1]):
         return one, other
     return other, one
@@ -69,15 +69,20 @@ def _gap(problem: Problem, point: CornerPoint, part: str) -> float:
     return abs(turned(atan2(across, along) - direction_of(problem, point)))
 
 
-def _kind(problem: Problem, part: str) -> str | None:
+def _kind(problem: Problem, part: str, unknown: str) -> str | None:
     """Return what the conditions give on a part of the boundary: values, if a condition has no derivatives."""
     found = [
         _order(problem, name, condition)
         for name, condition in problem.conditions.items()
-        if condition.region.label in (part, "boundary")
+        if condition.region.label in (part, "boundary") and _concerns(problem, condition, unknown)
     ]
     orders = [order for order in found if order in (0, 1)]
     return None if not orders else VALUES if min(orders) == 0 else DERIVATIVES
+
+
+def _concerns(problem: Problem, condition: Condition, unknown: str) -> bool:
+    """Return whether a condition may concern an unknown: it gives values of it, or what it gives is not known."""
+    return condition.given is None or (condition.given.unknown or problem.unknowns[0]) == unknown
 
 
 def _order(problem: Problem, name: str, condition: Condition) -> int:

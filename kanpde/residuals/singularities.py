@@ -82,7 +82,7 @@ def expected(problem: Problem, point: CornerPoint) -> float | None:
     It is known for one unknown, if the second derivatives in the equation there are a multiple of the Laplacian and the
     conditions on both sides give values or first derivatives.
     """
-    first, second = kinds_at(problem, point)
+    first, second = kinds_at(problem, point, problem.unknowns[0])
     if first is None or second is None or not _is_laplacian(problem, point):
         return None
     return exponents(point.angle, (first, second), 1)[0]
