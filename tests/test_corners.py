@@ -213,7 +213,11 @@ def test_several_unknowns_have_their_own_functions():
     def residual(u, v):
         return laplacian(u), laplacian(v)
 
-    conditions = {"pde": Condition(domain.interior, residual), "boundary": dirichlet(domain.boundary)}
+    conditions = {
+        "pde": Condition(domain.interior, residual),
+        "u": dirichlet(domain.boundary),
+        "v": dirichlet(domain.boundary, unknown="v"),
+    }
     corners = (HERE, replace(HERE, unknown="v"))
     problem = Problem(domain, conditions, unknowns=("u", "v"), singular=corners)
     network = network_of(problem)
@@ -224,9 +228,11 @@ def test_several_unknowns_have_their_own_functions():
     torch.testing.assert_close(
         before - network(x), singular(*x.unbind(1))[:, None] * torch.tensor([0.5, 1.5], dtype=F64)
     )
-    other = {"pde": conditions["pde"], "u": dirichlet(domain.boundary), "v": neumann(domain.boundary, unknown="v")}
+    other = {**conditions, "v": neumann(domain.boundary, unknown="v")}
     (found,) = functions_at(replace(problem, conditions=other), HERE)
     assert not found.is_cosine
+    with pytest.raises(InputError, match="is not known: expected conditions on these parts"):
+        functions_at(replace(problem, conditions={key: conditions[key] for key in ("pde", "u")}), corners[1])
     again = network_from(network.architecture())
     assert again.singular is not None and again.singular.free.tolist() == [0, 3]
 

@@ -103,7 +103,9 @@ def _point(problem: Problem, corner: Corner) -> CornerPoint:
     known, where = corner_points(problem), place(corner.at)
     if not bool(inside(problem, torch.tensor([corner.at], dtype=torch.float64))):
         raise InputError(
-            f"The corner {where} lies outside the domain {problem.domain}.{_known(known)}", write=_example(known)
+            f"The corner {where} lies outside the domain {problem.domain}.{_known(known)}",
+            write=_example(known),
+            of="Corner",
         )
     own = next((p for p in known if is_at(problem, p, corner.at)), None)
     if own is not None:
@@ -122,6 +124,7 @@ def _point(problem: Problem, corner: Corner) -> CornerPoint:
             f"The domain has no re-entrant vertex at {where}.{_known(known)} For another corner give the interior "
             "angle and the direction of its first side as well.",
             write={"angle": 1.5 * pi, "direction": 0.0},
+            of="Corner",
         )
     return CornerPoint(corner.at, angle, ("", ""), corner.direction)
 
@@ -158,6 +161,7 @@ def _within_ray(problem: Problem, function: SingularFunction) -> SingularFunctio
             f"The singular function at {place(function.at)} jumps on the ray in the direction "
             f"{degrees(turned(ray)):.4g}°, which meets the domain at the distance {float(distances[first]):.3g}.",
             write={"direction": 0.0} if first <= 1 else {"radius": free},
+            of="Corner",
         )
     return function if function.radius is not None else replace(function, radius=free)
 

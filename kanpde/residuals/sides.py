@@ -46,6 +46,7 @@ def sides_of(problem: Problem, point: CornerPoint, unknown: str) -> tuple[str, s
             f'What is given on the sides "{point.parts[0]}" and "{point.parts[1]}" of the corner {place(point.at)} is '
             "not known: expected conditions on these parts, or on the boundary, with values or first derivatives.",
             write={"sides": (VALUES, VALUES)},
+            of="Corner",
         )
     return first, second
 
@@ -128,6 +129,7 @@ def _side_at(problem: Problem, point: CornerPoint, radius: float) -> float:
         raise InputError(
             f"The sides of the corner {place(point.at)} are not found at the distance {radius:.1g} from it.",
             write={"direction": 0.0},
+            of="Corner",
         )
     low, high = angles[enters[0, 0]], angles[enters[0, 0] + 1]
     for _ in range(BISECTIONS):
