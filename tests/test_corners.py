@@ -21,11 +21,13 @@ from kanpde import (
     Corner,
     InputError,
     Phase,
+    Polygon,
     Problem,
     Sampling,
     VariableProjection,
     diff,
     dirichlet,
+    initial,
     laplacian,
     load,
     neumann,
@@ -341,6 +343,20 @@ def test_no_warning_where_it_is_meaningless():
     assert corner_warnings(replace(problem, features=(lambda x, y: x * y,))) == []
     transport = {"pde": Condition(domain.interior, lambda u: diff(u, "x") + u), "boundary": dirichlet(domain.boundary)}
     assert corner_warnings(Problem(domain, transport)) == []
+
+
+def test_where_time_is_a_coordinate_features_are_advised():
+    moving = Polygon(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (0.0, -1.0))).over(t=(0.0, 1.0))
+    conditions = {
+        "pde": Condition(moving.interior, lambda u: diff(u, "t") - laplacian(u)),
+        "boundary": dirichlet(moving.boundary),
+        "start": initial(moving.at(t=0.0)),
+    }
+    (warning,) = corner_warnings(Problem(moving, conditions))
+    assert "r^0.6667" in warning.message and "`features=(Corner(at=(0, 0)),)` makes" in str(warning)
+    assert corner_warnings(Problem(moving, conditions, features=(HERE,))) == []
+    (found,) = features_of(Problem(moving, conditions, features=(HERE,)))
+    assert (found.direction, found.axes) == (0.0, (0, 1))
 
 
 def test_the_exponent_is_not_told_where_it_is_not_known():

@@ -60,10 +60,14 @@ def corner_warnings(problem: Problem) -> list[ResultWarning]:
         "A network resolves such a corner slowly."
     )
     corners = ", ".join(f"Corner(at={place(p.at)})" for p in found)
-    adds = (
-        "" if problem.domain.time is not None else f"`singular=({corners},)` adds its singular function with a factor; "
-    )
-    advice = f"In the Problem, {adds}`features=({corners},)` makes it an input of the network."
+    code = f"({corners}{',' if len(found) == 1 else ''})"
+    if problem.domain.time is None:
+        advice = (
+            f"In the Problem, `singular={code}` adds the singular functions with trained factors; `features=` with "
+        )
+        advice += "the same corners makes them inputs of the network."
+    else:
+        advice = f"In the Problem, `features={code}` makes the singular functions inputs of the network."
     return [ResultWarning(message, advice=advice)]
 
 
