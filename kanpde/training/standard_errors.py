@@ -28,7 +28,7 @@ from kanpde.training.fresh import fresh_points
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 
-MOST_PARAMETERS = 4000  # the cost grows with their square, times the number of points
+MOST_PARAMETERS = 2000  # the cost grows with their square, times the number of points
 CUT = 1e-13  # relative size of singular values that count as zero
 
 
