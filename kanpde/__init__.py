@@ -15,6 +15,7 @@ from kanpde.domains.corners import Corner
 from kanpde.domains.curve import Curve
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
+from kanpde.domains.mesh import Mesh
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
@@ -56,6 +57,7 @@ __all__ = [
     "Ellipse",
     "Field",
     "InputError",
+    "Mesh",
     "Output",
     "Phase",
     "Points",

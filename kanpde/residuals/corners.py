@@ -17,7 +17,7 @@ from kanpde.models.singular import Singular
 from kanpde.problem import Problem
 from kanpde.residuals.sides import direction_of, inside, sides_of, size_of, turned
 
-CLOSE = 1e-9  # distance of a given corner from a vertex, relative to the domain
+CLOSE = 1e-5  # distance of a given corner from a vertex, relative to the domain; messages show six digits
 RAY = 200  # points of the ray on which a singular function jumps
 
 
@@ -95,7 +95,7 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
     found = [corner.exponent] if corner.exponent is not None else exponents(point.angle, sides, corner.terms)
     direction = direction_of(problem, point)
     others = direction, point.angle, sides[0] == DERIVATIVES, corner.radius, (domain.space[0], domain.space[1])
-    return [_within_ray(problem, SingularFunction(corner.at, each, *others)) for each in found]
+    return [_within_ray(problem, SingularFunction(point.at, each, *others)) for each in found]
 
 
 def _point(problem: Problem, corner: Corner) -> CornerPoint:
@@ -109,12 +109,8 @@ def _point(problem: Problem, corner: Corner) -> CornerPoint:
         )
     own = next((p for p in known if is_at(problem, p, corner.at)), None)
     if own is not None:
-        return CornerPoint(
-            corner.at,
-            corner.angle or own.angle,
-            own.parts,
-            own.direction if corner.direction is None else corner.direction,
-        )
+        direction = own.direction if corner.direction is None else corner.direction
+        return CornerPoint(own.at, corner.angle or own.angle, own.parts, direction)
     angle = corner.angle
     if angle is None and corner.exponent is not None:
         mixed = corner.sides is not None and corner.sides[0] != corner.sides[1]
