@@ -101,16 +101,16 @@ def functions_at(problem: Problem, corner: Corner) -> list[SingularFunction]:
 def _point(problem: Problem, corner: Corner) -> CornerPoint:
     """Return the vertex of a corner, with what the user gave instead of what the domain knows."""
     known, where = corner_points(problem), place(corner.at)
+    own = next((p for p in known if is_at(problem, p, corner.at)), None)
+    if own is not None:
+        direction = own.direction if corner.direction is None else corner.direction
+        return CornerPoint(own.at, corner.angle or own.angle, own.parts, direction)
     if not bool(inside(problem, torch.tensor([corner.at], dtype=torch.float64))):
         raise InputError(
             f"The corner {where} lies outside the domain {problem.domain}.{_known(known)}",
             write=_example(known),
             of="Corner",
         )
-    own = next((p for p in known if is_at(problem, p, corner.at)), None)
-    if own is not None:
-        direction = own.direction if corner.direction is None else corner.direction
-        return CornerPoint(own.at, corner.angle or own.angle, own.parts, direction)
     angle = corner.angle
     if angle is None and corner.exponent is not None:
         mixed = corner.sides is not None and corner.sides[0] != corner.sides[1]
