@@ -356,6 +356,7 @@ def test_where_time_is_a_coordinate_features_are_advised():
     assert "r^0.6667" in warning.message and "`features=(Corner(at=(0, 0)),)` makes" in str(warning)
     assert corner_warnings(Problem(moving, conditions, features=(HERE,))) == []
     (found,) = features_of(Problem(moving, conditions, features=(HERE,)))
+    assert isinstance(found, SingularFunction)
     assert (found.direction, found.axes) == (0.0, (0, 1))
 
 
