@@ -346,7 +346,8 @@ def test_no_warning_where_it_is_meaningless():
 
 
 def test_where_time_is_a_coordinate_features_are_advised():
-    moving = Polygon(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (0.0, -1.0))).over(t=(0.0, 1.0))
+    vertices = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (0.0, -1.0))
+    moving: Any = Polygon(vertices).over(t=(0.0, 1.0))
     conditions = {
         "pde": Condition(moving.interior, lambda u: diff(u, "t") - laplacian(u)),
         "boundary": dirichlet(moving.boundary),
