@@ -11,6 +11,7 @@ from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
+from kanpde.domains.corners import Corner
 from kanpde.domains.curve import Curve
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
@@ -52,6 +53,7 @@ __all__ = [
     "Ansatz",
     "Box",
     "Condition",
+    "Corner",
     "Curve",
     "Disk",
     "Ellipse",

@@ -13,8 +13,9 @@ from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
+from kanpde.domains.corners import Corner
 from kanpde.domains.parts import Parts
-from kanpde.errors import InputError, suggest
+from kanpde.errors import Code, InputError, suggest
 
 Value = float | Callable[..., Any]
 
@@ -83,6 +84,11 @@ class Problem:
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
         vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
             such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
+        singular: corners of a plane domain at which singular functions with trained coefficients are added to the
+            network.
+        features: functions of the coordinates that the network has as inputs besides the coordinates, such as
+            ``lambda x, y: torch.exp(-x)``; they take fields and are differentiated with all their derivatives. A
+            `Corner` stands for its singular functions.
     """
 
     domain: Domain
@@ -95,6 +101,8 @@ class Problem:
     ansatz: Ansatz | None = None
     scale: tuple[float, ...] = ()
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    singular: tuple[Corner, ...] = ()
+    features: tuple[Callable[..., Any] | Corner, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
@@ -110,6 +118,16 @@ class Problem:
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
                 write={"scale": (1.0,) * len(self.unknowns)},
+            )
+        if not isinstance(self.singular, tuple) or not all(isinstance(each, Corner) for each in self.singular):
+            raise InputError(
+                f"singular must be a tuple of corners, got {self.singular!r}.",
+                write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
+            )
+        if not isinstance(self.features, tuple) or not all(callable(e) or isinstance(e, Corner) for e in self.features):
+            raise InputError(
+                f"features must be a tuple of functions of the coordinates and of corners, got {self.features!r}.",
+                write={"features": Code("(lambda x, y: x * y,)")},
             )
         if self.test is not None:
             shape = None if self.test.data is None else tuple(self.test.data.shape)

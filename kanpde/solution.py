@@ -113,7 +113,9 @@ class Solution(Evaluable):
         ending: how the run ended; ``reason`` is the same as text.
         errors: by unknown, relative L2, H1 and max errors on points separate from the training points; empty without
             ``exact``.
-        coefficients: of an inverse problem, as determined by the run.
+        coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
+        standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
+            those that are not known.
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
@@ -133,6 +135,7 @@ class Solution(Evaluable):
     derivatives: str = "jets"
     warnings: list[ResultWarning] = field(default_factory=list)
     finer: nn.Module | None = None
+    standard_errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -164,7 +167,7 @@ class Solution(Evaluable):
 
     @property
     def known_coefficients(self) -> Mapping[str, float]:
-        return self.coefficients
+        return {name: value for name, value in self.coefficients.items() if name in self.problem.parameters}
 
 
 def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, torch.Size]:

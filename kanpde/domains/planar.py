@@ -136,7 +136,8 @@ class Planar:
                 angle = pi - atan2(a * d - b * c, a * c + b * d)
                 if angle > pi + _SMOOTH:
                     place = (float(at[0, 0]), float(at[0, 1]))
-                    found.append(CornerPoint(place, angle, (before.arc.labels[-1], after.arc.labels[-1])))
+                    parts = before.arc.labels[-1], after.arc.labels[-1]
+                    found.append(CornerPoint(place, angle, parts, direction=atan2(d, c)))
         return found
 
     def polylines(self, spacing: float) -> list[NDArray]:

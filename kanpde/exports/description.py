@@ -80,6 +80,11 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
             advice="Export the module with PyTorch's own tools, such as torch.export.",
         )
     parts = model.architecture()
+    if "singular" in parts or "functions" in parts["inputs"]:
+        raise InputError(
+            "The network has singular functions or other functions of the coordinates, which are not exported.",
+            advice="Use `to_torch`, which records the operations of any function.",
+        )
     layers = [
         _layer(layer, about, arrays, f"{name}.{k}")
         for k, (layer, about) in enumerate(zip(model.layers, parts["layers"], strict=True))

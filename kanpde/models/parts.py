@@ -30,6 +30,7 @@ class PartNetworks(Network):
         nn.Module.__init__(self)
         self.networks = cast(Sequence[Network], nn.ModuleList(networks))
         self.part_of = part_of
+        self.singular = None
         self._gather()
 
     def _gather(self) -> None:

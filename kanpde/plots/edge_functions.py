@@ -106,6 +106,7 @@ def _names(solution: Solution, model: Network) -> list[tuple[list[str], list[str
     inputs: list[str] = []
     for i, name in enumerate(solution.problem.domain.names):
         inputs += [f"sin ω{name}", f"cos ω{name}"] if i in model.inputs.periodic else [name]
+    inputs += model.inputs.extra
     found = []
     for k, nodes in enumerate(model.nodes, start=1):
         prefix = "h" if len(model.nodes) == 1 else f"h{k}."

@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from kanpde.models.layer import Layer
+from kanpde.models.network import Block
 
 
-def add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Layer) -> None:
+def add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Block) -> None:
     """Add a layer's columns of the Jacobian, as `_add_outer`, for the weights that are trained."""
     if (free := layer.free) is None:
         return _add_outer(block, features, adjoint, layer.groups)

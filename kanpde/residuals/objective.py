@@ -66,7 +66,7 @@ class Objective:
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters: the network's weights, then the problem's coefficients."""
         if isinstance(self.model, Network):
-            own = [layer.weight for layer in self.model.layers]
+            own = [block.weight for block in self.model.blocks]
         else:
             own = [p for p in self.model.parameters() if p.requires_grad]
         return own + ([self.coefficients] if self.coefficients is not None else [])
@@ -74,7 +74,7 @@ class Objective:
     @property
     def _free(self) -> list[Tensor | None]:
         """For every one of `parameters` the positions of the entries that are trained; None if all are."""
-        found = [layer.free for layer in self.model.layers] if isinstance(self.model, Network) else []
+        found = [block.free for block in self.model.blocks] if isinstance(self.model, Network) else []
         return found + [None] * (len(self.parameters) - len(found))
 
     def _sizes(self) -> list[int]:
@@ -242,13 +242,13 @@ class Objective:
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
         wanted = spread if layers == slice(None) else []
-        chosen = range(len(self.model.layers))[layers]
+        chosen = range(len(self.model.blocks))[layers]
         places = [
             (number + i, part) for number, trace in zip(numbers, traces, strict=True) for i, part in enumerate(trace)
         ]
         places = [(chosen.index(k), part) for k, part in places if k in chosen]
         parts = [part for _, part in places]
-        sizes = self._sizes()[: len(self.model.layers)][layers]
+        sizes = self._sizes()[: len(self.model.blocks)][layers]
         scale = self._scale(site)
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
@@ -260,7 +260,7 @@ class Objective:
             columns = block.split([*sizes, len(wanted)], dim=1)
             for (k, (features, _)), adjoint in zip(places, adjoints, strict=False):
                 if adjoint is not None:
-                    add_columns(columns[k], features, adjoint, self.model.layers[chosen[k]])
+                    add_columns(columns[k], features, adjoint, self.model.blocks[chosen[k]])
             for k, adjoint in enumerate(adjoints[len(parts) :]):
                 if adjoint is not None:
                     columns[-1][:, k] = adjoint

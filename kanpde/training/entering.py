@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.domains.parts import Parts
 from kanpde.models.network import Network, grid_of, is_separable
-from kanpde.models.parts import PartNetworks, bound
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.thinning.penalty import Penalised
+from kanpde.training.building import built
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS
@@ -30,30 +29,7 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
     if problem.parameters:
         values = torch.tensor(list(problem.parameters.values()), device=settings.device, dtype=settings.dtype)
         coefficients = nn.Parameter(values)
-    if isinstance(settings.model, nn.Module):
-        ready = bound(settings.model, problem.domain)
-        return ready.to(device=settings.device, dtype=settings.dtype), coefficients
-    if isinstance(problem.domain, Parts):
-        networks = [_made(settings, part, generator) for part in problem.domain.each]
-        return PartNetworks(networks).bound_to(problem.domain), coefficients
-    return _made(settings, problem.domain, generator), coefficients
-
-
-def _made(settings: Settings, domain: Any, generator: torch.Generator) -> Any:
-    """Return an untrained network for a domain or one of its parts."""
-    network = settings.model(
-        domain.ranges,
-        len(settings.problem.unknowns),
-        periodic=domain.periodic,
-        generator=generator,
-        device=settings.device,
-        dtype=settings.dtype,
-    )
-    if settings.problem.scale and isinstance(network, Network):
-        with torch.no_grad():
-            scale = torch.tensor(settings.problem.scale, device=settings.device, dtype=settings.dtype)
-            network.layers[-1].weight.mul_(scale)
-    return network
+    return built(settings, generator), coefficients
 
 
 def first_state(settings: Settings) -> State:
