@@ -9,7 +9,21 @@ from conftest import load_problem
 import kanpde
 import kanpde.errors
 import kanpde.training.tolerance
-from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian, neumann
+from kanpde import (
+    KAN,
+    LM,
+    MLP,
+    Box,
+    Condition,
+    InputError,
+    Phase,
+    Problem,
+    Sampling,
+    diff,
+    dirichlet,
+    laplacian,
+    neumann,
+)
 from kanpde.ends import End
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.damped import QR, Cholesky, Dual
@@ -92,6 +106,44 @@ def test_solutions_that_are_not_unique_never_reach_a_tolerance(problem):
     with pytest.warns(kanpde.errors.ResultWarning, match="hardly determine the solution"):
         solution = kanpde.solve(problem, **SMALL, tolerance=0.2)
     assert solution.ending.end is not End.TOLERANCE_REACHED and isnan(solution.settings["estimate"])
+
+
+def div_curl(*sides):
+    """div v = f, curl v = g on the unit square with v·n = 0 on these sides; it is unique with all four."""
+    domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    def residual(v, w):
+        x, y = v.coords
+        f, g = 3 * pi * torch.cos(pi * x) * torch.cos(pi * y), -pi * torch.sin(pi * x) * torch.sin(pi * y)
+        return diff(v, "x") + diff(w, "y") - f, diff(w, "x") - diff(v, "y") - g
+
+    def through(v, w):
+        n_x, n_y = v.normal
+        return n_x * v + n_y * w
+
+    conditions = {name: Condition(domain.face(name[0], int(name[1])), through) for name in sides}
+    return Problem(domain, {"inside": Condition(domain.interior, residual), **conditions}, unknowns=("v", "w"))
+
+
+def test_a_cell_that_only_test_points_reach_is_no_freedom_of_the_solution():
+    """A function that vanishes at all points of the conditions changes no residual."""
+    for seed in (0, 7):
+        problem = div_curl("x0", "x1", "y0", "y1")
+        solution = kanpde.solve(problem, KAN([3], degree=4, grid=8), [Phase(LM(), steps=1)], starts=1, seed=seed)
+        assert solution.settings["looseness"] < 100
+
+
+def test_a_missing_side_is_noticed_by_any_run():
+    domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    def value(x, y):
+        return torch.cos(2 * x) * torch.exp(2 * y)
+
+    sides = {name: dirichlet(domain.face(name[0], int(name[1])), value) for name in ("x0", "x1", "y0")}
+    problem = Problem(domain, {"pde": Condition(domain.interior, laplacian), **sides})
+    phases, points = [Phase(LM(), steps=12), Phase(LM(), steps=4, grid=8)], Sampling(interior=900, boundary=200)
+    with pytest.warns(kanpde.errors.ResultWarning, match="hardly determine the solution"):
+        kanpde.solve(problem, KAN([5], degree=6), phases, starts=1, sampling=points)
 
 
 def test_a_solution_that_is_unique_is_told_from_one_that_is_not():

@@ -4,8 +4,9 @@ With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves 
 $O(e^2)$. It is sought among the functions $\sum_i \delta_i\, \partial u / \partial w_i$ that the weights of the network
 generate, after its cells have been halved or nodes have been added, by least squares on fresh points: one undamped
 Gauss-Newton step, whose change of the values is the estimate. It includes the parts of the error that training reaches
-too slowly, and those that the next level will resolve, but nothing that the points do not see. The share of the loss
-that the step does not remove says how much of the residual no function of the space explains, as where conditions
+too slowly, and those that the next level will resolve, but nothing that the points do not see. The values must be
+compared at points of the conditions: on cells that contain other points only, the functions are free. The share of the
+loss that the step does not remove says how much of the residual no function of the space explains, as where conditions
 contradict each other.
 
 The same system tells how far the conditions determine the solution: with V the derivative of the values and J that of
@@ -65,8 +66,8 @@ def tangent_change(
         coefficients: of an inverse problem.
         make: makes the objective of a network at points.
         points: fresh points by condition, more than the enlarged network has parameters.
-        values: returns the unknowns of a network at test points.
-        of_values: makes an objective of a network by `objective_of_values`.
+        values: returns the unknowns of a network at points of the conditions.
+        of_values: makes an objective of a network by `objective_of_values`, at some of these points.
         generator: for the weights of new nodes.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
