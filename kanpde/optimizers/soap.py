@@ -11,7 +11,6 @@ from kanpde.optimizers import Optimizer
 from kanpde.optimizers.first_order import one_gradient_a_step
 from kanpde.residuals.objective import Objective
 
-
 LEAST_EPS = 1e-8  # in the denominator of Adam
 ROUNDING = 4.0  # units of rounding of the largest gradient, below which its components mean nothing
 
