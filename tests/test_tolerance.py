@@ -8,6 +8,8 @@ from conftest import load_problem
 
 import kanpde
 import kanpde.errors
+import kanpde.training.attempts
+import kanpde.training.surroundings
 import kanpde.training.tolerance
 from kanpde import (
     KAN,
@@ -258,6 +260,40 @@ def test_a_run_that_does_not_see_its_peak_warns_at_the_end(monkeypatch):
     with pytest.warns(kanpde.errors.ResultWarning):
         solution = kanpde.solve(narrow(0.01), **SMALL, tolerance=1e-4, sampling=few)
     assert len(solution.levels) > 1 and solution.warnings
+
+
+# the time limit ------------------------------------------------------------------------------------------------------
+def test_an_estimate_that_exceeds_the_time_limit_is_left_out(monkeypatch):
+    for seconds, is_left_out in ((1e3, True), (1.0, False)):
+        monkeypatch.setattr(kanpde.training.surroundings, "predicted_seconds", lambda *size, s=seconds: s)
+        lines, problem = [], load_problem("poisson")(dim=1)
+        solution = kanpde.solve(problem, KAN([2]), [Phase(LM(), steps=12)], time_limit=100, log=lines.append)
+        assert isnan(solution.settings["estimate"]) == is_left_out
+        assert any("the estimate of the error is left out" in line for line in lines) == is_left_out
+
+
+def test_larger_factorizations_take_longer():
+    predicted, cpu = kanpde.training.surroundings.predicted_seconds, torch.device("cpu")
+    assert 0 < predicted(800, 100, cpu, torch.float64) < 0.1 * predicted(8000, 1000, cpu, torch.float64)
+
+
+@pytest.mark.parametrize("model", [KAN([2], degree=4, grid=2), KAN()], ids=["tangents", "products"])
+def test_nothing_is_tried_after_the_time_limit(model, monkeypatch):
+    """The clock jumps at the end of the first level."""
+    now, lines = [0.0], []
+    monkeypatch.setattr(kanpde.training.attempts, "STARTS", 1)
+    monkeypatch.setattr(kanpde.training.surroundings, "perf_counter", lambda: now[0])
+
+    def log(line):
+        lines.append(line)
+        now[0] = 100.0 if line.startswith("LM") else now[0]
+
+    problem = load_problem("poisson")(solution="mixed")
+    points = Sampling(interior=200, boundary=80)
+    phases = [Phase(LM(), steps=5)]
+    solution = kanpde.solve(problem, model, phases, starts=1, sampling=points, tolerance=1e-9, time_limit=50, log=log)
+    assert solution.ending.end is End.TIME_LIMIT and len(solution.levels) == 1
+    assert any("is left out" in line for line in lines) and not any("next:" in line for line in lines)
 
 
 def test_a_tolerance_needs_the_jacobian_from_the_beginning():

@@ -29,7 +29,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
-from kanpde.training.surroundings import Surroundings
+from kanpde.training.surroundings import Surroundings, affordable
 from kanpde.training.tangent import objective_of_values, tangent_change
 from kanpde.training.watch import LOOSE, kept
 
@@ -181,7 +181,8 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return objective_of_values(problem, network, x, weight)
 
     values = partial(values_of, settings, inside.x)
-    found = tangent_change(state.network, state.coefficients, make, points, values, of_values, generator)
+    fits = partial(affordable, settings, around, "the estimate of the error")
+    found = tangent_change(state.network, state.coefficients, make, points, values, of_values, generator, fits)
     if found is None:
         return Estimate()
     now = values(state.network)

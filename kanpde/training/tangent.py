@@ -56,10 +56,11 @@ def tangent_change(
     values: Callable[[nn.Module], Tensor],
     of_values: Callable[[nn.Module], Objective],
     generator: torch.Generator,
+    affordable: Callable[[tuple[int, int]], bool] = lambda size: True,
 ) -> Tangent | None:
     """Return the linearized error at the points at which ``values`` evaluates a network.
 
-    None if the least-squares problem has no solution in this precision.
+    None if the least-squares problem has no solution in this precision, or is not affordable.
 
     Args:
         network: the approximation.
@@ -69,6 +70,7 @@ def tangent_change(
         values: returns the unknowns of a network at points of the conditions.
         of_values: makes an objective of a network by `objective_of_values`, at some of these points.
         generator: for the weights of new nodes.
+        affordable: whether there is time for so many residuals and parameters.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
     if larger.grid is not None:
@@ -76,6 +78,8 @@ def tangent_change(
     elif larger.nodes:
         larger.widen(larger.half_wider, generator)
     objective = make(larger, coefficients, points)
+    if not affordable(objective.size):
+        return None
     r, jacobian = objective.linearize()
     system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), FLOOR))
     y = system.solve(DAMPING, r, system.transposed(r))
