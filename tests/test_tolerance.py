@@ -65,8 +65,14 @@ def contradictory():
     return Problem(domain, conditions)
 
 
-def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
-    solution = kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
+@pytest.fixture(scope="module")
+def whole():
+    """A run of several levels."""
+    return kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
+
+
+def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error(whole):
+    solution = whole
     assert solution.ending.end is End.TOLERANCE_REACHED
     error = solution.errors["u"]["l2"]
     assert error <= 1e-8
@@ -176,9 +182,8 @@ def test_contradictory_conditions_never_reach_a_tolerance():
     assert '"pde"' in str(warning) and '"other"' in str(warning) and "contradict" in warning.advice
 
 
-def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
+def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(whole, tmp_path):
     problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
-    whole = kanpde.solve(problem, **SMALL, tolerance=1e-8)
     assert len(whole.levels) > 2
     stop, taken = StopRequest(), []
 
