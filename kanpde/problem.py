@@ -247,8 +247,14 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
     """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
     if "t" not in region.names:
+        first = region.names[0]
+        start = f'`dirichlet(domain.face("{first}", 0), value)`'
+        if order:
+            start = f'`Condition(domain.face("{first}", 0), lambda u: diff(u, "{first}") - value)`'
         raise InputError(
-            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`.'
+            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`; '
+            f"this one has {', '.join(region.names)}. "
+            f"For an ordinary differential equation in {first} write {start}."
         )
 
     def residual(*fields):

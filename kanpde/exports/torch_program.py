@@ -16,6 +16,7 @@ from kanpde.models.parts import require_one_network
 from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of
 from kanpde.solution import Solution
+from kanpde.storage.folders import writable
 
 EXAMPLES = 50  # about so many points are evaluated while the operations are recorded
 
@@ -48,12 +49,14 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
             package.
 
     Raises:
-        InputError: the solution consists of windows of time, or the file's name does not end with .pt2.
+        InputError: the solution consists of windows of time, or the file's name does not end with .pt2, or it cannot be
+            written.
     """
     if path is not None and Path(path).suffix != ".pt2":
         raise InputError(f'The file must have a name that ends with .pt2, got "{path}".', write={"path": "model.pt2"})
     program = exported(solution)
     if path is not None:
+        path = writable(path)
         with catch_warnings():
             simplefilter("ignore")  # on parts of tensors, which are saved correctly
             torch.export.save(program, path)
