@@ -14,6 +14,7 @@ from kanpde.domains.box import Box
 from kanpde.domains.curve import Curve
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
+from kanpde.domains.mesh import Mesh
 from kanpde.domains.parts import Parts
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
@@ -56,6 +57,7 @@ __all__ = [
     "Ellipse",
     "Field",
     "InputError",
+    "Mesh",
     "Output",
     "Parts",
     "Phase",

@@ -1,223 +1,158 @@
-"""A domain outside the package: a rectangle without a disk, and a problem of two materials on both."""
+"""Domains outside the package with named parts: a disk with a hole, and a ball with a ball cut out."""
 
 from dataclasses import dataclass
 from math import pi
 
-import meshio
 import numpy as np
 import torch
 from disk import OwnDisk
 
-from kanpde import (
-    Box,
-    Condition,
-    InputError,
-    Parts,
-    Points,
-    Problem,
-    Region,
-    diff,
-    dirichlet,
-    flux_jump,
-    jump,
-    laplacian,
-)
+from kanpde import Points, Region
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.rules import TENSOR_RULES, unit_cube
+from kanpde.domains.rules import unit_cube
+from kanpde.domains.triangulation import tetrahedralize, triangulate
 
 
 @dataclass(frozen=True)
-class Holed:
-    """The square |x|, |y| <= half without the disk x² + y² < radius².
+class Holed(OwnDisk):
+    """A disk with a round hole, whose parts are "outer" and "hole"."""
 
-    Each of the four sectors between the diagonals is mapped from (s, share of the side).
-    """
-
-    radius: float = 0.5
-    half: float = 1.0
-
-    names = ("x", "y")
-    space = (0, 1)
-    time = None
-    periodic = ()
+    hole: float = 0.35
+    at_x: float = 0.3
 
     @property
-    def ranges(self):
-        return ((-self.half, self.half),) * 2
+    def _small(self):
+        return OwnDisk(self.hole, (self.centre[0] + self.at_x, self.centre[1]), self.t)
 
     @property
     def measure(self):
-        return 4 * self.half**2 - pi * self.radius**2
+        return OwnDisk.measure.fget(self) - self._small.measure
 
-    def _map(self, s, share):
-        """Points of the four sectors and the Jacobian of the map; the first sector is that around the positive x."""
-        angle = pi / 2 * (share - 0.5)
-        out = self.half / np.cos(angle)
-        r = self.radius + s * (out - self.radius)
-        first = np.stack([r * np.cos(angle), r * np.sin(angle)], axis=-1)
-        jacobian = r * (out - self.radius) * pi / 2
-        return [first @ _turn(k).T for k in range(4)], jacobian
-
-    # regions ---------------------------------------------------------------------------------------------------------
     @property
     def interior(self):
+        whole = OwnDisk.interior.fget(self)
+
         def draw(rule, n, generator, device, dtype):
-            if rule in ("auto", *TENSOR_RULES):
-                along = max(1, round((n / 4) ** 0.5))
-                nodes, w = TENSOR_RULES["chebyshev" if rule == "chebyshev" else "gauss"](along)
-                s, share = (a.ravel() for a in np.meshgrid(nodes, nodes, indexing="ij"))
-                sectors, jacobian = self._map(s, share)
-                weight = np.tile(np.outer(w, w).ravel() * jacobian, 4)
-                x = torch.as_tensor(np.concatenate(sectors), device=device, dtype=dtype)
-                weight = torch.as_tensor(weight / weight.sum(), device=device, dtype=dtype)
-                return Points(x, weight)
-            found = torch.empty(0, 2, device=device, dtype=dtype)
-            while len(found) < n:
-                unit, _ = unit_cube(rule, max(n, 64), 2, generator, device, dtype)
-                x = (2 * unit - 1) * self.half
-                found = torch.cat([found, x[x.norm(dim=1) > self.radius]])
-            return Points(found[:n], torch.full((n,), 1 / n, device=device, dtype=dtype))
+            points = whole.draw(rule, n, generator, device, dtype)
+            kept = ~self._small.contains(points.x)
+            return Points(points.x[kept], points.weight[kept] / points.weight[kept].sum())
 
         return Region("interior", self.names, self.space, True, ({},), draw)
 
     @property
-    def boundary(self):
-        """The four sides, then the circle."""
-        return self._wall("boundary", 5)
+    def parts(self):
+        outer, hole = OwnDisk(self.radius, self.centre, self.t).boundary, self._small.boundary
+
+        def inward(rule, n, generator, device, dtype):
+            points = hole.draw(rule, n, generator, device, dtype)
+            return Points(points.x, points.weight, -points.normal)
+
+        def both(*arguments):
+            a, b = outer.draw(*arguments), inward(*arguments)
+            share = self.radius / (self.radius + self.hole)
+            weight = torch.cat([share * a.weight, (1 - share) * b.weight])
+            return Points(torch.cat([a.x, b.x]), weight, torch.cat([a.normal, b.normal]))
+
+        draws = {"boundary": both, "outer": outer.draw, "hole": inward}
+        regions = {k: Region(k, self.names, self.space, False, ({},), draw) for k, draw in draws.items()}
+        start = {} if self.t is None else {f"t={self.t[0]:g}": self.at(t=self.t[0])}
+        return {"interior": self.interior, **regions, **start}
 
     @property
-    def hole(self):
-        return self._wall("hole", 1)
+    def boundary(self):
+        return self.parts["boundary"]
 
-    def _wall(self, label, pieces):
+    def contains(self, x):
+        return super().contains(x) & ~OwnDisk(self.hole - 1e-12, self._small.centre, self.t).contains(x)
+
+    def test_points(self, device, dtype):
+        x = super().test_points(device, dtype)
+        return x[self.contains(x)]
+
+    def loops(self, n):
+        """The polygons of the mesh with n cells along the diameter."""
+        spacing = 2 * self.radius / n
+        return [_circle(self.centre, self.radius, spacing), _circle(self._small.centre, self.hole, spacing)]
+
+    def mesh(self, n, only=None):
+        if only is not None and tuple(only) != self.space:
+            return box_mesh([self.ranges[i] for i in only], n)
+        flat = Holed(self.radius, self.centre, hole=self.hole, at_x=self.at_x)
+        return triangulate(self.loops(n), lambda x: flat.contains(torch.as_tensor(x)).numpy(), 2 * self.radius / n)
+
+
+def _circle(centre, radius, spacing):
+    count = max(6, int(np.ceil(2 * pi * radius / spacing)))
+    angle = 2 * pi * np.arange(count) / count
+    return np.array(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """inner <= |x| <= 1, with the parts "outer" and "inner"."""
+
+    inner: float = 0.4
+
+    names, space, time, periodic = ("x", "y", "z"), (0, 1, 2), None, ()
+    ranges = ((-1.0, 1.0),) * 3
+
+    @property
+    def measure(self):
+        return 4 / 3 * pi * (1 - self.inner**3)
+
+    def _sphere(self, label, radii):
         def draw(rule, n, generator, device, dtype):
-            along = max(2, -(-n // pieces))
-            share, w = unit_cube(rule, along, 1, generator, device, dtype)
-            share, w = share[:, 0].double().cpu().numpy(), w.double().cpu().numpy()
-            angle = 2 * pi * (np.arange(along) + 0.25) / along if rule in ("auto", *TENSOR_RULES) else 2 * pi * share
-            around = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-            size = np.ones(len(angle)) / len(angle)
-            parts = [(self.radius * around, -around, 2 * pi * self.radius * size)]
-            if pieces == 5:
-                side = np.stack([np.full(len(share), self.half), (2 * share - 1) * self.half], axis=1)
-                normal = np.tile([1.0, 0.0], (len(share), 1))
-                sides = [(side @ _turn(k).T, normal @ _turn(k).T, 2 * self.half * w) for k in range(4)]
-                parts = [*sides, *parts]
-            x, normal, weight = (
-                torch.as_tensor(np.concatenate(each), device=device, dtype=dtype) for each in zip(*parts, strict=True)
-            )
-            return Points(x, weight / weight.sum(), normal)
+            unit = torch.as_tensor(_sphere(max(4, n // len(radii))), dtype=dtype)
+            area = sum(r**2 for r in radii)
+            weight = torch.cat([torch.full((len(unit),), r**2 / area / len(unit), dtype=dtype) for r in radii])
+            return Points(torch.cat([r * unit for r in radii]), weight, torch.cat([unit * _side(r) for r in radii]))
 
-        return Region(label, self.names, self.space, False, ({},) * pieces, draw)
+        return Region(label, self.names, self.space, False, ({},), draw)
+
+    @property
+    def boundary(self):
+        return self._sphere("boundary", (1.0, self.inner))
+
+    @property
+    def interior(self):
+        def draw(rule, n, generator, device, dtype):
+            unit, _ = unit_cube("uniform" if rule == "uniform" else "sobol", 2 * n, 3, generator, device, dtype)
+            x = 2 * unit - 1
+            x = x[self.contains(x)]
+            return Points(x, torch.full((len(x),), 1 / len(x), dtype=dtype))
+
+        return Region("interior", self.names, self.space, True, ({},), draw)
 
     @property
     def parts(self):
-        return {region.label: region for region in (self.interior, self.boundary, self.hole)}
-
-    def at(self, **fixed):
-        raise InputError("A Holed has no slices.")
-
-    def restricted(self, **ranges):
-        raise InputError("A Holed is not narrowed.")
+        walls = [self._sphere("outer", (1.0,)), self._sphere("inner", (self.inner,))]
+        return {region.label: region for region in (self.interior, self.boundary, *walls)}
 
     def contains(self, x):
-        slack = 16 * torch.finfo(x.dtype).eps * self.half
-        return (x.abs().amax(dim=1) <= self.half + slack) & (x.norm(dim=1) >= self.radius - slack)
+        distance = x.norm(dim=1)
+        return (distance <= 1 + 1e-12) & (distance >= self.inner - 1e-12)
 
-    # output ----------------------------------------------------------------------------------------------------------
     def test_points(self, device, dtype):
-        axis = torch.linspace(-self.half, self.half, 101, device=device, dtype=dtype)
-        x = torch.cartesian_prod(axis, axis)
-        return x[x.norm(dim=1) > self.radius]
+        return self.interior.sample("uniform", 3000, torch.Generator().manual_seed(5), dtype=dtype).x
 
     def mesh(self, n, only=None):
-        """Triangles between the circle and the square."""
         if only is not None and tuple(only) != self.space:
             return box_mesh([self.ranges[i] for i in only], n)
-        across = -(-n // 4)
-        s, share = (
-            a.ravel() for a in np.meshgrid(np.linspace(0, 1, across + 1), np.linspace(0, 1, n + 1), indexing="ij")
-        )
-        sectors, _ = self._map(s, share)
-        flat = box_mesh([(0, 1), (0, 1)], 1).cells[0].data  # the order of a cell's corners
-        assert flat.shape == (1, 4)
-        i, j = (a.ravel() for a in np.meshgrid(np.arange(across), np.arange(n), indexing="ij"))
-        first = i * (n + 1) + j
-        corners = np.stack([first, first + n + 1, first + n + 2, first + 1], axis=1)
-        corners = np.concatenate([corners + k * len(s) for k in range(4)])
-        points = np.zeros((4 * len(s), 3))
-        points[:, :2] = np.concatenate(sectors)
-        return meshio.Mesh(points, [("triangle", np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]]))])
+        spacing = 2 / n
+        surface = [r * _sphere(max(20, int(14.5 * (r / spacing) ** 2))) for r in (1.0, self.inner)]
+        return tetrahedralize(np.concatenate(surface), lambda x: self.contains(torch.as_tensor(x)).numpy(), spacing)
 
     def describe(self):
-        return {"kind": "Holed", "radius": self.radius, "half": self.half}
+        return {"kind": "Shell", "inner": self.inner}
 
 
-def _turn(k):
-    """The rotation by k quarter turns."""
-    return np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), k)
+def _side(radius):
+    """1 on the outer sphere, whose normal points outwards, else -1."""
+    return 1 if radius == 1 else -1
 
 
-def two_materials(k=(1000.0, 1.0), radius=0.5, is_harmonic=False):
-    """-div(k grad u) = f in a square with a disk, where u and the flux jump by given functions.
-
-    With z = x + iy and ρ = a⁴ / |z|⁴, the part u₁ = A Re z² in the disk, u₂ = (1 + (A - 1) ρ) Re z² around it, with
-    A = 2 k₂ / (k₁ + k₂), is harmonic, and it and its flux are continuous at |z| = a. To this, eˣ cos y is added in the
-    disk and sin(2x + y) around it, except if ``is_harmonic``.
-    """
-    inner, outer = OwnDisk(radius=radius), Holed(radius=radius)
-    domain, (k1, k2), more = Parts(inner=inner, outer=outer), k, float(not is_harmonic)
-    share = 2 * k2 / (k1 + k2)
-
-    def exact_inner(x, y):
-        return share * (x**2 - y**2) + more * torch.exp(x) * torch.cos(y)
-
-    def exact_outer(x, y):
-        return (x**2 - y**2) * (1 + (share - 1) * radius**4 / (x**2 + y**2) ** 2) + more * torch.sin(2 * x + y)
-
-    def gap(x, y):
-        return more * (torch.sin(2 * x + y) - torch.exp(x) * torch.cos(y))
-
-    def flux_gap(x, y):
-        around = torch.cos(2 * x + y) * (2 * x + y)
-        inside = torch.exp(x) * (torch.cos(y) * x - torch.sin(y) * y)
-        return more * (k2 * around - k1 * inside) / radius
-
-    def around(u):
-        x, y = u.coords
-        return -k2 * laplacian(u) - more * 5 * k2 * torch.sin(2 * x + y)
-
-    interface = domain.interface("inner", "outer")
-    exact = domain.piecewise(inner=exact_inner, outer=exact_outer)
-    conditions = {
-        "pde inner": Condition(inner.interior, lambda u: -k1 * laplacian(u)),
-        "pde outer": Condition(outer.interior, around),
-        "jump": jump(interface, gap),
-        "flux": flux_jump(interface, k, flux_gap),
-        "wall": dirichlet(domain.boundary, exact),
-    }
-    return Problem(domain, conditions, exact=exact)
-
-
-def bar(k=(1.0, 1000.0), t=None):
-    """A bar of two materials, (k u')' = -2 k₁ left of x = 1 and 0 right of it, u(0) = 0, u(2) = 0; steady for all t."""
-    time = {} if t is None else {"t": t}
-    left, right = Box(x=(0.0, 1.0), **time), Box(x=(1.0, 2.0), **time)
-    domain = Parts(left=left, right=right)
-    k1, k2 = k
-    slope = k1 / (k1 + k2)  # u = a x - x² left, b (x - 2) right: a - 1 = -b, k₁ (a - 2) = k₂ b
-    b = -slope
-
-    def residual(u):
-        return domain.piecewise(left=k1, right=k2)(*u.coords) * diff(u, "x", "x") + domain.piecewise(
-            left=2.0 * k1, right=0.0
-        )(*u.coords)
-
-    conditions = {
-        "pde": Condition(domain.interior, residual),
-        "jump": jump(domain.interface("left", "right")),
-        "flux": flux_jump(domain.interface("left", "right"), domain.piecewise(left=k1, right=k2)),
-        "ends": dirichlet(domain.boundary),
-    }
-    exact = domain.piecewise(left=lambda x, *t: (1 - b) * x - x**2, right=lambda x, *t: b * (x - 2))
-    return Problem(domain, conditions, exact=exact)
+def _sphere(count):
+    k = np.arange(count) + 0.5
+    z, angle = 1 - 2 * k / count, pi * (3 - 5**0.5) * k
+    across = np.sqrt(1 - z**2)
+    return np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=1)

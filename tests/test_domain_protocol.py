@@ -1,4 +1,4 @@
-"""What every kind of domain must hold, checked on boxes and on a disk outside the package."""
+"""What every kind of domain must hold, checked on boxes, on meshes and on a disk outside the package."""
 
 import json
 from inspect import isabstract
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from disk import OwnDisk
+from small_meshes import annulus, bent, disk, grid, l_shape, mixed, shell
 
 import kanpde.domains
 from kanpde import Box, Curve, Disk, Ellipse, InputError, Parts, Polygon, Rectangle
@@ -38,6 +39,13 @@ DOMAINS = [
     (Box(x=(0, 1), y=(0, 1)) - Disk((0.5, 0.5), 0.2, name="hole")).over(t=(0.5, 2.0)),
     Parts(inner=Disk(radius=0.5), outer=Rectangle((-1, 1), (-1, 2)) - Disk(radius=0.5)),
     Parts(left=Box(x=(-1, 0), y=(0, 1), t=(0, 3)), right=Box(x=(0, 2), y=(-1, 1), t=(0, 3))),
+    grid("line3", 3, bent),
+    disk("triangle6", 4, 0.5),
+    grid("quad9", 2, annulus, {"inner": lambda x: x[:, 0] == 0}),
+    l_shape(),
+    mixed(),
+    grid("tetra10", 1, lambda x: bent(x, 0.04)),
+    shell(size=0.3),
 ]
 WITH_TIME = [d for d in DOMAINS if d.time is not None]
 every = pytest.mark.parametrize("domain", DOMAINS, ids=str)
@@ -49,11 +57,13 @@ def wall(domain):
 
 
 def sizes(mesh):
-    """Signed lengths, areas or volumes of a mesh's cells, and their centres (cells, 3); cells are parallelepipeds."""
+    """Signed lengths, areas or volumes of a mesh's cells, and their centres; cells are simplices or parallelepipeds."""
     corners = mesh.points[mesh.cells[0].data]
     kind, a = mesh.cells[0].type, corners[:, 1] - corners[:, 0]
     if kind == "line":
         return a[:, 0], corners.mean(axis=1)
+    if kind == "tetra":
+        return np.linalg.det(corners[:, 1:] - corners[:, :1]) / 6, corners.mean(axis=1)
     areas = np.cross(a, corners[:, -1 if kind == "triangle" else 3] - corners[:, 0])[:, 2]
     if kind == "hexahedron":
         areas = areas * (corners[:, 4] - corners[:, 0])[:, 2]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from disk import OwnDisk
-from holed import Holed, bar, two_materials
 from torch import nn
+from two_parts import Holed, bar, two_materials
 
 from kanpde import (
     KAN,

@@ -7,8 +7,8 @@ import matplotlib.image as image
 import numpy as np
 import pytest
 import torch
-from holed import bar, two_materials
 from test_resume import bits
+from two_parts import bar, two_materials
 
 from kanpde import (
     KAN,

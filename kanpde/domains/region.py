@@ -31,7 +31,8 @@ class Region:
     dtype)`` returns about ``n`` points of all pieces together. If the region consists of measured points, ``rows`` is
     their number, and ``draw_fresh`` returns those that are kept back from training. ``sides`` are the positions of the
     parts of a domain of `Parts` whose functions a condition on the region gets, two on an interface; () takes at every
-    point those of the part around it.
+    point those of the part around it. For a part of the interior, such as a material, ``share`` is its part of the
+    measure.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Region:
     rows: int | None = None
     draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
     sides: tuple[int, ...] = ()
+    share: float | None = None
 
     @property
     def is_measured(self) -> bool:
