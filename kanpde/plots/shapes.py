@@ -67,7 +67,8 @@ class Canvas:
 def shape_of(domain: Any, axes: tuple[int, ...], n: int) -> Shape | None:
     """Return the triangles of a domain (a `Domain`) that is not a box, with about n along each axis.
 
-    None for boxes and domains of several parts, and for pictures that do not have the two coordinates in space of the domain as axes.
+    None for boxes and domains of several parts, and for pictures that do not have the two coordinates in space of the
+    domain as axes.
     """
     if isinstance(domain, Box) or len(axes) != 2 or tuple(axes) != tuple(domain.space):
         return None
