@@ -190,7 +190,7 @@ def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Co
     found: dict[str, Condition] = {}
     for name, condition in conditions.items():
         region = domain.of_condition(name, condition.region)
-        if region.is_interior and not region.sides:
+        if region.is_interior and region.share is None and not region.sides:
             parts = {f"{name} {part}": domain.on(part, each.interior) for part, each in domain.by_name.items()}
         else:
             parts = {name: region}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from disk import OwnDisk
 from torch import nn
-from two_materials import Holed, bar, two_materials
+from two_parts import Holed, bar, two_materials
 
 from kanpde import (
     KAN,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from test_resume import bits
-from two_materials import bar, two_materials
+from two_parts import bar, two_materials
 
 from kanpde import (
     KAN,

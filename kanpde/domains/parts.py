@@ -164,7 +164,7 @@ class Parts:
         slices = [part.at(**fixed) for part in self.each]
         return united(slices[0].label, [(s, p.measure) for s, p in zip(slices, self.each, strict=True)])
 
-    @cached_property
+    @property
     def parts(self) -> Mapping[str, Region]:
         """The named regions: "interior", "boundary", the interfaces ("inner|outer") and the initial slice ("t=0")."""
         names = list(self.by_name)

@@ -151,15 +151,15 @@ def _fields(
     """Return all stored fields at the points x; ``sides`` are the parts of the domain to which they belong."""
     if sides is None:
         fields = _joined([_batch(solution, piece) for piece in x.split(_BATCH)])
-        if is_slice:
-            outside = ~solution.problem.domain.contains(x).cpu().numpy()
-            for values in fields.values():
-                values[outside] = np.nan
     else:  # mesh points on an interface belong to one part
         kinds = [(k, piece) for k in sides.unique().tolist() for piece in (sides == k).nonzero()[:, 0].split(_BATCH)]
         found = _joined([_batch(solution, x[at], k) for k, at in kinds])
         order = torch.cat([at for _, at in kinds]).argsort().cpu().numpy()
         fields = {name: values[order] for name, values in found.items()} | {_PART: sides.cpu().numpy()}
+    if is_slice:
+        outside = ~solution.problem.domain.contains(x).cpu().numpy()
+        for values in fields.values():
+            values[outside] = np.nan
     for name, members in {**solution.problem.vectors, **output.vectors}.items():
         columns = [fields[m] for m in members]
         fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)
