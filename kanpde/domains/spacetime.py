@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import meshio
@@ -69,7 +68,7 @@ class SpaceTime:
         """The boundary at all times."""
         return self._during(self.shape.boundary)
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, Region]:
         """The parts of the domain of space at all times, and the initial slice."""
         start = self.at(t=self.t[0])
@@ -81,9 +80,10 @@ class SpaceTime:
         Raises:
             InputError: no part has that name.
         """
-        if name not in self.parts:
-            raise InputError(f'The domain has no part "{name}". {suggest(name, self.parts)}')
-        return self.parts[name]
+        parts = self.parts
+        if name not in parts:
+            raise InputError(f'The domain has no part "{name}". {suggest(name, parts)}')
+        return parts[name]
 
     def at(self, **fixed: float) -> Region:
         """Return the domain of space at one time, ``domain.at(t=0.0)``.
