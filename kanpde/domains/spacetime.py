@@ -81,9 +81,11 @@ class SpaceTime:
             InputError: no part has that name.
         """
         parts = self.parts
-        if name not in parts:
-            raise InputError(f'The domain has no part "{name}". {suggest(name, parts)}')
-        return parts[name]
+        if name in parts:
+            return parts[name]
+        if name in getattr(self.shape, "covered", ()):
+            self.shape.part(name)  # says why
+        raise InputError(f'The domain has no part "{name}". {suggest(name, parts)}')
 
     def at(self, **fixed: float) -> Region:
         """Return the domain of space at one time, ``domain.at(t=0.0)``.
