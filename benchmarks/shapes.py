@@ -95,6 +95,7 @@ ROWS = {
     "heat": Row("cooling", 6),
     "ball": Row("ball"),
     "lshape": Row("lshape", extra=corner),
+    "lshape_plain": Row("lshape", arguments=(("corner", "none"),)),
     "interface": Row("interface"),
     "bracket": Row("bracket"),
 }
