@@ -2,7 +2,7 @@
 """DeepXDE on the annulus and the L of `shapes.py`, with its own geometry (PyTorch backend, float64).
 
     python -m venv peer && peer/bin/pip install torch==2.13.0 && peer/bin/pip install deepxde==1.15.0
-    OMP_NUM_THREADS=1 peer/bin/python benchmarks/peer_shapes_deepxde.py annulus lshape [--weights 1 10 100] [--limit 900]
+    OMP_NUM_THREADS=1 peer/bin/python benchmarks/peer_shapes_deepxde.py annulus lshape [--limit 900]
 
 The recipe is that of its examples of Poisson's equation: a tanh network 4 x 50 with Glorot normal weights, 1200 points
 inside and 120 on the boundary, Adam at 1e-3, then L-BFGS. Differences: 15,000 steps of Adam, float64, and L-BFGS with
@@ -16,9 +16,9 @@ from time import perf_counter, process_time
 
 os.environ["DDE_BACKEND"] = "pytorch"
 
-import deepxde as dde  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import deepxde as dde
+import numpy as np
+import torch
 
 ADAM_STEPS = 15_000
 
@@ -75,9 +75,9 @@ SHAPES = {"annulus": annulus, "lshape": lshape}
 
 def measure(name: str, weight: float, seed: int, limit: float) -> tuple[float, float, float, float]:
     """Return the errors after Adam and at the end, and wall and processor seconds of training."""
-    shape, exact, source, (x, y) = SHAPES[name]()
     dde.config.set_random_seed(seed)
     dde.config.set_default_float("float64")
+    shape, exact, source, (x, y) = SHAPES[name]()
 
     def equation(x, u):
         curvature = dde.grad.hessian(u, x, i=0, j=0) + dde.grad.hessian(u, x, i=1, j=1)
@@ -104,11 +104,13 @@ def measure(name: str, weight: float, seed: int, limit: float) -> tuple[float, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shapes", nargs="*", choices=[[], *SHAPES], default=[])
+    parser.add_argument("shapes", nargs="*", metavar="shape", help=f"of {', '.join(SHAPES)}; all by default")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0, 10.0, 100.0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=900.0, help="processor seconds of training")
     chosen = parser.parse_args()
+    if unknown := set(chosen.shapes) - set(SHAPES):
+        parser.error(f"unknown shapes {', '.join(sorted(unknown))}; choose from {', '.join(SHAPES)}")
     torch.set_num_threads(1)
     print(f"deepxde {dde.__version__}, torch {torch.__version__}, one thread, seed {chosen.seed}")
     print("| shape | boundary weight | error after Adam | error | time | processor time |\n|---|---|---|---|---|---|")
