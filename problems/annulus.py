@@ -1,20 +1,18 @@
 """Poisson's equation on an eccentric annulus with Dirichlet boundary values."""
 
-from collections.abc import Sequence
-
 import torch
 
 from kanpde import Condition, Disk, Problem, dirichlet, laplacian
 
 
-def annulus(centre: Sequence[float] = (0.2, 0.1), radius: float = 0.3) -> Problem:
+def annulus(centre: tuple[float, float] = (0.2, 0.1), radius: float = 0.3) -> Problem:
     r"""$\Delta u = f$ on the unit disk without a smaller disk, with $u = e^{\sin(2x + y)} \cos 2xy$.
 
     Args:
         centre: centre of the hole.
         radius: radius of the hole.
     """
-    domain = Disk(name="outer") - Disk((centre[0], centre[1]), radius, name="hole")
+    domain = Disk(name="outer") - Disk(centre, radius, name="hole")
 
     def residual(u):
         return laplacian(u) - source(*u.coords)

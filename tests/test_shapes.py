@@ -182,6 +182,19 @@ def test_random_points_are_those_of_the_shape(rule):
         assert mean == pytest.approx(exact, abs=0.03)
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.7, 4.0])
+def test_circles_that_touch_have_that_point_in_common(angle):
+    """Otherwise the polylines of the mesh cross there."""
+    touch = np.array([cos(angle), sin(angle)])
+    shape = Disk() - Disk(tuple(0.5 * touch), 0.5, name="hole")
+    starts = np.concatenate([piece.trace(np.zeros(1))[0] for piece in shape.geometry.pieces])
+    assert (np.linalg.norm(starts - touch, axis=1) < 1e-10).sum() == 2
+    corners = shape.mesh(12).points[shape.mesh(12).cells[0].data]
+    sides = corners[:, 1:] - corners[:, :1]
+    areas = 0.5 * (sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0])
+    assert (areas > 0).all() and areas.sum() == pytest.approx(shape.measure, rel=1e-2)
+
+
 # random combinations -------------------------------------------------------------------------------------------------
 def leaf(rng):
     """A disk, a rectangle or a star-shaped polygon near the origin."""
@@ -281,6 +294,7 @@ def test_parts_lie_where_they_belong():
         (lambda: (Disk(name="a") | Disk((0.2, 0.1), 0.3, "b")).part("b"), 'part "b" lies on .* another operand'),
         (lambda: (Disk(name="a") | Disk((0.2, 0), 0.3, "b")).over(t=(0, 1)).part("b"), "another operand covers it"),
         (lambda: (Rectangle((0, 2), (0, 2)) - Rectangle((1, 3), (-1, 3))).part("x=2"), "another operand covers it"),
+        (lambda: Disk(name="t=0").over(t=(0, 1)).parts, '"t=0" is the initial slice'),
         (lambda: SHAPES["annulus"][0].at(x=0.0), "no slice x=0"),
         (lambda: SHAPES["annulus"][0].restricted(x=(0.0, 1.0)), "Intersect it"),
         # nothing is left

@@ -71,8 +71,10 @@ class SpaceTime:
     @property
     def parts(self) -> dict[str, Region]:
         """The parts of the domain of space at all times, and the initial slice."""
-        start = self.at(t=self.t[0])
-        return {label: self._during(part) for label, part in self.shape.parts.items()} | {start.label: start}
+        start, parts = self.at(t=self.t[0]), self.shape.parts
+        if start.label in parts:
+            raise InputError(f'"{start.label}" is the initial slice. Give the part of the boundary another name.')
+        return {label: self._during(part) for label, part in parts.items()} | {start.label: start}
 
     def part(self, name: str) -> Region:
         """Return a named part at all times, or the initial slice.
