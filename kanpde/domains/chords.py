@@ -32,13 +32,23 @@ class Branch:
     turns: tuple[float, float]
 
     def heights(self, x: NDArray) -> NDArray:
-        """Return y(x) for x between ``left`` and ``right``, by bisection."""
+        """Return y(x) for x between ``left`` and ``right``, by Newton's iteration in a bracket, else bisection."""
         low, high = np.full_like(x, self.begin), np.full_like(x, self.end)
-        for _ in range(54):
-            middle = (low + high) / 2
-            is_left = self.piece.trace(middle)[0][:, 0] < x
-            low, high = np.where(is_left, middle, low), np.where(is_left, high, middle)
-        return self.piece.trace((low + high) / 2)[0][:, 1]
+        s = self.begin + (self.end - self.begin) * (x - self.left) / (self.right - self.left)
+        resolution = 4e-16 * max(abs(self.left), abs(self.right))
+        for _ in range(60):
+            points, rates = self.piece.trace(s)
+            gap = points[:, 0] - x
+            low, high = np.where(gap < 0, s, low), np.where(gap < 0, high, s)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                following = s - gap / rates[:, 0]
+            is_between = (following - low) * (following - high) <= 0  # False for NaN
+            following = np.where(is_between, following, (low + high) / 2)
+            is_found = (np.abs(gap) <= resolution) | (np.abs(following - s) <= 4e-16)
+            if is_found.all():
+                break
+            s = np.where(is_found, s, following)
+        return self.piece.trace(s)[0][:, 1]
 
 
 def branches(pieces: Sequence[Piece]) -> list[Branch]:

@@ -19,6 +19,7 @@ from kanpde.errors import InputError
 
 _DEGREES = (16, 32, 64, 128, 256, 512)
 _ROUNDING, _CLOSED, _STILL = 1e-13, 1e-10, 1e-6
+_BLOCK = 256  # chords that are compared with all others at once, which limits the memory
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,8 +196,12 @@ def _crossing_chords(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
     def side(p: NDArray, q: NDArray, r: NDArray) -> NDArray:
         return (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
 
-    p, q, r, s = a[:, None], b[:, None], a[None], b[None]
-    one, two = np.nonzero((side(p, q, r) * side(p, q, s) < 0) & (side(r, s, p) * side(r, s, q) < 0))
+    found = []
+    for first in range(0, len(a), _BLOCK):
+        p, q, r, s = a[first : first + _BLOCK, None], b[first : first + _BLOCK, None], a[None], b[None]
+        one, two = np.nonzero((side(p, q, r) * side(p, q, s) < 0) & (side(r, s, p) * side(r, s, q) < 0))
+        found.append(np.stack([first + one, two]))
+    one, two = np.concatenate(found, axis=1)
     return one, two
 
 
