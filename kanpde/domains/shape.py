@@ -77,13 +77,13 @@ class Shape(ABC):
 
     # combinations ----------------------------------------------------------------------------------------------------
     def __or__(self, other: Operand) -> Combination:
-        return Combination("|", self, other.as_shape())
+        return Combination("|", self, _operand(other))
 
     def __and__(self, other: Operand) -> Combination:
-        return Combination("&", self, other.as_shape())
+        return Combination("&", self, _operand(other))
 
     def __sub__(self, other: Operand) -> Combination:
-        return Combination("-", self, other.as_shape())
+        return Combination("-", self, _operand(other))
 
     # the protocol Domain ---------------------------------------------------------------------------------------------
     @cached_property
@@ -132,6 +132,12 @@ class Shape(ABC):
         named = {label: self._wall(label, label) for label in self.geometry.labels}
         return {"interior": self.interior, "boundary": self.boundary, **named}
 
+    @property
+    def covered(self) -> set[str]:
+        """The names of parts of operands of which no point lies on the boundary."""
+        named = {label for leaf in self.leaves for arc in leaf.arcs() for label in arc.labels}
+        return named - set(self.geometry.labels)
+
     def part(self, name: str) -> Region:
         """Return a named part, ``shape.part("hole")``.
 
@@ -141,7 +147,7 @@ class Shape(ABC):
         parts = self.parts
         if name in parts:
             return parts[name]
-        if any(name in arc.labels for leaf in self.leaves for arc in leaf.arcs()):
+        if name in self.covered:
             raise InputError(
                 f'No point of the part "{name}" lies on the boundary of {self}: another operand covers it or cuts it '
                 f"off. The parts are {', '.join(parts)}."
@@ -254,6 +260,15 @@ class Combination(Shape):
         if description["operation"] not in ("|", "&", "-"):
             raise ValueError(description["operation"])
         return cls(description["operation"], domain_from(description["one"]), domain_from(description["two"]))
+
+
+def _operand(other: object) -> Shape:
+    if not isinstance(other, Operand):
+        raise InputError(
+            f"Shapes are combined with shapes, got {other!r}. Write `Disk() - Disk((0.2, 0.1), 0.3)`; `|` is the union "
+            "and `&` the intersection."
+        )
+    return other.as_shape()
 
 
 def _check_operands(shape: Shape) -> None:
