@@ -10,8 +10,11 @@ from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
+from kanpde.domains.ball import Ball
 from kanpde.domains.box import Box
+from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.curve import Curve
+from kanpde.domains.cylinder import Cylinder
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
 from kanpde.domains.polygon import Polygon
@@ -47,9 +50,12 @@ __all__ = [
     "SOAP",
     "Adam",
     "Ansatz",
+    "Ball",
     "Box",
     "Condition",
+    "Cuboid",
     "Curve",
+    "Cylinder",
     "Disk",
     "Ellipse",
     "Field",

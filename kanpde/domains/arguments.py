@@ -26,3 +26,22 @@ def check_name(name: str) -> None:
     """Refuse names of parts that every domain has."""
     if not name or name in _RESERVED:
         raise InputError(f'A part of a boundary cannot be called "{name}".', write={"name": "outer"})
+
+
+def check_dimensions(shape: object, name: str, dim: int) -> None:
+    """Check that a point among the arguments of a shape has ``dim`` coordinates."""
+    value = getattr(shape, name)
+    if not isinstance(value, Sequence) or len(value) != dim:
+        raise InputError(f"{name} of a {type(shape).__name__} has {dim} coordinates, got {value!r}.")
+
+
+def check_increasing(shape: object, ranges: Sequence[str]) -> None:
+    """Check arguments of a shape that are ranges (lower, upper)."""
+    for name in ranges:
+        check_dimensions(shape, name, 2)
+        low, high = getattr(shape, name)
+        if low >= high:
+            raise InputError(
+                f"A {type(shape).__name__} needs lower < upper, got {name}=({low:g}, {high:g}).",
+                write={name: (0.0, 1.0)},
+            )

@@ -17,7 +17,7 @@ _ZERO, _TOUCH, _NEAR, _STEP = 1e-11, 1e-9, 1e-8, 1e-6  # in units of the shape's
 
 @runtime_checkable
 class Bounded(Protocol):
-    """A shape in the plane, or a combination of some: negative ``level`` inside, and the size by its ``bounds``."""
+    """A shape, or a combination of some: negative ``level`` inside, and the size by its ``bounds``."""
 
     @property
     def bounds(self) -> NDArray: ...

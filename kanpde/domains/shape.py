@@ -23,7 +23,9 @@ from kanpde.domains.meshes import box_mesh
 from kanpde.domains.planar import Planar
 from kanpde.domains.region import Region
 from kanpde.domains.rules import along_line
+from kanpde.domains.solid import Solid
 from kanpde.domains.spacetime import SpaceTime
+from kanpde.domains.surfaces import Patch
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 16  # units in the last place of the largest coordinate
@@ -40,7 +42,8 @@ class Operand(Protocol):
 class Shape(ABC):
     """A bounded set of the plane with the coordinates x and y, or of space with x, y and z.
 
-    A subclass has `bounds`, `level`, `arcs` and `describe`, and is a frozen dataclass.
+    A subclass has `bounds`, `level`, `arcs` (in the plane) or `patches` (in space) and `describe`, and is a frozen
+    dataclass.
     """
 
     time: int | None = None
@@ -68,8 +71,12 @@ class Shape(ABC):
         return (self,)
 
     def arcs(self) -> list[Arc]:
-        """Return the boundary of a shape in the plane that is no combination."""
-        raise NotImplementedError
+        """Return the boundary of a shape in the plane that is no combination; of others nothing."""
+        return []
+
+    def patches(self) -> list[Patch]:
+        """Return surfaces that contain the boundary of a shape in space that is no combination; of others nothing."""
+        return []
 
     def as_shape(self) -> Shape:
         """Return the shape itself."""
@@ -87,14 +94,14 @@ class Shape(ABC):
 
     # the protocol Domain ---------------------------------------------------------------------------------------------
     @cached_property
-    def geometry(self) -> Planar:
+    def geometry(self) -> Planar | Solid:
         """The boundary and the quadrature rules, computed when they are first used.
 
         Raises:
             InputError: nothing is left of a combination, or a hole lies outside its shape.
         """
         _check_operands(self)
-        return Planar(self, self.leaves)
+        return (Planar if len(self.bounds) == 2 else Solid)(self, self.leaves)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,7 +148,7 @@ class Shape(ABC):
         parts = self.parts
         if name in parts:
             return parts[name]
-        if any(name in arc.labels for leaf in self.leaves for arc in leaf.arcs()):
+        if any(name in piece.labels for leaf in self.leaves for piece in (*leaf.arcs(), *leaf.patches())):
             raise InputError(
                 f'No point of the part "{name}" lies on the boundary of {self}: another operand covers it or cuts it '
                 f"off. The parts are {', '.join(parts)}."
@@ -156,9 +163,10 @@ class Shape(ABC):
         )
 
     def restricted(self, **ranges: tuple[float, float]) -> NoReturn:
-        """Refuse: a shape is narrowed by ``shape & Rectangle(...)``."""
+        """Refuse: a shape is narrowed by ``shape & Rectangle(...)`` or ``shape & Cuboid(...)``."""
+        other = "Rectangle" if len(self.bounds) == 2 else "Cuboid"
         raise InputError(
-            f"A shape is not narrowed by ranges ({', '.join(ranges)}). Intersect it: `shape & Rectangle(...)`."
+            f"A shape is not narrowed by ranges ({', '.join(ranges)}). Intersect it: `shape & {other}(...)`."
         )
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:

@@ -7,6 +7,8 @@ that are missing are halved until all are there (J. Ruppert, J. Algorithms 18 (1
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
+from typing import Any
 
 import meshio
 import numpy as np
@@ -15,16 +17,19 @@ from numpy.typing import NDArray
 
 from kanpde.errors import InputError
 
-Contains = Callable[[NDArray], NDArray]
+Contains = Callable[[NDArray], Any]
 Along = Callable[[int, NDArray], NDArray]
 
-_CLEARANCE = 0.6  # smallest distance of inner points to the boundary, in spacings
+# smallest distance of inner points to points of the boundary, by dimension, in spacings; the middle of a triangle of
+# surface points is 0.58 to 0.65 spacings from them, and the cell between them and a point very near it would be lost
+_CLEARANCE = {2: 0.6, 3: 0.8}
+_SHARES = (0.0, 0.25, 0.5, 0.75)  # of an edge, at which distances to it are measured
 _LONGEST = 1.5  # longest edges of the boundary, in spacings
 _SAME = 1e-9  # points nearer than this, in spacings, are one point
-_ROUNDS = 40  # most rounds of halving
-_NO_AREA = 1e-10  # in squares of the spacing; between points of a straight edge that rounding put beside it
-_SHIFT = 1e-6  # of points while they are triangulated, in spacings
-_FLAT = 1e-3  # smallest volume of tetrahedra in cubes of their longest edges; a regular one has 0.118
+_ROUNDS = 20  # most rounds of halving; a gap of a millionth of the spacing needs all
+_NOTHING = 1e-10  # area or volume, in powers of the spacing, of cells between points that rounding put beside a face
+_WEIGHT = 1e-6  # largest random weight of a point, in squares of the spacing
+_VERTICAL = 1e-9  # facets of the convex hull of the lifted points that are this steep are no cells
 
 
 # triangles -----------------------------------------------------------------------------------------------------------
@@ -53,21 +58,19 @@ def triangulate(
         points, edges, spans = _halved(points, edges, spans, long, along, spacing)
     dense = np.concatenate([(1 - share) * points[edges[:, 0]] + share * points[edges[:, 1]] for share in _SHARES])
     inner = _apart(_hexagonal(points.min(axis=0), points.max(axis=0), spacing), dense, contains, spacing)
+    x = y = nan
     for _ in range(_ROUNDS):
         nodes = np.concatenate([points, inner])
         cells, neighbours = _delaunay(nodes, spacing)
         missing = ~np.isin(_keys(edges), _keys(_sides(cells)))
         if not missing.any():
             return _mesh(nodes, cells[_kept(nodes, cells, neighbours, edges, contains, spacing)], "triangle")
+        x, y = points[edges[missing][0]].mean(axis=0)
         points, edges, spans = _halved(points, edges, spans, missing, along, spacing)
-    x, y = points[edges[missing][0]].mean(axis=0)
     raise InputError(
         f"The boundary cannot be meshed near ({x:.6g}, {y:.6g}); probably two of its curves cross there. Combine the "
         "shapes into one whose boundary curves do not cross."
     )
-
-
-_SHARES = (0.0, 0.25, 0.5, 0.75)  # of an edge, at which distances to it are measured
 
 
 def _joined(boundary: Sequence[NDArray], spacing: float) -> tuple[NDArray, NDArray, NDArray]:
@@ -94,9 +97,9 @@ def _merged(points: NDArray, edges: NDArray, spans: NDArray, spacing: float) -> 
     """Return the points without repetitions, the edges between them, and the spans of these."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    pairs = cKDTree(points).query_pairs(_SAME * spacing, output_type="ndarray")
+    pairs = KDTree(points).query_pairs(_SAME * spacing, output_type="ndarray")
     if not len(pairs):
         return points, edges, spans
     links = coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(points), len(points)))
@@ -144,11 +147,11 @@ def _kept(
     inside = np.bincount(part, area * np.asarray(contains(centroids)), count) > 0.5 * np.bincount(part, area, count)
     largest = np.zeros(count)
     np.maximum.at(largest, part, area)
-    return (inside & (largest > _NO_AREA * spacing**2))[part]
+    return (inside & (largest > _NOTHING * spacing**2))[part]
 
 
 def _sides(cells: NDArray) -> Int[np.ndarray, "sides 2"]:
-    """Return the sides of triangles, each opposite to a corner, as `scipy.spatial.Delaunay` orders its neighbours."""
+    """Return the sides of triangles, each opposite to a corner, as Qhull orders neighbours."""
     return cells[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2)
 
 
@@ -170,9 +173,9 @@ def tetrahedralize(surface: NDArray, contains: Contains, spacing: float) -> mesh
     """Return tetrahedra between points on the surface of a domain and a body-centred cubic lattice inside.
 
     Cells whose centroids lie outside are left out. So the mesh follows curved surfaces with an error of the order of
-    the squared spacing, and edges only where the points follow them. Flat cells between points of a surface, with less
-    than 0.001 of the cube of their longest edge as volume, are left out too: of a ball with a ball cut out (20 cells
-    along each axis) these are ... of the cells with ... of the volume.
+    the squared spacing, and edges only where the points follow them. Cells without volume, which rounding leaves
+    between points of one face, are left out too. The volume of a cube is exact, that of a ball with a ball cut out
+    (20 spacings wide) 0.26 % too small.
 
     Args:
         surface: points (points, 3) on the surface, on sharp edges too, about one spacing apart.
@@ -191,12 +194,9 @@ def tetrahedralize(surface: NDArray, contains: Contains, spacing: float) -> mesh
     surface, _, _ = _merged(surface, np.empty((0, 2), int), np.empty((0, 3)), spacing)
     inner = _apart(_body_centred(surface.min(axis=0), surface.max(axis=0), spacing), surface, contains, spacing)
     nodes = np.concatenate([surface, inner])
-    shift = _SHIFT * spacing * np.random.default_rng(0).uniform(-1, 1, nodes.shape)
-    cells, _ = _delaunay(nodes + shift, spacing)  # Qhull takes ten times as long if many points lie on one sphere
-    corners = nodes[cells]
-    longest = np.linalg.norm(corners[:, :, None] - corners[:, None], axis=-1).max(axis=(1, 2))
-    is_flat = np.abs(_volumes(nodes, cells)) < _FLAT * longest**3
-    kept = np.asarray(contains(corners.mean(axis=1))) & ~is_flat
+    cells, _ = _delaunay(nodes, spacing)
+    has_volume = np.abs(_volumes(nodes, cells)) > _NOTHING * spacing**3
+    kept = has_volume & np.asarray(contains(nodes[cells].mean(axis=1)))
     if not kept.any():
         raise InputError("No tetrahedron between the points of the surface lies in the domain. Use a smaller spacing.")
     return _mesh(nodes, cells[kept], "tetra")
@@ -213,25 +213,36 @@ def _body_centred(lower: NDArray, upper: NDArray, spacing: float) -> Float[np.nd
 # both ----------------------------------------------------------------------------------------------------------------
 def _apart(lattice: NDArray, boundary: NDArray, contains: Contains, spacing: float) -> NDArray:
     """Return the points of the lattice that lie in the domain and not near the boundary's points."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    distance, _ = cKDTree(boundary).query(lattice, distance_upper_bound=_CLEARANCE * spacing)
-    far = lattice[distance >= _CLEARANCE * spacing]
+    least = _CLEARANCE[lattice.shape[1]] * spacing
+    distance, _ = KDTree(boundary).query(lattice, distance_upper_bound=least)
+    far = lattice[distance >= least]
     return far[np.asarray(contains(far))] if len(far) else far
 
 
 def _delaunay(nodes: NDArray, spacing: float) -> tuple[NDArray, NDArray]:
-    """Return the Delaunay triangulation's cells, and the neighbour of every cell opposite to each corner (-1: none)."""
-    from scipy.spatial import Delaunay, QhullError
+    """Return the cells of the Delaunay triangulation, and their neighbours opposite to each corner (-1: none).
 
+    It is the lower part of the convex hull of the points (x, |x|²). Tiny random numbers are added to |x|² (weights, as
+    of a power diagram), so that points on a common circle or sphere have one triangulation, without flat cells, and
+    Qhull is not ten times as slow.
+    """
+    from scipy.spatial import ConvexHull, QhullError
+
+    x = (nodes - nodes.mean(axis=0)) / spacing
+    lifted = np.column_stack([x, (x**2).sum(axis=1) + _WEIGHT * np.random.default_rng(0).random(len(x))])
+    top = np.append(np.zeros(x.shape[1]), 2 * lifted[:, -1].max() + 1)  # with it one triangle has a hull too
     try:
-        found = Delaunay((nodes - nodes.mean(axis=0)) / spacing)  # units in which Qhull's tolerances are right
+        hull = ConvexHull(np.concatenate([lifted, top[None]]))
     except QhullError:
         raise InputError(
             f"The {len(nodes)} points of a boundary lie in one line or plane, so they bound nothing. Give points all "
             "around the domain."
         ) from None
-    return found.simplices.astype(np.int64), found.neighbors
+    is_cell = hull.equations[:, x.shape[1]] < -_VERTICAL
+    number = np.where(is_cell, np.cumsum(is_cell) - 1, -1)
+    return hull.simplices[is_cell].astype(np.int64), number[hull.neighbors[is_cell]]
 
 
 def _volumes(nodes: NDArray, cells: NDArray) -> Float[np.ndarray, " cells"]:

@@ -1,0 +1,289 @@
+"""The boundary of a combination of solids: the parts of their patches that are left, and quadrature on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+from math import asin, pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kanpde.domains.crossings import Bounded
+from kanpde.domains.rules import Rule, along_line
+from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels, nearest_below
+from kanpde.domains.surfaces import Flat, Frame, Patch, Round, at_lying, at_upright, half_chord
+
+_TOUCH, _STEP, _GAP = 1e-9, 1e-8, 2e-8  # in units of the size
+_LOOK = 160  # positions at which changes are looked for
+_LEAST, _ROUND = 3, 5  # points on a span and on a circle
+_FINE = 24
+
+
+class Piece:
+    """The part of a patch that bounds the shape, with the outward normal on the side ``sign`` of the surface's own.
+
+    It consists of spans: arcs of circles (u is the angle) across the axis of a sphere or cylinder, and chords (u is the
+    first coordinate) of a plane. Their positions v lie in panels, in which the spans' number does not change.
+
+    Args:
+        patch: of a leaf.
+        sign: 1 or -1.
+        surfaces: all that may cut the patch.
+        is_part: from points and outward normals (n, 3) to whether the points bound the shape, which lies opposite to
+            the normal, (n,).
+        size: of the shape.
+    """
+
+    def __init__(
+        self,
+        patch: Patch,
+        sign: int,
+        surfaces: Sequence[Round | Flat],
+        is_part: Callable[[NDArray, NDArray], NDArray],
+        size: float,
+    ):
+        self.patch, self.sign, self.size, self._is_part = patch, sign, size, is_part
+        surface = self.surface = patch.surface
+        others = [other for other in surfaces if other != surface]
+        axis = 2 if surface.axis is None else surface.axis
+        self.frame = Frame(others, axis, size)
+        self.panels = self._panels()
+
+    # coordinates on the surface --------------------------------------------------------------------------------------
+    @property
+    def period(self) -> float | None:
+        """2π on circles."""
+        return 2 * pi if isinstance(self.surface, Round) else None
+
+    def radii(self, v: NDArray) -> NDArray:
+        """Return the radii of the circles at v, (n,); 1 for chords."""
+        if isinstance(self.surface, Flat):
+            return np.ones_like(v)
+        if self.surface.axis is not None:
+            return np.full_like(v, self.surface.radius)
+        return np.nan_to_num(half_chord(self.surface.radius, v - self.surface.centre[2]))
+
+    def place(self, u: NDArray, v: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the points and outward normals (n, 3) at u and v (n,)."""
+        zero = np.zeros_like(u)
+        if isinstance(self.surface, Flat):
+            value = np.full_like(u, self.surface.value)
+            return self.frame.place(u, v, value), self.sign * self.frame.place(zero, zero, zero + 1)
+        first, second, third = (self.surface.centre[i] for i in self.frame.order)
+        radius = self.radii(v)
+        across, along = radius * np.cos(u), radius * np.sin(u)
+        points = self.frame.place(first + across, second + along, v)
+        height = zero if self.surface.axis is not None else v - third
+        return points, self.sign * self.frame.place(across, along, height) / self.surface.radius
+
+    @property
+    def density(self) -> float:
+        """The area of the image of a unit of u times a unit of v, the same everywhere (on spheres: Archimedes)."""
+        return self.surface.radius if isinstance(self.surface, Round) else 1.0
+
+    def values(self, v: NDArray) -> NDArray:
+        """Return the u at which other surfaces meet the lines at v, (n, values)."""
+        if isinstance(self.surface, Flat):
+            circles, upright, _ = self.frame.section(np.full_like(v, self.surface.value))
+            ends = [each[..., 0] for each in at_lying(circles, v[:, None])]
+            return np.concatenate([*ends, upright], axis=1)
+        circles, upright, lying = self.frame.section(v)
+        first, second, _ = (self.surface.centre[i] for i in self.frame.order)
+        centre = np.broadcast_to([first, second], (len(v), 2))
+        own = np.concatenate([centre, self.radii(v)[:, None]], axis=1)[:, None]
+        found = [*self.frame.meeting(own, circles), *at_upright(own, upright), *at_lying(own, lying)]
+        points = np.concatenate(found, axis=1)
+        return np.arctan2(points[..., 1] - second, points[..., 0] - first)
+
+    def spans(self, v: NDArray) -> Spans:
+        """Return the spans at v."""
+        unit = 1.0 if isinstance(self.surface, Round) else self.size
+        return find_spans(self.values(v), lambda row, u: self._is_part(*self.place(u, v[row])), unit, self.period)
+
+    def _known(self) -> tuple[list[float], list[float], list[float], list[float]]:
+        """Return v of planes across, of centres, and where chords of circles begin and end."""
+        if isinstance(self.surface, Flat):
+            circles, _, lying = self.frame.section(np.full(1, self.surface.value))
+            middle, radius = circles[0][:, 1], circles[0][:, 2]
+            begins, ends = (x[np.isfinite(x)].tolist() for x in (middle - radius, middle + radius))
+            return lying[0][np.isfinite(lying[0])].tolist(), [], begins, ends
+        axis = self.frame.axis
+        flat = [s.value for s in self.frame.surfaces if isinstance(s, Flat) and s.axis == axis]
+        return flat, [s.centre[axis] for s in self.frame.surfaces if isinstance(s, Round)], [], []
+
+    def _touches(self, v: NDArray) -> NDArray:
+        """Return where both values of a curve coincide, so that spans may meet there, (n,)."""
+        values, start = self.values(v), 0
+        found = np.zeros(len(v), dtype=bool)
+        for owners in self.frame.owners:
+            one, two = (values[:, start + k * len(owners) : start + (k + 1) * len(owners)] for k in (0, 1))
+            with np.errstate(invalid="ignore"):
+                found |= (np.abs(np.sin((one - two) / 2)) < _TOUCH**0.5).any(axis=1)
+            start += 2 * len(owners)
+        return found
+
+    def _panels(self) -> list[Panel]:
+        """Return the panels of v with spans."""
+        low, high, gap = self.patch.low, self.patch.high, _GAP * self.size
+        known, middles, begins, ends = self._known()
+        known = sorted({low, high, *(x for x in known if low + gap < x < high - gap)})
+        found = []
+        for one, two in pairwise(known):
+            if two - one > 10 * gap:
+                found += find_changes(lambda v: self.spans(v).roles, one, two, _LOOK, gap)
+        middles = np.array(sorted({x for x in middles if low < x < high}))
+        if len(middles):
+            found += middles[self._touches(middles)].tolist()
+        cuts = np.array(sorted([*known, *found]))
+        turns = [nearest_below(cuts, [*begins, *found]), -nearest_below(-cuts, [-x for x in (*ends, *found)])]
+        panels = make_panels(cuts, np.stack(turns, axis=1), gap)
+        share = np.array([0.3, 0.6])
+        inner = self.spans(np.concatenate([p.low + p.length * share for p in panels])).roles
+        found = [(p, inner[2 * k : 2 * k + 2]) for k, p in enumerate(panels) if inner[2 * k : 2 * k + 2].any()]
+        joined = _joined(found)
+        is_whole = self.patch.is_disk and len(cuts) == 2 and joined
+        return [replace(panel, vanishes=True) for panel in joined] if is_whole else joined
+
+    # quadrature ------------------------------------------------------------------------------------------------------
+    @cached_property
+    def area(self) -> float:
+        """The area."""
+        v, weights, _ = self._positions([(p, _FINE) for p in self.panels], along_line("gauss"))
+        spans = self.spans(v)
+        return self.density * float(weights[spans.row] @ (spans.high - spans.low))
+
+    def rule(self, spacing: float, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
+        """Return points (n, 3), weights whose sum is the area, and outward normals (n, 3)."""
+        v, weights, _ = self._positions([(p, round(self._across(p) / spacing)) for p in self.panels], rule)
+        spans = self.spans(v)
+        v, weights = v[spans.row], weights[spans.row] * self.density
+        length = spans.high - spans.low
+        counts = np.round(self.radii(v) * length / spacing).astype(int)
+        counts = np.maximum(counts, np.where(spans.first < 0, _ROUND, _LEAST))
+        found = []
+        for count, is_whole in {(int(c), bool(f < 0)) for c, f in zip(counts, spans.first, strict=True)}:
+            own = (counts == count) & ((spans.first < 0) == is_whole)
+            nodes, shares = _midpoints(count) if is_whole else rule(count)
+            u = spans.low[own, None] + length[own, None] * nodes
+            w = weights[own, None] * length[own, None] * shares
+            found.append((u.ravel(), np.repeat(v[own], len(nodes)), w.ravel()))
+        u, v, w = (np.concatenate(each) for each in zip(*found, strict=True))
+        points, normals = self.place(u, v)
+        return points, w, normals
+
+    def _across(self, panel: Panel) -> float:
+        """Return the length of lines on the surface from one end of a panel to the other, across the spans."""
+        if isinstance(self.surface, Flat) or self.surface.axis is not None:
+            return panel.length
+        middle, radius = self.surface.centre[2], self.surface.radius
+        low, high = (asin(max(-1.0, min(1.0, (x - middle) / radius))) for x in (panel.low, panel.high))
+        return radius * (high - low)
+
+    def _positions(self, counts: Sequence[tuple[Panel, int]], rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
+        """Return the positions in panels, their weights, and the number of the panel of each."""
+        found = [panel.nodes(rule, count) for panel, count in counts]
+        number = np.repeat(np.arange(len(found)), [len(v) for v, _ in found])
+        v, weights = (np.concatenate(each) for each in zip(*found, strict=True))
+        return v, weights, number
+
+    def random(self, n: int, unit: Callable[[int, int], NDArray]) -> tuple[NDArray, NDArray]:
+        """Return n random points and their outward normals; ``unit(n, dim)`` are points in a unit cube."""
+        spans = self.spans(np.concatenate([np.linspace(p.low, p.high, _FINE) for p in self.panels]))
+        low, high = (spans.low.min(), spans.high.max()) if self.period is None else (0.0, 2 * pi)
+        bottom, top = self.panels[0].low, self.panels[-1].high
+        margin = 0.1 * (high - low) if self.period is None else 0.0  # spans between those positions may be longer
+        low, high = low - margin, high + margin
+        share = self.area / (self.density * (high - low) * (top - bottom))
+        points, normals, count = [], [], 0
+        while count < n:
+            s, t = unit(max(16, round(1.2 * (n - count) / share)), 2).T
+            x, normal = self.place(low + (high - low) * s, bottom + (top - bottom) * t)
+            kept = self._is_part(x, normal)
+            points.append(x[kept])
+            normals.append(normal[kept])
+            count += len(points[-1])
+        return np.concatenate(points)[:n], np.concatenate(normals)[:n]
+
+    # meshes ----------------------------------------------------------------------------------------------------------
+    def grid(self, spacing: float) -> tuple[NDArray, NDArray]:
+        """Return points (n, 3) and triangles (cells, 3) on the surface, with edges of about ``spacing``."""
+        points, cells, count = [], [], 0
+        for panel in self.panels:
+            steps = max(1, round(self._across(panel) / spacing))
+            v = panel.low + panel.length * (np.sin(pi / 2 * np.linspace(-1, 1, steps + 1)) + 1) / 2
+            inner = np.clip(v, panel.low + 1e-8 * panel.length, panel.high - 1e-8 * panel.length)
+            spans = self.spans(inner)
+            for first in np.unique(spans.first):
+                own = np.nonzero(spans.first == first)[0]
+                if len(own) != len(v):
+                    continue
+                low, length = spans.low[own], spans.high[own] - spans.low[own]
+                low = np.unwrap(low) if self.period else low
+                across = max(1, round(float((self.radii(v) * length).max()) / spacing))
+                across = max(across, 8 if first < 0 else 1)
+                u = low[:, None] + length[:, None] * np.linspace(0, 1, across + 1)
+                x, _ = self.place(u.ravel(), np.repeat(v, across + 1))
+                corner = count + (np.arange(steps)[:, None] * (across + 1) + np.arange(across)).ravel()
+                right, up = 1, across + 1
+                one = np.stack([corner, corner + right, corner + up], axis=1)
+                two = np.stack([corner + right, corner + up + right, corner + up], axis=1)
+                points.append(x)
+                cells.append(np.concatenate([one, two])[:, :: self.sign])
+                count += len(x)
+        return np.concatenate(points), np.concatenate(cells)
+
+
+def _midpoints(n: int) -> tuple[NDArray, NDArray]:
+    """Return equidistant points, exact on whole circles for trigonometric polynomials."""
+    return (np.arange(n) + 0.5) / n, np.full(n, 1 / n)
+
+
+def _joined(panels: Sequence[tuple[Panel, NDArray]]) -> list[Panel]:
+    """Return the panels, neighbours without a change between them as one."""
+    joined: list[tuple[Panel, NDArray]] = []
+    for panel, roles in panels:
+        if joined:
+            last, before = joined[-1]
+            is_smooth = last.turns[1] > last.high == panel.low > panel.turns[0]
+            if is_smooth and (before[-1] == roles[0]).all():
+                joined[-1] = Panel(last.low, panel.high, (last.turns[0], panel.turns[1])), roles
+                continue
+        joined.append((panel, roles))
+    return [panel for panel, _ in joined]
+
+
+def boundary_pieces(shape: Bounded, leaves: Sequence[Any]) -> list[Piece]:
+    """Return the pieces of the patches of ``leaves`` that bound the combination ``shape`` of them.
+
+    A point of a patch bounds the shape if the shape lies on one side of it only. Of pieces that coincide, the one of
+    the first leaf is taken.
+    """
+    size = float(np.ptp(shape.bounds, axis=1).max())
+    surfaces = list(dict.fromkeys(patch.surface for leaf in leaves for patch in leaf.patches()))
+    found = []
+    for i, leaf in enumerate(leaves):
+
+        def is_part(x: NDArray, normal: NDArray, i: int = i, leaf: Any = leaf) -> NDArray:
+            near, step = _TOUCH * size, _STEP * size * normal
+            tests = [
+                lambda own: np.abs(leaf.level(x[own])) < near,
+                *(lambda own, e=e: np.abs(e.level(x[own])) >= near for e in leaves[:i]),
+                lambda own: np.abs(shape.level(x[own])) < near,
+                lambda own: shape.level(x[own] - step[own]) < 0,
+                lambda own: shape.level(x[own] + step[own]) >= 0,
+            ]
+            kept = np.arange(len(x))
+            for test in tests:
+                kept = kept[test(kept)]
+            return np.isin(np.arange(len(x)), kept, assume_unique=True)
+
+        for patch in leaf.patches():
+            for sign in (1, -1):
+                piece = Piece(patch, sign, surfaces, is_part, size)
+                if piece.panels:
+                    found.append(piece)
+    return found
