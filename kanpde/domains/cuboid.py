@@ -42,9 +42,9 @@ class Cuboid(Shape):
         """Return the six faces."""
         bounds = self.bounds.tolist()
         return [
-            Patch((self.name, f"{'xyz'[axis]}={value:g}"), Flat(axis, value), *bounds[(axis + 2) % 3])
+            Patch((self.name, f"{'xyz'[axis]}={value:g}"), Flat(axis, value), *bounds[(axis + 2) % 3], side)
             for axis in range(3)
-            for value in bounds[axis]
+            for side, value in zip((-1, 1), bounds[axis], strict=True)
         ]
 
     def describe(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Cylinder(Shape):
         side = Round((centre[0], centre[1], centre[2]), self.radius, axis)
         return [
             Patch((self.name, f"{self.name} side"), side, low, high),
-            Patch((self.name, f"{self.name} bottom"), Flat(axis, low), *width, is_disk=True),
+            Patch((self.name, f"{self.name} bottom"), Flat(axis, low), *width, side=-1, is_disk=True),
             Patch((self.name, f"{self.name} top"), Flat(axis, high), *width, is_disk=True),
         ]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from math import asin, pi
 from typing import Any
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from kanpde.domains.crossings import Bounded
 from kanpde.domains.rules import Rule, along_line
-from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels, nearest_below
+from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels
 from kanpde.domains.surfaces import Flat, Frame, Patch, Round, at_lying, at_upright, half_chord
 
 _TOUCH, _STEP, _GAP = 1e-9, 1e-8, 2e-8  # in units of the size
-_LOOK = 160  # positions at which changes are looked for
-_LEAST, _ROUND = 3, 5  # points on a span and on a circle
+_LOOK, _LEAST_LOOK = 160, 16  # positions at which changes are looked for
+_ROUND = 5  # least number of points on a circle
 _FINE = 24
 
 
@@ -134,36 +134,43 @@ class Piece:
         found = []
         for one, two in pairwise(known):
             if two - one > 10 * gap:
-                found += find_changes(lambda v: self.spans(v).roles, one, two, _LOOK, gap)
+                look = max(_LEAST_LOOK, round(_LOOK * (two - one) / (high - low)))
+                found += find_changes(lambda v, _: self.spans(v).roles, one, two, look, gap)
         middles = np.array(sorted({x for x in middles if low < x < high}))
         if len(middles):
             found += middles[self._touches(middles)].tolist()
-        cuts = np.array(sorted([*known, *found]))
-        turns = [nearest_below(cuts, [*begins, *found]), -nearest_below(-cuts, [-x for x in (*ends, *found)])]
-        panels = make_panels(cuts, np.stack(turns, axis=1), gap)
+        panels = make_panels([*known, *found], [*begins, *found], [*ends, *found], gap)
         share = np.array([0.3, 0.6])
         inner = self.spans(np.concatenate([p.low + p.length * share for p in panels])).roles
         found = [(p, inner[2 * k : 2 * k + 2]) for k, p in enumerate(panels) if inner[2 * k : 2 * k + 2].any()]
         joined = _joined(found)
-        is_whole = self.patch.is_disk and len(cuts) == 2 and joined
+        is_whole = self.patch.is_disk and len(panels) == len(joined) == 1 and joined[0].length > high - low - gap
         return [replace(panel, vanishes=True) for panel in joined] if is_whole else joined
+
+    @cached_property
+    def cells(self) -> int:
+        """The number of spans of all panels."""
+        return len(self.spans(np.array([panel.low + 0.4 * panel.length for panel in self.panels])).row)
 
     # quadrature ------------------------------------------------------------------------------------------------------
     @cached_property
     def area(self) -> float:
         """The area."""
-        v, weights, _ = self._positions([(p, _FINE) for p in self.panels], along_line("gauss"))
+        v, weights = _positions([p.nodes(along_line("gauss"), _FINE, 1) for p in self.panels])
         spans = self.spans(v)
         return self.density * float(weights[spans.row] @ (spans.high - spans.low))
 
-    def rule(self, spacing: float, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
-        """Return points (n, 3), weights whose sum is the area, and outward normals (n, 3)."""
-        v, weights, _ = self._positions([(p, round(self._across(p) / spacing)) for p in self.panels], rule)
+    def rule(self, spacing: float, rule: Rule, least: int) -> tuple[NDArray, NDArray, NDArray]:
+        """Return points (n, 3), weights whose sum is the area, and outward normals (n, 3).
+
+        The points are about ``spacing`` apart, at least ``least`` in each direction where the boundary does not change.
+        """
+        v, weights = _positions([p.nodes(rule, round(self._across(p) / spacing), least) for p in self.panels])
         spans = self.spans(v)
         v, weights = v[spans.row], weights[spans.row] * self.density
         length = spans.high - spans.low
         counts = np.round(self.radii(v) * length / spacing).astype(int)
-        counts = np.maximum(counts, np.where(spans.first < 0, _ROUND, _LEAST))
+        counts = np.maximum(counts, np.where(spans.first < 0, _ROUND, least))
         found = []
         for count, is_whole in {(int(c), bool(f < 0)) for c, f in zip(counts, spans.first, strict=True)}:
             own = (counts == count) & ((spans.first < 0) == is_whole)
@@ -182,13 +189,6 @@ class Piece:
         middle, radius = self.surface.centre[2], self.surface.radius
         low, high = (asin(max(-1.0, min(1.0, (x - middle) / radius))) for x in (panel.low, panel.high))
         return radius * (high - low)
-
-    def _positions(self, counts: Sequence[tuple[Panel, int]], rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
-        """Return the positions in panels, their weights, and the number of the panel of each."""
-        found = [panel.nodes(rule, count) for panel, count in counts]
-        number = np.repeat(np.arange(len(found)), [len(v) for v, _ in found])
-        v, weights = (np.concatenate(each) for each in zip(*found, strict=True))
-        return v, weights, number
 
     def random(self, n: int, unit: Callable[[int, int], NDArray]) -> tuple[NDArray, NDArray]:
         """Return n random points and their outward normals; ``unit(n, dim)`` are points in a unit cube."""
@@ -237,6 +237,12 @@ class Piece:
         return np.concatenate(points), np.concatenate(cells)
 
 
+def _positions(nodes: Sequence[tuple[NDArray, NDArray]]) -> tuple[NDArray, NDArray]:
+    """Return the nodes of all panels, and their weights."""
+    v, weights = (np.concatenate(each) for each in zip(*nodes, strict=True))
+    return v, weights
+
+
 def _midpoints(n: int) -> tuple[NDArray, NDArray]:
     """Return equidistant points, exact on whole circles for trigonometric polynomials."""
     return (np.arange(n) + 0.5) / n, np.full(n, 1 / n)
@@ -256,34 +262,48 @@ def _joined(panels: Sequence[tuple[Panel, NDArray]]) -> list[Panel]:
     return [panel for panel, _ in joined]
 
 
-def boundary_pieces(shape: Bounded, leaves: Sequence[Any]) -> list[Piece]:
-    """Return the pieces of the patches of ``leaves`` that bound the combination ``shape`` of them.
+def boundary_pieces(shape: Bounded, signs: Mapping[Any, frozenset[int]]) -> list[Piece]:
+    """Return the pieces of the patches of solids that bound the combination ``shape`` of them.
 
     A point of a patch bounds the shape if the shape lies on one side of it only. Of pieces that coincide, the one of
-    the first leaf is taken.
+    the first solid is taken.
+
+    Args:
+        shape: the combination.
+        signs: for every solid 1 if the shape lies inside of its boundary, and -1 if it lies outside (or both).
     """
     size = float(np.ptp(shape.bounds, axis=1).max())
-    surfaces = list(dict.fromkeys(patch.surface for leaf in leaves for patch in leaf.patches()))
+    leaves = list(signs)
+    of = [[patch.surface for patch in leaf.patches()] for leaf in leaves]
     found = []
     for i, leaf in enumerate(leaves):
-
-        def is_part(x: NDArray, normal: NDArray, i: int = i, leaf: Any = leaf) -> NDArray:
-            near, step = _TOUCH * size, _STEP * size * normal
-            tests = [
-                lambda own: np.abs(leaf.level(x[own])) < near,
-                *(lambda own, e=e: np.abs(e.level(x[own])) >= near for e in leaves[:i]),
-                lambda own: np.abs(shape.level(x[own])) < near,
-                lambda own: shape.level(x[own] - step[own]) < 0,
-                lambda own: shape.level(x[own] + step[own]) >= 0,
-            ]
-            kept = np.arange(len(x))
-            for test in tests:
-                kept = kept[test(kept)]
-            return np.isin(np.arange(len(x)), kept, assume_unique=True)
-
+        part = partial(_is_part, shape, leaf, leaves[:i], size)
+        near = [k for k, other in enumerate(leaves) if _boxes_meet(leaf.bounds, other.bounds, _STEP * size)]
+        surfaces = list(dict.fromkeys(surface for k in near for surface in of[k]))
         for patch in leaf.patches():
-            for sign in (1, -1):
-                piece = Piece(patch, sign, surfaces, is_part, size)
+            is_shared = any(patch.surface in of[k] for k in near if k != i)
+            for sign in (1, -1) if is_shared else signs[leaf]:
+                piece = Piece(patch, sign * patch.side, surfaces, part, size)
                 if piece.panels:
                     found.append(piece)
     return found
+
+
+def _is_part(shape: Bounded, leaf: Any, earlier: Sequence[Any], size: float, x: NDArray, normal: NDArray) -> NDArray:
+    """Return which points x with outward normals (n, 3) bound the shape and belong to a leaf, but to no earlier one."""
+    near, step = _TOUCH * size, _STEP * size * normal
+    tests = [
+        lambda own: np.abs(leaf.level(x[own])) < near,
+        *(lambda own, other=other: np.abs(other.level(x[own])) >= near for other in earlier),
+        lambda own: np.abs(shape.level(x[own])) < near,
+        lambda own: shape.level(x[own] - step[own]) < 0,
+        lambda own: shape.level(x[own] + step[own]) >= 0,
+    ]
+    kept = np.arange(len(x))
+    for test in tests:
+        kept = kept[test(kept)]
+    return np.isin(np.arange(len(x)), kept, assume_unique=True)
+
+
+def _boxes_meet(one: NDArray, two: NDArray, gap: float) -> bool:
+    return bool((np.maximum(one[:, 0], two[:, 0]) <= np.minimum(one[:, 1], two[:, 1]) + gap).all())

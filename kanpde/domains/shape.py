@@ -70,6 +70,11 @@ class Shape(ABC):
         """The shapes that this one combines, each once; a shape that is no combination has itself."""
         return (self,)
 
+    @property
+    def signs(self) -> dict[Any, frozenset[int]]:
+        """For each of `leaves` 1 if this shape lies inside of its boundary, and -1 if it lies outside (or both)."""
+        return {self: frozenset({1})}
+
     def arcs(self) -> list[Arc]:
         """Return the boundary of a shape in the plane that is no combination; of others nothing."""
         return []
@@ -101,7 +106,7 @@ class Shape(ABC):
             InputError: nothing is left of a combination, or a hole lies outside its shape.
         """
         _check_operands(self)
-        return (Planar if len(self.bounds) == 2 else Solid)(self, self.leaves)
+        return Planar(self, self.leaves) if len(self.bounds) == 2 else Solid(self, self.signs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -224,6 +229,15 @@ class Combination(Shape):
     def leaves(self) -> tuple[Any, ...]:
         """The shapes that are combined, each once."""
         return tuple(dict.fromkeys((*self.one.leaves, *self.two.leaves)))
+
+    @property
+    def signs(self) -> dict[Any, frozenset[int]]:
+        """Those of both operands; those of what is cut out are inverted."""
+        found = dict(self.one.signs)
+        for leaf, signs in self.two.signs.items():
+            signs = frozenset(-sign for sign in signs) if self.operation == "-" else signs
+            found[leaf] = found.get(leaf, frozenset()) | signs
+        return found
 
     @property
     def bounds(self) -> NDArray:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from kanpde.domains.crossings import Bounded
 from kanpde.domains.rules import Rule, along_line
-from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels, nearest_below
+from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels, merged, panels_between
 from kanpde.domains.surfaces import Flat, Frame, at_lying, touching
 
 _TOUCH, _GAP, _JOIN = 1e-9, 2e-8, 1e-11  # in units of the size
-_LOOK = 96  # sections in which changes are looked for
-_LEAST, _FINE = 3, 16  # points on a chord; along a panel for the measure
+_LOOK, _LEAST_LOOK = 96, 12  # sections in which changes are looked for
+_LEAST, _FINE = 3, 16  # points along a panel: at least, and for the measure
+_COARSE = 2  # length of the shortest panels of coarse rules, in spacings
 _GAUSS = along_line("gauss")
 
 
@@ -61,9 +62,11 @@ class Slices:
         found[row[kept], column[kept]] = True
         return found
 
-    def _corners(self, heights: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def _corners(self, heights: NDArray, watched: NDArray | None = None) -> tuple[NDArray, NDArray, NDArray]:
         """Return the points where two curves meet (m, k, 2), their surfaces (k, 2), and which are on the boundary."""
         points, owners = self.frame.corners(self.frame.section(heights))
+        if watched is not None:
+            points = np.where(watched[..., None], points, np.nan)
         return points, owners, self._on_boundary(points, heights, owners)
 
     def _ends(self, heights: NDArray) -> tuple[NDArray, NDArray]:
@@ -74,48 +77,75 @@ class Slices:
         points = np.stack([np.concatenate([a, a], axis=1), b], axis=-1)
         return b, self._on_boundary(points, heights, np.tile(owner, 2)[:, None])
 
-    @cached_property
-    def panels(self) -> list[Panel]:
-        """The panels of c, whose sections are not empty and change smoothly."""
+    def _known(self) -> tuple[list[float], list[float], list[float], list[float]]:
+        """Return c of planes across and of where surfaces begin and end; centres; and where cylinders begin and end."""
         c = self.frame.axis
         low, high = self.shape.bounds[c]
-        gap = _GAP * self.size
-        known, middles, begins, ends = {float(low), float(high)}, [], [], []
+        known, middles, begins, ends = {float(low), float(high)}, set(), [], []
         for surface in self.frame.surfaces:
             if isinstance(surface, Flat):
                 known |= {surface.value} if surface.axis == c else set()
             elif surface.axis != c:
                 middle, radius = surface.centre[c], surface.radius
                 known |= {middle - radius, middle + radius}
-                middles.append(middle)
+                middles.add(middle)
                 if surface.axis is not None:
                     begins.append(middle - radius)
                     ends.append(middle + radius)
-        known = sorted(place for place in known if low - gap <= place <= high + gap)
+        inside = [float(place) for place in known if low <= place <= high]
+        return sorted(inside), sorted(x for x in middles if low < x < high), begins, ends
+
+    @cached_property
+    def extent(self) -> tuple[float, float] | None:
+        """The least and the largest c of the shape, without its panels; None if it is empty."""
+
+        def hit(heights: NDArray, _: NDArray | None) -> NDArray:
+            return (self._corners(heights)[2].any(axis=1) | self._ends(heights)[1].any(axis=1))[:, None]
+
+        known, found = self._known()[0], []
+        for order in (1, -1):
+            for one, two in list(pairwise(known))[::order]:
+                places = find_changes(hit, one, two, _LOOK // 2, _GAP * self.size)
+                begin = (one, two)[::order][0]
+                if hit(np.array([begin + order * 1e-7 * (two - one)]), None).any():
+                    found.append(begin)
+                elif places:
+                    found.append(places[::order][0])
+                else:
+                    continue
+                break
+        return (found[0], found[1]) if len(found) == 2 else None
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """The panels of c, whose sections are not empty and change smoothly."""
+        gap = _GAP * self.size
+        known, middles, begins, ends = self._known()
         found = []
         for one, two in pairwise(known):
             if two - one > 10 * gap:
-                found += find_changes(lambda heights: self._corners(heights)[2], one, two, _LOOK, gap)
-        middles = np.array(sorted({x for x in middles if low < x < high}))
-        if len(middles):  # where the corners of two surfaces may meet and part again
-            found += middles[touching(*self._corners(middles), _TOUCH**0.5 * self.size)].tolist()
-        cuts = np.array(sorted([*known, *found]))
-        turns = np.stack([nearest_below(cuts, [*begins, *found]), -nearest_below(-cuts, [-x for x in (*ends, *found)])])
-        panels = make_panels(cuts, turns.T, gap)
+                look = max(_LEAST_LOOK, round(_LOOK * (two - one) / (known[-1] - known[0])))
+                found += find_changes(lambda c, watched: self._corners(c, watched)[2], one, two, look, gap)
+        if middles:  # where the corners of two surfaces may meet and part again
+            places = np.array(middles)
+            found += places[touching(*self._corners(places), _TOUCH**0.5 * self.size)].tolist()
+        panels = make_panels([*known, *found], [*begins, *found], [*ends, *found], gap)
         share = np.array([0.2, 0.5, 0.8])
         heights = np.concatenate([panel.low + panel.length * share for panel in panels])
-        row, b, weight = self.lines(heights, np.ones(len(heights)), None, _GAUSS)
-        chords = self.chords(heights[row], b)
-        areas = np.bincount(row[chords.row], weight[chords.row] * (chords.high - chords.low), len(heights))
-        return [p for p, area in zip(panels, areas.reshape(len(panels), -1), strict=True) if area.any()]
+        row, b, _ = self.lines(heights, np.ones(len(heights)), None, _GAUSS, False)
+        row = row[self.chords(heights[row], b).row]
+        cells = np.bincount(row, minlength=len(heights)).reshape(len(panels), -1).max(axis=1) / _FINE
+        self.cells = float(cells.sum())
+        return [panel for panel, count in zip(panels, cells, strict=True) if count]
 
     # chords ----------------------------------------------------------------------------------------------------------
     def lines(
-        self, heights: NDArray, weights: NDArray, spacing: float | None, rule: Rule
+        self, heights: NDArray, weights: NDArray, spacing: float | None, rule: Rule, is_coarse: bool
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Return lines along a across sections: the number of the section of each, b, and its weight.
 
-        The lines are about ``spacing`` apart; None takes few lines, and weights without those of the sections.
+        The lines are about ``spacing`` apart, with some between all places where chords change unless ``is_coarse``.
+        None takes 16 between these places.
         """
         points, owners, on = self._corners(heights)
         ends, is_end = self._ends(heights)
@@ -123,6 +153,7 @@ class Slices:
         of_surface = np.full(len(self.frame.surfaces), -1)
         of_surface[self.frame.owners[0]] = np.arange(count)
         circle = of_surface[owners]  # of a corner; -1 for lines
+        least = 1 if is_coarse else _LEAST
         found = []
         for i, weight in enumerate(weights):
             bottoms, tops = np.append(ends[i, :count], -np.inf), np.append(ends[i, count:], np.inf)
@@ -134,11 +165,11 @@ class Slices:
             low = np.concatenate([bottoms[circle[on[i]]].max(axis=1), bottoms[first], -none[: len(last)]])
             high = np.concatenate([tops[circle[on[i]]].min(axis=1), none[: len(first)], tops[last]])
             order = np.argsort(b)
-            turns = np.stack([low, high], axis=1)[order]
-            for panel in make_panels(b[order], turns, _JOIN * self.size):
+            panels = panels_between(b[order], low[order], high[order], _JOIN * self.size)
+            for panel in merged(panels, _COARSE * spacing) if spacing and is_coarse else panels:
                 is_only = len(b) == 2 and panel.turns == (panel.low, panel.high)
                 panel = replace(panel, vanishes=is_only)
-                nodes, shares = panel.nodes(rule, round(panel.length / spacing) if spacing else _FINE)
+                nodes, shares = panel.nodes(rule, round(panel.length / spacing) if spacing else _FINE, least)
                 found.append((np.full(len(nodes), i), nodes, shares * weight))
         if not found:
             return np.empty(0, int), np.empty(0), np.empty(0)
@@ -158,20 +189,24 @@ class Slices:
     @cached_property
     def measure(self) -> float:
         """The volume."""
-        nodes = [panel.nodes(_GAUSS, _FINE) for panel in self.panels]
+        nodes = [panel.nodes(_GAUSS, _FINE, 1) for panel in self.panels]
         heights, weights = (np.concatenate(each) for each in zip(*nodes, strict=True))
-        row, b, weight = self.lines(heights, weights, None, _GAUSS)
+        row, b, weight = self.lines(heights, weights, None, _GAUSS, False)
         chords = self.chords(heights[row], b)
         return float(weight[chords.row] @ (chords.high - chords.low))
 
-    def rule(self, spacing: float, rule: Rule) -> tuple[NDArray, NDArray]:
-        """Return points inside, (n, 3), about ``spacing`` apart, and positive weights, whose sum is the volume."""
-        nodes = [panel.nodes(rule, round(panel.length / spacing)) for panel in self.panels]
+    def rule(self, spacing: float, rule: Rule, is_coarse: bool) -> tuple[NDArray, NDArray]:
+        """Return points inside, (n, 3), about ``spacing`` apart, and positive weights, whose sum is the volume.
+
+        Unless ``is_coarse``, there are some between all places where the boundary changes.
+        """
+        least, panels = (1, merged(self.panels, _COARSE * spacing)) if is_coarse else (_LEAST, self.panels)
+        nodes = [panel.nodes(rule, round(panel.length / spacing), least) for panel in panels]
         heights, weights = (np.concatenate(each) for each in zip(*nodes, strict=True))
-        row, b, weight = self.lines(heights, weights, spacing, rule)
+        row, b, weight = self.lines(heights, weights, spacing, rule, is_coarse)
         chords = self.chords(heights[row], b)
         b, c, weight, length = b[chords.row], heights[row][chords.row], weight[chords.row], chords.high - chords.low
-        counts = np.maximum(_LEAST, np.round(length / spacing)).astype(int)
+        counts = np.maximum(least, np.round(length / spacing)).astype(int)
         found = []
         for count in np.unique(counts):
             own = counts == count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -18,25 +18,33 @@ from kanpde.domains.slices import Slices
 from kanpde.domains.triangulation import tetrahedralize
 from kanpde.errors import InputError
 
+_LEAST, _TURNS = 3, 2.0  # points along each side of a cell; points by square roots, which take more
+
 
 class Solid:
-    """The geometry of a combination ``shape`` of ``leaves`` in space.
+    """The geometry of a combination ``shape`` in space.
+
+    Args:
+        shape: the combination.
+        signs: for every solid that it combines 1 if it lies inside of its boundary, and -1 if it lies outside (or
+            both).
 
     Raises:
         InputError: nothing is left of the combination.
     """
 
-    def __init__(self, shape: Bounded, leaves: Sequence[Any]):
+    def __init__(self, shape: Bounded, signs: Mapping[Any, frozenset[int]]):
         self.shape = shape
-        slices = [Slices(shape, leaves, axis) for axis in range(3)]
-        if not all(each.panels for each in slices):
+        first, second, self.slices = (Slices(shape, list(signs), axis) for axis in range(3))
+        across = first.extent, second.extent
+        if across[0] is None or across[1] is None or not self.slices.panels:
             raise InputError(
                 f"Nothing is left of {shape}: the shape is empty. Check the places and sizes of its operands."
             )
-        self.slices = slices[2]
-        self.bounds = np.array([[each.panels[0].low, each.panels[-1].high] for each in slices])
+        along = self.slices.panels[0].low, self.slices.panels[-1].high
+        self.bounds = np.array([across[0], across[1], along])
         self.size = float(np.ptp(self.bounds, axis=1).max())
-        self.pieces = boundary_pieces(shape, leaves)
+        self.pieces = boundary_pieces(shape, signs)
 
     # parts of the boundary -------------------------------------------------------------------------------------------
     @cached_property
@@ -59,8 +67,11 @@ class Solid:
     def on_boundary(self, label: str | None, n: int, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:
         """Return about n points on a part, (n, 3), their weights, whose sum is its area, and outward normals."""
 
+        of = [self.pieces[i] for i in self.belonging(label)]
+        least = _least(n, sum(piece.cells for piece in of), 2)
+
         def trial(spacing: float) -> tuple[NDArray, ...]:
-            found = [self.pieces[i].rule(spacing, rule) for i in self.belonging(label)]
+            found = [piece.rule(spacing, rule, least) for piece in of]
             return tuple(np.concatenate(each) for each in zip(*found, strict=True))
 
         points, weights, normals = _about(n, (self.extent(label) / n) ** 0.5, 2, trial)
@@ -83,8 +94,10 @@ class Solid:
 
     def inside(self, n: int, rule: Rule) -> tuple[NDArray, NDArray]:
         """Return about n points inside, (n, 3), and positive weights, whose sum is the volume."""
-        points, weights = _about(n, (self.measure / n) ** (1 / 3), 3, lambda spacing: self.slices.rule(spacing, rule))
-        return points, weights
+        is_coarse = _TURNS * _LEAST**3 * self.slices.cells > n
+        spacing = (self.measure / n) ** (1 / 3)
+        points, weights = _about(n, spacing, 3, lambda spacing: self.slices.rule(spacing, rule, is_coarse))
+        return points, weights * (self.measure / weights.sum())
 
     def corners(self) -> list[CornerPoint]:
         """Return no corners: only those of shapes in the plane are known."""
@@ -124,3 +137,8 @@ def _about(n: int, spacing: float, dim: int, trial: Callable[[float], tuple[NDAr
         spacing *= (len(found[0]) / n) ** (1 / dim)
         found = trial(spacing)
     return found
+
+
+def _least(n: int, cells: float, dim: int) -> int:
+    """Return how many points each cell has at least along each coordinate: fewer than 3 if there are many cells."""
+    return int(np.clip((n / (_TURNS * max(cells, 1))) ** (1 / dim), 1, _LEAST))

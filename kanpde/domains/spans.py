@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import asin, inf
+from math import asin, ceil, inf, log2
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from kanpde.domains.rules import Rule
 
 _NONE, _SAME = 1e-13, 1e-9  # of lengths, in units of the size
 _ANYWHERE = (0.13, 0.47, 0.81)  # on a circle that lies in a set as a whole or not at all
-_FINER, _SECTIONS, _ROUNDS = 32, 9, 8  # a neighbourhood is divided by 32 nine times
+_ROUNDS = 8
+_ROWS, _MOST_PARTS, _BITS = 128, 32, 44  # of places in one step of a search; of its result
 _NEAR = 1e-7  # of the length of a panel, from its ends
-_LEAST = 3  # points between two cuts
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def _lowest(values: NDArray, row: NDArray, number: NDArray, size: float, period:
 
 
 # along the lines' positions ------------------------------------------------------------------------------------------
-Signature = Callable[[NDArray], Shaped[np.ndarray, "places columns"]]
+# from places (m,) and which columns are of interest (m, columns; None: all) to values (m, columns)
+Signature = Callable[[NDArray, NDArray | None], NDArray]
 
 
 def find_changes(signature: Signature, low: float, high: float, count: int, gap: float) -> list[float]:
@@ -147,7 +148,7 @@ def find_changes(signature: Signature, low: float, high: float, count: int, gap:
     """
     share = np.concatenate([[_NEAR], (np.arange(count) + 0.5) / count, [1 - _NEAR]])
     places = low + (high - low) * share
-    known = signature(places)
+    known = signature(places, None)
     left, right, of_left, of_right = places[:-1], places[1:], known[:-1], known[1:]
     found: list[float] = []
     for _ in range(_ROUNDS):
@@ -155,21 +156,27 @@ def find_changes(signature: Signature, low: float, high: float, count: int, gap:
         left, right, of_left, of_right = left[differs], right[differs], of_left[differs], of_right[differs]
         if not len(left):
             break
-        begin, end = left, right
-        for _ in range(_SECTIONS):
-            inner = begin[:, None] + (end - begin)[:, None] * np.arange(1, _FINER) / _FINER
-            signs = signature(inner.ravel()).reshape(len(begin), _FINER - 1, -1)
-            first = (signs != of_left[:, None]).any(axis=2)
-            column = np.where(first.any(axis=1), first.argmax(axis=1), _FINER - 1)  # where it differs first
-            every = np.concatenate([begin[:, None], inner, end[:, None]], axis=1)
-            row = np.arange(len(begin))
-            begin, end = every[row, column], every[row, column + 1]
-        found.extend(float(x) for x in end)
+        end = _first_changes(signature, left, right, of_left, of_left != of_right)
+        found.extend(end.tolist())
         left = end + gap  # there may be another one behind it
         is_on = left < right
         left, right, of_right = left[is_on], right[is_on], of_right[is_on]
-        of_left = signature(left) if len(left) else of_right
+        of_left = signature(left, None) if len(left) else of_right
     return sorted(found)
+
+
+def _first_changes(signature: Signature, begin: NDArray, end: NDArray, of_begin: NDArray, watched: NDArray) -> NDArray:
+    """Return for each interval where a watched column changes first."""
+    parts = int(np.clip(_ROWS // len(begin), 2, _MOST_PARTS))
+    row = np.arange(len(begin))
+    for _ in range(ceil(_BITS / log2(parts))):
+        inner = begin[:, None] + (end - begin)[:, None] * np.arange(1, parts) / parts
+        values = signature(inner.ravel(), np.repeat(watched, parts - 1, axis=0)).reshape(len(begin), parts - 1, -1)
+        is_other = ((values != of_begin[:, None]) & watched[:, None]).any(axis=2)
+        column = np.where(is_other.any(axis=1), is_other.argmax(axis=1), parts - 1)
+        every = np.concatenate([begin[:, None], inner, end[:, None]], axis=1)
+        begin, end = every[row, column], every[row, column + 1]
+    return end
 
 
 @dataclass(frozen=True)
@@ -190,15 +197,16 @@ class Panel:
         """high - low."""
         return self.high - self.low
 
-    def nodes(self, rule: Rule, count: int) -> tuple[NDArray, NDArray]:
+    def nodes(self, rule: Rule, count: int, least: int) -> tuple[NDArray, NDArray]:
         """Return about ``count`` nodes between the ends, and weights whose sum is the length up to quadrature errors.
 
-        Where the integrand vanishes these are Chebyshev's nodes of the second kind. With square roots nearer than the
-        length, the rule is used in a variable in which the integrand is smooth.
+        There are at least ``least`` nodes, and twice as many with square roots near. Where the integrand vanishes
+        these are Chebyshev's nodes of the second kind. With square roots nearer than the length, the rule is used in a
+        variable in which the integrand is smooth.
         """
         below, above = self.turns
         is_below, is_above = self.low - below < self.length, above - self.high < self.length
-        count = max(_LEAST * (1 + (is_below or is_above)), count)
+        count = max(least * (1 + (is_below or is_above)), count)
         if self.vanishes:
             angle = np.pi * np.arange(1, count + 1) / (count + 1)
             share, weights = (1 - np.cos(angle)) / 2, np.pi / 2 * np.sin(angle) / (count + 1)
@@ -217,26 +225,42 @@ class Panel:
         return turn + sign * root**2, abs(two - one) * weights * 2 * root
 
 
-def make_panels(cuts: NDArray, turns: NDArray, gap: float) -> list[Panel]:
-    """Return the panels between sorted cuts; those nearer than ``gap`` are one.
+def make_panels(cuts: Sequence[float], begins: Sequence[float], ends: Sequence[float], gap: float) -> list[Panel]:
+    """Return the panels between cuts in any order; square roots begin above and end below some places."""
+    places = np.array(sorted(cuts))
+    below = np.array([-np.inf, *sorted(begins)])
+    above = np.array([*sorted(ends), np.inf])
+    rounding = 1e-14 * np.abs(places)
+    low = below[np.searchsorted(below, places + rounding, side="right") - 1]
+    high = above[np.searchsorted(above, places - rounding)]
+    return panels_between(places, low, high, gap)
 
-    ``turns`` (n, 2) are the places of square roots, at or below the panels that begin at each cut, and at or above
-    those that end there.
+
+def panels_between(cuts: NDArray, low: NDArray, high: NDArray, gap: float) -> list[Panel]:
+    """Return the panels between sorted cuts (n,); those nearer than ``gap`` are one.
+
+    ``low`` (n,) are the places of square roots at or below the panels that begin at each cut, and ``high`` those at or
+    above the panels that end there.
     """
     panels: list[Panel] = []
-    begin, below = float(cuts[0]), float(turns[0, 0])
-    for cut, (low, high) in zip(cuts[1:].tolist(), turns[1:].tolist(), strict=True):
+    begin, below = float(cuts[0]), float(low[0])
+    for cut, one, two in zip(cuts[1:].tolist(), low[1:].tolist(), high[1:].tolist(), strict=True):
         if cut - begin > gap:
-            panels.append(Panel(begin, cut, (below, high)))
-            begin, below = cut, low
+            panels.append(Panel(begin, cut, (below, two)))
+            begin, below = cut, one
         else:
-            below = max(below, low)
+            below = max(below, one)
             if panels:
-                panels[-1] = replace(panels[-1], turns=(panels[-1].turns[0], min(panels[-1].turns[1], high)))
+                panels[-1] = replace(panels[-1], turns=(panels[-1].turns[0], min(panels[-1].turns[1], two)))
     return panels
 
 
-def nearest_below(places: NDArray, turns: Sequence[float]) -> NDArray:
-    """Return for each place the largest of ``turns`` that is not larger; -inf without one."""
-    ordered = np.array([-np.inf, *sorted(turns)])
-    return ordered[np.searchsorted(ordered, places + 1e-14 * np.abs(places), side="right") - 1]
+def merged(panels: Sequence[Panel], least: float) -> list[Panel]:
+    """Return the panels, those shorter than ``least`` together with the ones behind them."""
+    found: list[Panel] = []
+    for panel in panels:
+        if found and (found[-1].length < least or panel.length < least / 2):
+            panel = Panel(found[-1].low, panel.high, (found[-1].turns[0], panel.turns[1]))
+            found.pop()
+        found.append(panel)
+    return found

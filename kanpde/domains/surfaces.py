@@ -40,6 +40,7 @@ class Patch:
         low: least value on the patch of a coordinate: z of a sphere, that along a cylinder, and the second after the
             plane's (in the cyclic order x, y, z) of a plane.
         high: largest value of it.
+        side: 1 if the solid lies inside a round surface, or where the coordinate is smaller than on a plane; else -1.
         is_disk: whether a plane patch is a disk.
     """
 
@@ -47,6 +48,7 @@ class Patch:
     surface: Round | Flat
     low: float
     high: float
+    side: int = 1
     is_disk: bool = False
 
 
