@@ -17,6 +17,7 @@ from kanpde.domains.curve import Curve
 from kanpde.domains.cylinder import Cylinder
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
+from kanpde.domains.mesh import Mesh
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
@@ -60,6 +61,7 @@ __all__ = [
     "Ellipse",
     "Field",
     "InputError",
+    "Mesh",
     "Output",
     "Phase",
     "Points",

@@ -2,7 +2,7 @@ r"""Problems as conditions on regions of a domain, and the standard conditions."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
@@ -77,6 +77,8 @@ class Problem:
             (points, unknowns), such as the accuracy of a classification.
         test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
         ansatz: hard constraints.
+        vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
+            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
     """
@@ -89,6 +91,7 @@ class Problem:
     test: Points | None = None
     measures: Mapping[str, Callable[[Tensor, Tensor], float]] = field(default_factory=dict)
     ansatz: Ansatz | None = None
+    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
 
     def __post_init__(self):
@@ -98,6 +101,7 @@ class Problem:
             )
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
+        check_vectors(self.vectors, self.unknowns, least=2)
         if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
@@ -133,6 +137,27 @@ class Problem:
         """The conditions that are trained: all except those that the ansatz satisfies."""
         hard = self.ansatz.satisfies if self.ansatz else ()
         return {name: c for name, c in self.conditions.items() if name not in hard}
+
+
+def check_vectors(vectors: Mapping[str, Sequence[str]], unknowns: Sequence[str], least: int, of: str = "") -> None:
+    """Check that every vector consists of ``least`` to three unknowns; ``of`` is the object that has them.
+
+    Raises:
+        InputError: a vector has too few or too many components, or one that is no unknown.
+    """
+    for name, members in vectors.items():
+        if isinstance(members, str) or not least <= len(members) <= 3:
+            raise InputError(
+                f'The vector "{name}" needs a list of {("one", "two")[least - 1]} to three unknowns, got {members!r}.',
+                write={"vectors": {name: list(unknowns[:3])}},
+                of=of,
+            )
+        for member in members:
+            if member not in unknowns:
+                raise InputError(
+                    f'The vector "{name}" names an unknown "{member}" that the problem does not '
+                    f"have. {suggest(member, unknowns)}"
+                )
 
 
 def _pick(fields: tuple, unknown: str | None) -> Field:

@@ -1,6 +1,7 @@
 """Runs with a tolerance: what is decided after a level, and what the end says."""
 
 from math import isnan, pi
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,22 @@ from conftest import load_problem
 import kanpde
 import kanpde.errors
 import kanpde.training.tolerance
-from kanpde import KAN, LM, MLP, Box, Condition, InputError, Phase, Problem, dirichlet, laplacian, neumann
+from kanpde import (
+    KAN,
+    LM,
+    MLP,
+    Box,
+    Condition,
+    Disk,
+    InputError,
+    Phase,
+    Problem,
+    Rectangle,
+    Sampling,
+    dirichlet,
+    laplacian,
+    neumann,
+)
 from kanpde.ends import End
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.damped import QR, Cholesky, Dual
@@ -226,3 +242,30 @@ def test_systems_are_inverted_for_any_right_hand_side(kind, generator):
     wanted = torch.linalg.solve(a.T @ a + damping * torch.eye(size, dtype=torch.float64), target)
     found = made[kind]().inverse(damping, target)
     assert torch.allclose(found, wanted, rtol=1e-8, atol=1e-10)
+
+
+def test_the_estimate_of_a_network_far_from_trained_is_near_its_error():
+    domain = Rectangle((-1, 1), (-1, 1))
+    condition = Condition(domain.interior, lambda u: laplacian(u) + 5 * torch.sin(2 * u.coords[0] + u.coords[1]))
+
+    def exact(x, y):
+        return torch.sin(2 * x + y)
+
+    problem = Problem(domain, {"pde": condition, "boundary": dirichlet(domain.boundary, exact)}, exact=exact)
+    model, sampling = KAN([4], grid=4, degree=5), Sampling(interior=400, boundary=100)
+    solution = kanpde.solve(problem, model, [Phase(LM(), 25)], sampling=sampling, seed=2)
+    # the step to the solution is so long that a difference of two values along it would be 40 % too large
+    assert solution.settings["estimate"] == pytest.approx(solution.errors["u"]["l2"], rel=0.1)
+
+
+def test_points_are_doubled_on_domains_without_cells_and_grow_with_the_network(generator):
+    domain = Disk()
+    conditions = {"pde": Condition(domain.interior, laplacian), "boundary": dirichlet(domain.boundary)}
+    settings = SimpleNamespace(problem=Problem(domain, conditions), sampling=Sampling())
+    network = KAN([3], grid=2, degree=4)(domain.ranges, generator=generator)
+    state = SimpleNamespace(used={"points": {"pde": 700, "boundary": 50}}, network=network)
+    sampling = kanpde.training.tolerance.denser(settings, state)
+    assert (sampling.interior, sampling.boundary) == (1400, 100)
+    state.network = KAN([9, 9], grid=8)(domain.ranges, generator=generator)
+    grown = kanpde.training.tolerance.grown(settings, state, sampling)
+    assert grown.interior > 6000 and grown.boundary > 100

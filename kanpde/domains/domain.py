@@ -20,7 +20,8 @@ class Domain(Protocol):
     is then a spatial domain times an interval. A new kind is one file in ``kanpde.domains`` whose class also has the
     class method ``from_description(description)``, the inverse of `describe`. A class outside the package can be
     trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``. ``repr`` shows
-    all arguments, because a checkpoint is continued only if it is the same.
+    all arguments, because a checkpoint is continued only if it is the same. A method ``boundary_mesh(n)`` is optional:
+    `kanpde.domains.facets` says what it returns, and finds the parts of facets without it.
     """
 
     @property
@@ -103,8 +104,8 @@ class Domain(Protocol):
                 `contains` tells which points of the slice lie in the domain.
 
         Returns:
-            A mesh with one kind of cells (line, triangle, quad or hexahedron) and points (points, 3): column k is
-            coordinate ``only[k]``, further columns are 0.
+            A mesh with one kind of cells (line, triangle, quad, tetra or hexahedron) and points (points, 3): column k
+            is coordinate ``only[k]``, further columns are 0.
 
         Raises:
             InputError: there are more than three coordinates.

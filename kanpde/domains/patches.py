@@ -20,6 +20,7 @@ from kanpde.domains.surfaces import Flat, Frame, Patch, Round, at_lying, at_upri
 _TOUCH, _STEP, _GAP = 1e-9, 1e-8, 2e-8  # in units of the size
 _LOOK, _LEAST_LOOK = 160, 16  # positions at which changes are looked for
 _ROUND = 5  # least number of points on a circle
+_INSIDE = 1e-9  # of the length of a panel, from its ends
 _FINE = 24
 
 
@@ -208,33 +209,18 @@ class Piece:
             count += len(points[-1])
         return np.concatenate(points)[:n], np.concatenate(normals)[:n]
 
-    # meshes ----------------------------------------------------------------------------------------------------------
-    def grid(self, spacing: float) -> tuple[NDArray, NDArray]:
-        """Return points (n, 3) and triangles (cells, 3) on the surface, with edges of about ``spacing``."""
-        points, cells, count = [], [], 0
+    def grid(self, spacing: float) -> NDArray:
+        """Return points (n, 3) on the surface and its edges, about ``spacing`` apart."""
+        found = []
         for panel in self.panels:
             steps = max(1, round(self._across(panel) / spacing))
-            v = panel.low + panel.length * (np.sin(pi / 2 * np.linspace(-1, 1, steps + 1)) + 1) / 2
-            inner = np.clip(v, panel.low + 1e-8 * panel.length, panel.high - 1e-8 * panel.length)
-            spans = self.spans(inner)
-            for first in np.unique(spans.first):
-                own = np.nonzero(spans.first == first)[0]
-                if len(own) != len(v):
-                    continue
-                low, length = spans.low[own], spans.high[own] - spans.low[own]
-                low = np.unwrap(low) if self.period else low
-                across = max(1, round(float((self.radii(v) * length).max()) / spacing))
-                across = max(across, 8 if first < 0 else 1)
-                u = low[:, None] + length[:, None] * np.linspace(0, 1, across + 1)
-                x, _ = self.place(u.ravel(), np.repeat(v, across + 1))
-                corner = count + (np.arange(steps)[:, None] * (across + 1) + np.arange(across)).ravel()
-                right, up = 1, across + 1
-                one = np.stack([corner, corner + right, corner + up], axis=1)
-                two = np.stack([corner + right, corner + up + right, corner + up], axis=1)
-                points.append(x)
-                cells.append(np.concatenate([one, two])[:, :: self.sign])
-                count += len(x)
-        return np.concatenate(points), np.concatenate(cells)
+            v = panel.low + panel.length * np.clip(np.arange(steps + 1) / steps, _INSIDE, 1 - _INSIDE)
+            spans = self.spans(v)
+            lengths = self.radii(v)[spans.row] * (spans.high - spans.low)
+            for row, low, high, length in zip(spans.row, spans.low, spans.high, lengths, strict=True):
+                u = np.linspace(low, high, max(1, round(float(length) / spacing)) + 1)
+                found.append(self.place(u, np.full(len(u), v[row]))[0])
+        return np.concatenate(found)
 
 
 def _positions(nodes: Sequence[tuple[NDArray, NDArray]]) -> tuple[NDArray, NDArray]:

@@ -127,6 +127,15 @@ class Planar:
             found.append(loop)
         return found
 
+    @cached_property
+    def separate_parts(self) -> int:
+        """The number of disconnected parts, each of which has one curve around it."""
+        outer = 0
+        for loop in self.loops:
+            terms = [(w, *piece.trace(s)) for i in loop for piece in (self.pieces[i],) for s, w in (_GAUSS(32),)]
+            outer += sum(float(w @ (x[:, 0] * v[:, 1] - x[:, 1] * v[:, 0])) for w, x, v in terms) > 0
+        return outer
+
     def corners(self) -> list[CornerPoint]:
         """Return the re-entrant corners, whose interior angle is larger than 180 degrees."""
         found = []
@@ -141,34 +150,20 @@ class Planar:
                     found.append(CornerPoint(place, angle, (before.arc.labels[-1], after.arc.labels[-1])))
         return found
 
-    def polylines(self, spacing: float) -> tuple[list[NDArray], list[list[int]]]:
-        """Return every closed curve as points (k, 2) at most ``spacing`` apart, and the piece that begins at each."""
-        lines, owners = [], []
+    def polylines(self, spacing: float) -> list[NDArray]:
+        """Return every closed curve as points (k, 2) at most ``spacing`` apart."""
+        lines = []
         for loop in self.loops:
-            counts = [max(1, -(-self.lengths[i] // spacing)) for i in loop]
-            counts = [max(int(c), 2 if len(loop) < 3 else 1) for c in counts]
-            points = [self.pieces[i].trace(np.arange(c) / c)[0] for i, c in zip(loop, counts, strict=True)]
-            lines.append(np.concatenate(points))
-            owners.append([i for i, c in zip(loop, counts, strict=True) for _ in range(c)])
-        return lines, owners
+            least = 2 if len(loop) < 3 else 1
+            counts = [max(least, int(-(-self.lengths[i] // spacing))) for i in loop]
+            lines.append(
+                np.concatenate([self.pieces[i].trace(np.arange(c) / c)[0] for i, c in zip(loop, counts, strict=True)])
+            )
+        return lines
 
     def mesh(self, n: int) -> meshio.Mesh:
         """Return triangles, about n of them along the longer side of the bounding box."""
-        lines, _ = self.polylines(self.size / n)
-        return triangulate(lines, lambda x: self.shape.level(x) < 0, self.size / n)
-
-    def boundary_mesh(self, n: int) -> meshio.Mesh:
-        """Return the boundary as lines, with ``part`` the index of the part in ``labels``."""
-        lines, owners = self.polylines(self.size / n)
-        starts = np.cumsum([0, *map(len, lines)])[:-1]
-        cells = [
-            np.stack([a + np.arange(len(line)), a + (np.arange(len(line)) + 1) % len(line)], axis=1)
-            for a, line in zip(starts, lines, strict=True)
-        ]
-        points = np.zeros((sum(map(len, lines)), 3))
-        points[:, :2] = np.concatenate(lines)
-        part = [self.labels.index(self.pieces[i].arc.labels[-1]) for owner in owners for i in owner]
-        return meshio.Mesh(points, [("line", np.concatenate(cells))], cell_data={"part": [np.array(part)]})
+        return triangulate(self.polylines(self.size / n), lambda x: self.shape.level(x) < 0, self.size / n)
 
 
 def _along(piece: Piece, n: int, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:

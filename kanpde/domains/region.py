@@ -29,7 +29,8 @@ class Region:
     ``label`` is its key in `Domain.parts`; ``fixed`` has one entry per piece, the coordinates that are constant on it
     with their values, {} where no coordinate is constant (curved or slanted); ``draw(rule, n, generator, device,
     dtype)`` returns about ``n`` points of all pieces together. If the region consists of measured points, ``rows`` is
-    their number, and ``draw_fresh`` returns those that are kept back from training.
+    their number, and ``draw_fresh`` returns those that are kept back from training. For a part of the interior, such
+    as a material, ``share`` is its part of the measure.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Region:
     draw: Callable[[str, int, torch.Generator, torch.device, torch.dtype], Points]
     rows: int | None = None
     draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
+    share: float | None = None
 
     @property
     def is_measured(self) -> bool:

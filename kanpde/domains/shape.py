@@ -180,6 +180,12 @@ class Shape(ABC):
         level = self.level(x.detach().cpu().double().numpy())
         return torch.as_tensor(level <= slack, device=x.device)
 
+    @property
+    def notes(self) -> list[str]:
+        """What a log should say of the shape."""
+        count = self.geometry.separate_parts
+        return [f"the domain consists of {count} separate parts"] if count > 1 else []
+
     def corners(self) -> list[CornerPoint]:
         """Return the re-entrant corners of a shape in the plane."""
         return self.geometry.corners()

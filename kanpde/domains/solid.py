@@ -107,25 +107,8 @@ class Solid:
     def mesh(self, n: int) -> meshio.Mesh:
         """Return tetrahedra, about n of them along the longest side of the bounding box."""
         spacing = self.size / n
-        points = np.concatenate([piece.grid(spacing)[0] for piece in self.pieces])
+        points = np.concatenate([piece.grid(spacing) for piece in self.pieces])
         return tetrahedralize(points, lambda x: self.shape.level(x) < 0, spacing)
-
-    def boundary_mesh(self, n: int) -> meshio.Mesh:
-        """Return the boundary as triangles, with ``part`` the index of the part in ``labels``."""
-        points, cells, part, count = [], [], [], 0
-        for piece in self.pieces:
-            x, triangles = piece.grid(self.size / n)
-            sides = x[triangles[:, 1:]] - x[triangles[:, :1]]
-            is_flat = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) < 1e-12 * self.size**2
-            points.append(x)
-            cells.append(triangles[~is_flat] + count)
-            part.append(np.full(len(cells[-1]), self.labels.index(piece.patch.labels[-1])))
-            count += len(x)
-        return meshio.Mesh(
-            np.concatenate(points),
-            [("triangle", np.concatenate(cells))],
-            cell_data={"part": [np.concatenate(part)]},
-        )
 
 
 def _about(n: int, spacing: float, dim: int, trial: Callable[[float], tuple[NDArray, ...]]) -> tuple[NDArray, ...]:

@@ -151,6 +151,11 @@ class SpaceTime:
             raise InputError(f"t=({begin:g}, {end:g}) is not within the domain's range [{self.t[0]:g}, {self.t[1]:g}].")
         return SpaceTime(self.shape, (begin, end))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a log should say of the domain of space."""
+        return list(getattr(self.shape, "notes", []))
+
     def corners(self) -> list[CornerPoint]:
         """Return the re-entrant corners of the domain of space."""
         find = getattr(self.shape, "corners", None)

@@ -103,9 +103,9 @@ class _Painter:
 
     def __init__(self, solution: Solution):
         self.solution = solution
-        self.axes, self.x, place = first_slice(solution)
+        self.canvas, self.x, place = first_slice(solution)
         self.title = f"{solution.problem.unknowns[0]}{f' at {place}' if place else ''}"
-        values = first_values(solution, self.x)
+        values = first_values(solution, self.canvas, self.x)
         values = values[np.isfinite(values)]
         self.limits = (float(values.min()), float(values.max())) if len(values) and np.ptp(values) else (-1.0, 1.0)
 
@@ -120,7 +120,7 @@ class _Painter:
             left, width = 0.42, 0.23
             _draw_network(figure.add_axes((0.0, 0.02, 0.36, 0.92)), then)
         middle = figure.add_axes((left, 0.16, width, 0.7))
-        draw_first_unknown(middle, then, self.axes, self.x, self.limits)
+        draw_first_unknown(middle, then, self.canvas, self.x, self.limits)
         right = figure.add_axes((left + width + 0.09, 0.16, 0.9 - left - width, 0.7))
         _draw_loss(right, then, frame)
         for axes, title in ((middle, self.title), (right, "loss |r|²")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.calculus.field import Field
+from kanpde.domains.box import Box
+from kanpde.plots.shapes import Canvas, draw_arrows, shape_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
@@ -33,8 +36,9 @@ def solution_figure(solution: Solution) -> Figure:
     """Draw lines in one dimension, images over (x, t) or (x, y); one row per unknown and time."""
     from matplotlib.figure import Figure
 
-    axes, slices, fixed = _slices(solution)
-    columns = [_columns(solution, x) for _, x in slices]
+    canvas, slices, fixed = _slices(solution)
+    axes = canvas.axes
+    columns = [_columns(solution, canvas, x) for _, x in slices]
     blocks = max(len(entries) for entries in columns[0].values())
     rows, width = blocks * len(slices), len(columns[0]) - (len(axes) == 1 and "exact" in columns[0])
     size = (3.9 * max(width, 2), 2.9 * rows + 0.6)
@@ -45,7 +49,7 @@ def solution_figure(solution: Solution) -> Figure:
         if len(axes) == 1:
             _draw_lines(part[0], solution.problem, slices[0][1][:, 0].cpu().numpy(), columns[0], block)
         else:
-            _draw_images(figure, part, solution.problem, axes, [c for c, _ in slices], columns, block)
+            _draw_images(figure, part, solution.problem, canvas, slices, columns, block)
     facts = [f"relative L2 error of {u}: {e['l2']:.2e}" for u, e in solution.errors.items()]
     facts = [f"accuracy {solution.settings['accuracy']:.4g}"] if "accuracy" in solution.settings else facts
     estimate = solution.settings.get("estimate", nan)
@@ -57,12 +61,13 @@ def solution_figure(solution: Solution) -> Figure:
 
 
 # values -------------------------------------------------------------------------------------------------------------
-def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor]], str]:
-    """Return the coordinates on the axes, the points and caption of every slice, and the text on fixed coordinates."""
+def _slices(solution: Solution) -> tuple[Canvas, list[tuple[str, Tensor]], str]:
+    """Return where values are drawn, the points and caption of every slice, and the text on fixed coordinates."""
     domain = solution.problem.domain
     axes: tuple[int, ...] = (*domain.space, *([] if domain.time is None else [domain.time]))[:2]
+    canvas = Canvas(axes, shape_of(domain, axes, PIXELS), None)
     if len(axes) == 1:
-        return axes, [("", _points(solution, axes, {}))], ""
+        return canvas, [("", _points(solution, canvas, {}))], ""
     others = [i for i in domain.space if i not in axes]
     # the middle, or another slice because odd solutions vanish in the middle
     options = [{i: lo + share * (hi - lo) for i in others for lo, hi in [domain.ranges[i]]} for share in (0.5, 0.75)]
@@ -70,28 +75,32 @@ def _slices(solution: Solution) -> tuple[tuple[int, ...], list[tuple[str, Tensor
     if domain.time not in (None, *axes):
         begin, end = domain.ranges[domain.time]
         moments = [(f", t = {t:.3g}", {domain.time: float(t)}) for t in np.linspace(begin, end, TIMES)]
-    fixed = max(options, key=lambda at: _spread(solution, _points(solution, axes, at | moments[0][1])))
-    slices = [(caption, _points(solution, axes, fixed | moment)) for caption, moment in moments]
+    fixed = max(options, key=lambda at: _spread(solution, _points(solution, canvas, at | moments[0][1])))
+    slices = [(caption, _points(solution, canvas, fixed | moment)) for caption, moment in moments]
+    if canvas.shape is None and not isinstance(domain, Box):
+        canvas = replace(canvas, inside=domain.contains(slices[0][1]).cpu().numpy().reshape(PIXELS, PIXELS))
     named = ", ".join(f"{domain.names[i]} = {value:.3g}" for i, value in list(fixed.items())[:MOST_NAMED])
     share = 50 if fixed is options[0] else 75
     more = len(fixed) - MOST_NAMED
-    return axes, slices, f"{named}, {more} more at {share} % of their ranges" if more > 0 else named
+    return canvas, slices, f"{named}, {more} more at {share} % of their ranges" if more > 0 else named
 
 
-def _points(solution: Solution, axes: tuple[int, ...], fixed: dict[int, float]) -> Tensor:
-    """Return points (points, dim): on a line with its ends, or at the centres of pixels, the first axis fastest."""
-    ranges = solution.problem.domain.ranges
-    if len(axes) == 1:
-        shares = [np.linspace(0, 1, LINE)]
+def _points(solution: Solution, canvas: Canvas, fixed: dict[int, float]) -> Tensor:
+    """Return points (points, dim): on a line with its ends, at corners of triangles, or at the centres of pixels.
+
+    Of pixels the first axis is the fastest.
+    """
+    limits = [solution.problem.domain.ranges[i] for i in canvas.axes]
+    share = np.linspace(0, 1, LINE) if len(limits) == 1 else (np.arange(PIXELS) + 0.5) / PIXELS
+    if canvas.shape is not None:
+        places = list(canvas.shape.points.T)
     else:
-        share = (np.arange(PIXELS) + 0.5) / PIXELS
-        shares = [part.ravel() for part in np.meshgrid(share, share)]
-    x = np.empty((len(shares[0]), len(ranges)))
+        places = [part.ravel() for part in np.meshgrid(*[lo + (hi - lo) * share for lo, hi in limits])]
+    x = np.empty((len(places[0]), len(solution.problem.domain.names)))
     for i, value in fixed.items():
         x[:, i] = value
-    for i, part in zip(axes, shares, strict=True):
-        lo, hi = ranges[i]
-        x[:, i] = lo + (hi - lo) * part
+    for i, part in zip(canvas.axes, places, strict=True):
+        x[:, i] = part
     return torch.as_tensor(x).to(next(solution.model.parameters()))
 
 
@@ -101,24 +110,24 @@ def _spread(solution: Solution, x: Tensor) -> float:
     return float(values.max() - values.min()) if len(values) else 0.0
 
 
-def _columns(solution: Solution, x: Tensor) -> Columns:
-    """Return the values at the points; NaN outside the domain, where pictures stay blank."""
+def _columns(solution: Solution, canvas: Canvas, x: Tensor) -> Columns:
+    """Return the values at the points; NaN at pixels outside the domain, which stay blank."""
     problem = solution.problem
 
     def ask(*unknowns: Field) -> tuple[list[Tensor], list[Tensor]]:
         return [u.value for u in unknowns], [e.value for e in exact_fields(problem, unknowns[0].context)]
 
     found, exact = solution.fields(x, ask)
-    columns = {"solution": list(zip(problem.unknowns, found, strict=True))}
+    columns = {"solution": _with_lengths(problem, found)}
     if exact:
-        columns["exact"] = list(zip(problem.unknowns, exact, strict=True))
-        columns["error"] = [(name, a - b) for name, a, b in zip(problem.unknowns, found, exact, strict=True)]
+        columns["exact"] = _with_lengths(problem, exact)
+        columns["error"] = _with_lengths(problem, [a - b for a, b in zip(found, exact, strict=True)])
     elif estimated := solution.estimated_errors(x):
         columns["estimated error"] = list(zip(problem.unknowns, estimated, strict=True))
     inside = [name for name, condition in problem.conditions.items() if condition.region.is_interior]
     if inside:
         columns["residual"] = [entry for name in inside for entry in _residuals(solution, name, x)]
-    outside = ~problem.domain.contains(x)
+    outside = _outside(solution, canvas, x)
     return {
         column: [
             (f"{column} {name}", values.double().masked_fill(outside, nan).cpu().numpy()) for name, values in entries
@@ -127,39 +136,48 @@ def _columns(solution: Solution, x: Tensor) -> Columns:
     }
 
 
+def _with_lengths(problem: Problem, values: list[Tensor]) -> list[tuple[str, Tensor]]:
+    """Return the unknowns' values with their names, and then the lengths of the problem's vectors."""
+    named = dict(zip(problem.unknowns, values, strict=True))
+    lengths = [(f"|{k}|", torch.stack([named[m] for m in v]).norm(dim=0)) for k, v in problem.vectors.items()]
+    return [*named.items(), *lengths]
+
+
+def _outside(solution: Solution, canvas: Canvas, x: Tensor) -> Tensor:
+    """Return which points of a picture lie outside the domain; no corner of its triangles does."""
+    inside = solution.problem.domain.contains(x)
+    return ~inside if canvas.shape is None else torch.zeros_like(inside)
+
+
 def _residuals(solution: Solution, name: str, x: Tensor) -> list[tuple[str, Tensor]]:
     values = [r.detach() for r in solution.residual(name, x)]
     return [(f"{k} of {name}" if len(values) > 1 else f"of {name}", r) for k, r in enumerate(values, start=1)]
 
 
-def first_slice(solution: Solution) -> tuple[tuple[int, ...], Tensor, str]:
-    """Return the coordinates on the axes and the points of the first slice, and where it lies as a text."""
-    axes, slices, fixed = _slices(solution)
+def first_slice(solution: Solution) -> tuple[Canvas, Tensor, str]:
+    """Return where the first slice is drawn, its points, and where it lies as a text."""
+    canvas, slices, fixed = _slices(solution)
     caption, x = slices[0]
-    return axes, x, f"{fixed}{caption}".strip(", ")
+    return canvas, x, f"{fixed}{caption}".strip(", ")
 
 
-def draw_first_unknown(
-    panel: Axes, solution: Solution, axes: tuple[int, ...], x: Tensor, limits: tuple[float, float]
-) -> None:
-    """Draw the first unknown on the slice of `first_slice`, a line or an image, with given limits of its values."""
-    values, (low, high), domain = first_values(solution, x), limits, solution.problem.domain
-    panel.set_xlabel(domain.names[axes[0]])
-    if len(axes) == 1:
-        panel.plot(x[:, axes[0]].cpu().numpy(), values, color=FOUND)
+def draw_first_unknown(panel: Axes, solution: Solution, canvas: Canvas, x: Tensor, limits: tuple[float, float]) -> None:
+    """Draw the first unknown on the slice of `first_slice`, with given limits of its values."""
+    values, (low, high), domain = first_values(solution, canvas, x), limits, solution.problem.domain
+    panel.set_xlabel(domain.names[canvas.axes[0]])
+    if len(canvas.axes) == 1:
+        panel.plot(x[:, canvas.axes[0]].cpu().numpy(), values, color=FOUND)
         panel.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         panel.grid(alpha=0.3)
         return
-    (left, right), (bottom, top) = (domain.ranges[i] for i in axes)
-    image, extent = values.reshape(PIXELS, PIXELS), (left, right, bottom, top)
-    panel.imshow(image, origin="lower", extent=extent, vmin=low, vmax=high, cmap=VALUES, aspect="auto")
-    panel.set_ylabel(domain.names[axes[1]])
+    canvas.draw(panel, domain, values, aspect="auto", vmin=low, vmax=high, cmap=VALUES)
+    panel.set_ylabel(domain.names[canvas.axes[1]])
 
 
-def first_values(solution: Solution, x: Tensor) -> NDArray:
-    """Return the first unknown at points, NaN outside the domain."""
+def first_values(solution: Solution, canvas: Canvas, x: Tensor) -> NDArray:
+    """Return the first unknown at points, NaN at pixels outside the domain."""
     values = solution.fields(x, lambda *unknowns: unknowns[0].value).double()
-    return values.masked_fill(~solution.problem.domain.contains(x), nan).cpu().numpy()
+    return values.masked_fill(_outside(solution, canvas, x), nan).cpu().numpy()
 
 
 # drawing ------------------------------------------------------------------------------------------------------------
@@ -182,15 +200,16 @@ def _draw_images(
     figure: Figure,
     panels: Any,
     problem: Problem,
-    axes: tuple[int, ...],
-    captions: list[str],
+    canvas: Canvas,
+    slices: list[tuple[str, Tensor]],
     columns: list[Columns],
     block: int,
 ) -> None:
     """Draw one unknown: a row per slice, a column per quantity with one colour bar for all its slices."""
-    (left, right), (bottom, top) = (problem.domain.ranges[i] for i in axes)
-    names = [problem.domain.names[i] for i in axes]
+    (left, right), (bottom, top) = (problem.domain.ranges[i] for i in canvas.axes)
+    names = [problem.domain.names[i] for i in canvas.axes]
     is_alike = "t" not in names and 0.2 < (top - bottom) / (right - left) < 5
+    aspect = "equal" if is_alike else "auto"
     for k, column in enumerate(columns[0]):
         stack: list[Axes] = list(panels[:, k])
         if block >= len(columns[0][column]):
@@ -198,20 +217,18 @@ def _draw_images(
                 panel.set_axis_off()
             continue
         low, high = _limits(columns, column, block)
-        for panel, caption, slice_ in zip(stack, captions, columns, strict=True):
+        colours = VALUES if column in ("solution", "exact") else SIGNED
+        drawn: Any = None
+        for panel, (caption, x), slice_ in zip(stack, slices, columns, strict=True):
             title, values = slice_[column][block]
-            panel.imshow(
-                values.reshape(PIXELS, PIXELS),
-                origin="lower",
-                extent=(left, right, bottom, top),
-                vmin=low,
-                vmax=high,
-                cmap=VALUES if column in ("solution", "exact") else SIGNED,
-                aspect="equal" if is_alike else "auto",
-            )
+            drawn = canvas.draw(panel, problem.domain, values, aspect=aspect, vmin=low, vmax=high, cmap=colours)
+            if column != "residual" and block >= len(problem.unknowns) and "t" not in names:
+                members = list(problem.vectors.values())[block - len(problem.unknowns)][:2]
+                parts = [slice_[column][problem.unknowns.index(name)][1] for name in members]
+                draw_arrows(panel, x[:, canvas.axes].cpu().numpy(), *parts)
             panel.set(title=title + caption, xlabel=names[0], ylabel=names[1])
             panel.locator_params(nbins=4)
-        bar = figure.colorbar(stack[0].images[0], ax=stack)
+        bar = figure.colorbar(drawn, ax=stack)
         bar.ax.ticklabel_format(axis="y", scilimits=(-2, 3))
 
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from kanpde.calculus.field import Field
+from kanpde.domains.facets import boundary_mesh
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Problem
+from kanpde.problem import Problem, check_vectors
 from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
@@ -29,7 +30,7 @@ class Output:
         slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
-        vectors: name -> one to three unknowns that are also stored as one vector.
+        vectors: name -> one to three unknowns that are also stored as one vector, besides `Problem.vectors`.
         film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
 
@@ -46,6 +47,10 @@ class Output:
             raise InputError(f"times must be a whole number of at least 2, got {self.times}.", write={"times": 21})
         if not isinstance(self.film, bool):
             raise InputError(f"film must be true or false, got {self.film}.", write={"film": True})
+
+    def count(self, dim: int) -> int:
+        """Return the number of cells along every axis of a mesh with ``dim`` dimensions."""
+        return self.cells or (24 if dim == 3 else 100)
 
     def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
         """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position."""
@@ -73,20 +78,8 @@ class Output:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
         check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
-        for name, members in self.vectors.items():
-            if isinstance(members, str) or not 1 <= len(members) <= 3:
-                raise InputError(
-                    f'The vector "{name}" needs a list of one to three unknowns, got {members!r}.',
-                    write={"vectors": {name: list(problem.unknowns[:3])}},
-                    of="output",
-                )
-            for member in members:
-                if member not in problem.unknowns:
-                    raise InputError(
-                        f'The vector "{name}" names an unknown "{member}" that the problem does not '
-                        f"have. {suggest(member, problem.unknowns)}"
-                    )
-        names = [*problem.unknowns, *self.vectors]
+        check_vectors(self.vectors, problem.unknowns, least=1, of="output")
+        names = [*problem.unknowns, *problem.vectors, *self.vectors]
         for name in names:
             if names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
                 raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
@@ -107,34 +100,55 @@ def _is_taken(name: str, others: Sequence[str]) -> bool:
 def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:
     """Return the mesh, the times (None without t), and the fields, (steps, points) or for vectors (steps, points, 3).
 
-    Fields are NaN at mesh points outside the domain, which occur in slices of domains other than boxes.
+    A slice has NaN at mesh points outside the domain.
     """
     domain = solution.problem.domain
+    free, _ = output.axes(solution.problem)
+    mesh = domain.mesh(output.count(len(free)), free)
+    times = None if domain.time is None else np.linspace(*domain.ranges[domain.time], output.times)
+    return mesh, times, _series(solution, output, mesh.points, times)
+
+
+def sample_boundary(
+    solution: Solution, output: Output, times: NDArray | None
+) -> tuple[meshio.Mesh, dict[str, NDArray]] | None:
+    """Return a mesh of the boundary with the numbers of its parts, and the fields there.
+
+    Its cell data are those of `kanpde.domains.facets.boundary_mesh`. None if the stored mesh is a slice, or the domain
+    has no boundary of lines or faces.
+    """
     free, fixed = output.axes(solution.problem)
-    mesh = domain.mesh(output.cells or (24 if len(free) == 3 else 100), free)
-    x = torch.empty(len(mesh.points), len(domain.names)).to(next(solution.model.parameters()))
-    x[:, free] = torch.as_tensor(mesh.points[:, : len(free)]).to(x)
+    mesh = None if fixed else boundary_mesh(solution.problem.domain, output.count(len(free)))
+    if mesh is None:
+        return None
+    return mesh, _series(solution, output, mesh.points, times)
+
+
+def _series(solution: Solution, output: Output, points: NDArray, times: NDArray | None) -> dict[str, NDArray]:
+    """Return the fields at mesh points and all times."""
+    domain = solution.problem.domain
+    free, fixed = output.axes(solution.problem)
+    x = torch.empty(len(points), len(domain.names)).to(next(solution.model.parameters()))
+    x[:, free] = torch.as_tensor(points[:, : len(free)]).to(x)
     for position, value in fixed.items():
         x[:, position] = value
-    if domain.time is None:
-        times, steps = None, [_fields(solution, output, x)]
-    else:
-        start, end = domain.ranges[domain.time]
-        times, steps = np.linspace(start, end, output.times), []
-        for time in times:
+    steps = []
+    for time in [None] if times is None else times:
+        if time is not None:
             x[:, domain.time] = float(time)
-            steps.append(_fields(solution, output, x))
-    return mesh, times, {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+        steps.append(_fields(solution, output, x, is_slice=bool(fixed)))
+    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
-def _fields(solution: Solution, output: Output, x: torch.Tensor) -> dict[str, NDArray]:
+def _fields(solution: Solution, output: Output, x: torch.Tensor, is_slice: bool) -> dict[str, NDArray]:
     """Return all stored fields at the points x."""
     batches = [_batch(solution, part) for part in x.split(_BATCH)]
     fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
-    outside = ~solution.problem.domain.contains(x).cpu().numpy()
-    for values in fields.values():
-        values[outside] = np.nan
-    for name, members in output.vectors.items():
+    if is_slice:
+        outside = ~solution.problem.domain.contains(x).cpu().numpy()
+        for values in fields.values():
+            values[outside] = np.nan
+    for name, members in {**solution.problem.vectors, **output.vectors}.items():
         columns = [fields[m] for m in members]
         fields[name] = np.stack([*columns, *[np.zeros_like(columns[0])] * (3 - len(columns))], axis=1)
     return fields

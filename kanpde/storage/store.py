@@ -7,8 +7,10 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import h5py
+import meshio
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import kanpde.models
@@ -25,11 +27,11 @@ from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
-from kanpde.storage.output import Output, sample
+from kanpde.storage.output import Output, sample, sample_boundary
 from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
 
-XDMF = "solution.xdmf"
+XDMF, BOUNDARY, BOUNDARY_XDMF = "solution.xdmf", "boundary.vtkhdf", "boundary.xdmf"
 
 
 # writing -------------------------------------------------------------------------------------------------------------
@@ -52,7 +54,9 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 
 
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
-    """Write ``solution.vtkhdf`` and ``solution.xdmf`` into the folder atomically.
+    """Write the solution, and its values on the parts of the boundary, into the folder atomically.
+
+    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``.
 
     Args:
         solution: the solution to save.
@@ -65,17 +69,32 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
     """
     folder = prepare_folder(folder, solution.problem, output)
     mesh, times, fields = sample(solution, output)
+    boundary = sample_boundary(solution, output, times)
     memory = io.BytesIO()  # HDF5 can crash when a disk is full
     with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # from 1.10 on, attributes have checksums too
         write_mesh(file, mesh, fields, times)
         write_record(file.create_group("kanpde"), solution, config)
         steps, points = next(iter(fields.values())).shape
         _write_views(file, solution.problem, output, list(fields), steps, points)
+    files = {folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)}
+    if boundary is not None:
+        files |= {folder / BOUNDARY: _boundary_file(*boundary, times)}
+        files |= {folder / BOUNDARY_XDMF: xdmf(BOUNDARY, *boundary, times)}
     try:
-        replace_files({folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)})
+        replace_files(files)
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder / RESULT
+
+
+def _boundary_file(mesh: meshio.Mesh, fields: dict[str, NDArray], times: NDArray | None) -> memoryview:
+    """Return the file boundary.vtkhdf; its attribute "parts" has the names by number, with "" where there is none."""
+    numbers = {int(number): name for name, (number, *_) in mesh.field_data.items()}
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", libver=("v110", "v110")) as file:
+        write_mesh(file, mesh, fields, times)
+        file["VTKHDF/CellData/part"].attrs["parts"] = [numbers.get(k, "") for k in range(max(numbers) + 1)]
+    return memory.getbuffer()
 
 
 def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list[str], steps: int, points: int) -> None:

@@ -19,6 +19,7 @@ from kanpde.errors import InputError
 _CELLS = {
     "line": (3, "Polyline"),
     "triangle": (5, "Triangle"),
+    "tetra": (10, "Tetrahedron"),
     "quad": (9, "Quadrilateral"),
     "hexahedron": (12, "Hexahedron"),
 }
@@ -56,7 +57,7 @@ def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray]
     """Write the group VTKHDF, and for XDMF one group of views for every step.
 
     Args:
-        mesh: with one kind of cells.
+        mesh: with one kind of cells; its ``cell_data`` is written too, (cells,) for all times.
         fields: by name, (steps, points) or (steps, points, 3); one step if ``times`` is None.
         times: (steps,), or None for a problem without time.
     """
@@ -75,15 +76,22 @@ def write_mesh(file: h5py.File, mesh: meshio.Mesh, fields: Mapping[str, NDArray]
     data = root.create_group("PointData")
     for name, values in fields.items():
         write_array(data, name, values.reshape(-1, *values.shape[2:]), chunk=len(mesh.points))
+    for name, values in _of_cells(mesh).items():
+        write_array(root, f"CellData/{name}", values)
     if times is not None:
-        _write_steps(root, times, len(mesh.points), list(fields))
+        _write_steps(root, times, len(mesh.points), list(fields), list(mesh.cell_data))
     for step in range(1 if times is None else len(times)):
         for name in fields:
             view(file, name, f"xdmf/{step:05d}/{name}", range(step, step + 1), len(mesh.points))
     file["xdmf"].attrs["description"] = "virtual views of every field at every step, for solution.xdmf"
 
 
-def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str]) -> None:
+def _of_cells(mesh: meshio.Mesh) -> dict[str, NDArray]:
+    """Return the cell data of the only block of cells."""
+    return {name: np.asarray(values) for name, (values,) in mesh.cell_data.items()}
+
+
+def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str], of_cells: list[str]) -> None:
     """Write the offset of every step in the flat arrays; all steps share one mesh."""
     steps = root.create_group("Steps")
     steps.attrs["NSteps"] = len(times)
@@ -96,6 +104,8 @@ def _write_steps(root: h5py.Group, times: NDArray, points: int, fields: list[str
         write_array(steps, name, zeros[:, None])
     for name in fields:
         write_array(steps, f"PointDataOffsets/{name}", np.arange(len(times), dtype=np.int64) * points)
+    for name in of_cells:
+        write_array(steps, f"CellDataOffsets/{name}", zeros)
 
 
 def view(file: h5py.File, name: str, target: str, steps: range, points: int) -> h5py.Dataset:
@@ -131,6 +141,9 @@ def xdmf(data_file: str, mesh: meshio.Mesh, fields: Mapping[str, NDArray], times
             kind = "Vector" if values.ndim == 3 else "Scalar"
             attribute = SubElement(grid, "Attribute", Name=name, AttributeType=kind, Center="Node")
             _item(attribute, data_file, f"xdmf/{step:05d}/{name}", values.shape[1:], values.dtype)
+        for name, values in _of_cells(mesh).items():
+            attribute = SubElement(grid, "Attribute", Name=name, AttributeType="Scalar", Center="Cell")
+            _item(attribute, data_file, f"VTKHDF/CellData/{name}", values.shape, values.dtype)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 

@@ -10,7 +10,6 @@ than the error, and only decides whether the polynomials are tried.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf, nan, sqrt
 from types import SimpleNamespace
 from typing import Any
@@ -177,11 +176,11 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return objective_of_values(problem, network, x, torch.full_like(x[:, 0], 1 / len(x)))
 
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    values = partial(values_of, settings, around)
-    found = tangent_change(state.network, state.coefficients, make, points, values, of_values, generator)
+    outputs = len(problem.unknowns)
+    found = tangent_change(state.network, state.coefficients, make, points, of_values, outputs, generator)
     if found is None:
         return Estimate()
-    now = values(state.network)
+    now = values_of(settings, around, state.network)
     looseness = found.largest * largest_term(problem, level) / max(float(now.square().mean().sqrt()), 1e-300)
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):

@@ -161,6 +161,8 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
             f'A tolerance needs an estimate of the error, which the measured values of "{measured[0]}" do not give.',
             write={"tolerance": None},
         )
+    for note in getattr(settings.problem.domain, "notes", ()):
+        log(f"note: {note}")
     asked = settings.sampling
     if settings.problem.is_fit and (asked.interior is not None or asked.rule != "auto"):
         log("note: rule and interior of sampling have no effect on a fit; boundary limits the number of rows")

@@ -26,7 +26,7 @@ class Sampling:
         rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more), "gauss", "chebyshev",
             "sobol" or "uniform".
         interior: approximate number of points for a condition on the whole domain; None takes 6 for every parameter,
-            and 2.5 for every cell along each axis, within limits.
+            and 2.5 for every cell along each axis, within limits. A part of the domain gets its share.
         boundary: approximate number of points for every other condition; None takes on each face twice as many as the
             interior has across it, but in total no more than the interior; of measured points all, within the limits.
     """
@@ -53,6 +53,8 @@ class Sampling:
         interior = self.interior or min(wanted, MOST_POINTS)
         if region.is_interior:
             return interior
+        if region.share is not None:
+            return max(1, round(region.share * interior))
         return self.boundary or min(region.pieces * round(2 * interior ** ((dim - 1) / dim)), interior)
 
     def for_first_phase(self, region: Region, parameters: int) -> "Sampling":

@@ -32,12 +32,11 @@ OVERDETERMINED = 2  # least number of residuals per parameter
 ITERATIONS = 4  # of the power method for the largest ratio
 LEAST_DAMPING = 1e-15  # limits the ratio where the solution is not unique
 DAMPING = 1e-13  # of the scaled normal equations; against directions that the residuals do not see at all
-PROBE = 1e-4  # part of the step by which the change of the values is differentiated
 FLOOR = 1e-12
 
 
 class Tangent(NamedTuple):
-    """The linearized error at points, the share of the loss left, and the largest change of values per residual.
+    """The linearized error (unknowns, points), the share of the loss left, the largest change of values per residual.
 
     The last is NaN if there are too few points to tell.
     """
@@ -52,11 +51,14 @@ def tangent_change(
     coefficients: nn.Parameter | None,
     make: Callable[[nn.Module, nn.Parameter | None, Mapping[str, Points]], Objective],
     points: Mapping[str, Points],
-    values: Callable[[nn.Module], Tensor],
     of_values: Callable[[nn.Module], Objective],
+    outputs: int,
     generator: torch.Generator,
 ) -> Tangent | None:
-    """Return the linearized error at the points at which ``values`` evaluates a network.
+    """Return the linearized error at the points of ``of_values``.
+
+    It is the product of the derivative of the values with the step: differences of the values themselves are not
+    accurate enough, because the step of a network that is not fully trained may be long.
 
     None if the least-squares problem has no solution in this precision.
 
@@ -65,8 +67,8 @@ def tangent_change(
         coefficients: of an inverse problem.
         make: makes the objective of a network at points.
         points: fresh points by condition, more than the enlarged network has parameters.
-        values: returns the unknowns of a network at test points.
-        of_values: makes an objective of a network by `objective_of_values`.
+        of_values: makes an objective of a network by `objective_of_values`, with equal weights.
+        outputs: number of the unknowns.
         generator: for the weights of new nodes.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
@@ -80,12 +82,14 @@ def tangent_change(
     y = system.solve(DAMPING, r, system.transposed(r))
     if y is None:
         return None
-    start, before = objective.vector(), values(larger)
+    _, of_unknowns = of_values(larger).linearize()
+    own = of_unknowns.shape[1]  # the coefficients of an inverse problem do not change the values
+    count = len(of_unknowns) // outputs  # rows are divided by the root of the number of points
+    change = (of_unknowns @ (y / system.scale)[:own]).view(outputs, count) * count**0.5
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
-    largest = largest_change(of_values(larger), system) if is_overdetermined else nan  # leave freedom
-    objective.assign(start + PROBE * y / system.scale)
+    largest = largest_change(of_unknowns, system) if is_overdetermined else nan  # leave freedom
     left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
-    return Tangent((values(larger) - before) / PROBE, float(left), largest)
+    return Tangent(change, float(left), largest)
 
 
 def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
@@ -96,12 +100,15 @@ def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight:
     return Objective(problem, network, {"values": Points(x, weight)})
 
 
-def largest_change(of_values: Objective, system: DampedSystem) -> float:
+def largest_change(jacobian: Tensor, system: DampedSystem) -> float:
     """Return the largest ratio of the root mean square change of the values to the change of the residuals.
 
     It is NaN if the system cannot be solved with so little damping.
+
+    Args:
+        jacobian: of the values, from an objective by `objective_of_values`.
+        system: of the residuals.
     """
-    _, jacobian = of_values.linearize()
     own = jacobian.shape[1]  # the coefficients of an inverse problem do not change the values
     b = torch.nn.functional.pad(jacobian / system.scale[:own], (0, len(system.scale) - own))
     y, ratio = torch.ones_like(system.scale), 0.0

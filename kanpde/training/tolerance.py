@@ -3,7 +3,8 @@
 One of three things follows:
 
 - *points*, if the fresh loss is much larger than the training loss: the cells on which the loss by two Gauss rules
-  differs most are halved. Points are only added, never moved.
+  differs most are halved. Points are only added, never moved. Domains other than boxes have no
+  cells; there the number of points is doubled.
 - *steps*, if the level ended because its steps were used up.
 - *size*: a finer grid or wider layers, whichever lowers the fresh loss most in a few steps (`kanpde.training.trials`).
 
@@ -38,6 +39,7 @@ from kanpde.training.assessment import (
 )
 from kanpde.training.fresh import draw
 from kanpde.training.phases import Phase
+from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, Candidate, State
 from kanpde.training.surroundings import Surroundings
@@ -108,8 +110,11 @@ def following(settings: Settings, state: State, around: Surroundings, found: See
     """Return the state with the next phase, or at its end if a limit is met."""
     phase, level, best = Phase(LM(), steps=120, window=20, least=0.5), state.levels[-1], state.best
     assert best is not None
+    sampling = state.plan[-1].sampling
     if found.lacks_points and found.shares:
         state, what = replace(state, cells=with_seen(settings, state, found)), "more points"
+    elif found.lacks_points and not state.cells:
+        sampling, what = denser(settings, state), "more points"
     elif state.phase == 1:  # the starts have just ended
         phase, what = replace(phase, move_knots=grid_of(state.network) is not None), "more steps"
     elif level["end"] == End.STEPS_DONE.name:
@@ -118,7 +123,11 @@ def following(settings: Settings, state: State, around: Surroundings, found: See
         state, what = larger(settings, state, around, found)
         if what is None:
             return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_PARAMETERS} parameters")
-    if sum(cells.size for cells in state.cells.values()) > MOST_POINTS:
+    if sampling is not None:
+        sampling = grown(settings, state, sampling)
+        phase = replace(phase, sampling=sampling)
+    asked = 0 if sampling is None else max(sampling.interior or 0, sampling.boundary or 0)
+    if max(asked, sum(cells.size for cells in state.cells.values())) > MOST_POINTS:
         return ended(state, best, End.NOT_REACHED, f"it needs more than {MOST_POINTS} points")
     around.log(f"next: {what}")
     return replace(state, plan=(*state.plan, phase))
@@ -133,7 +142,7 @@ def larger(settings: Settings, state: State, around: Surroundings, found: Seen) 
         return state, None
     size = max(trained_size(network) for network in networks.values())
     state = replace(state, cells=enough(settings, state, size))
-    points = draw(settings, state.network, settings.sampling, state.generator)
+    points = draw(settings, state.network, state.plan[-1].sampling or settings.sampling, state.generator)
     points |= {name: cells.points() for name, cells in state.cells.items()}
     best = best_trial(
         settings, state, around, networks, points, lambda tried: fresh_loss(settings, tried)[0], found.loss
@@ -158,6 +167,28 @@ def enough(settings: Settings, state: State, size: int) -> dict[str, Cells]:
             new = halved(settings, state, name, shares(settings, state, name, cells.along + 2))
             state = replace(state, cells={**state.cells, name: new})
     return dict(state.cells)
+
+
+def denser(settings: Settings, state: State) -> Sampling:
+    """Return the sampling with twice the points of the last phase, for domains that are not divided into cells."""
+    inner: list[int] = []
+    outer: list[int] = []
+    for name, count in state.used["points"].items():
+        (inner if settings.problem.trained[name].region.is_interior else outer).append(2 * count)
+    return replace(settings.sampling, interior=max(inner, default=None), boundary=max(outer, default=None))
+
+
+def grown(settings: Settings, state: State, sampling: Sampling) -> Sampling:
+    """Return the sampling with at least as many points as the size of the network needs."""
+    parameters, grid = trained_size(state.network), grid_of(state.network) or 0
+    needs = {
+        c.region.is_interior: settings.sampling.size(c.region, parameters, grid)
+        for c in settings.problem.trained.values()
+    }
+    interior, boundary = (
+        max(needs.get(inside, 0), have or 0) for inside, have in ((True, sampling.interior), (False, sampling.boundary))
+    )
+    return replace(sampling, interior=interior or None, boundary=boundary or None)
 
 
 def halved(settings: Settings, state: State, name: str, marks: Tensor) -> Cells:

@@ -52,7 +52,9 @@ def looseness(settings: Settings, state: State, points: Mapping[str, Points]) ->
     x = domain.interior.sample("sobol", VALUES, None, settings.device, settings.dtype).x
     of_values = objective_of_values(own, added, x, torch.full_like(x[:, 0], 1 / len(x)))
     size = float(of_values.values().square().sum().sqrt())
-    return largest_change(of_values, system) * largest_term(problem, state.levels[-1]) / max(size, 1e-300)
+    return (
+        largest_change(of_values.linearize()[1], system) * largest_term(problem, state.levels[-1]) / max(size, 1e-300)
+    )
 
 
 def around_solution(problem: Problem, components: Components) -> Problem:

@@ -251,7 +251,7 @@ class Window:
         of_values = objective_of_values(problem, fine, inside.x, inside.weight)
         size = float(of_values.values().square().sum().sqrt())
         left = float(objective.loss().detach()) / max(before, 1e-300)
-        return Steps(fine, other, left, largest_change(of_values, system) / max(size, 1e-300))
+        return Steps(fine, other, left, largest_change(of_values.linearize()[1], system) / max(size, 1e-300))
 
     def _local(self, network: Network, fine: Network, ends: Float[Tensor, " ends"]) -> Float[Tensor, " unknowns"]:
         """Return the root mean square of the difference at the end of the window; for m = 2 also that of the rate."""

@@ -1,0 +1,37 @@
+// The mesh of problems/bracket.py: gmsh -2 benchmarks/bracket.geo -o problems/bracket.msh (gmsh 4.15.2)
+SetFactory("Built-in");
+h = 0.25;  // size of cells; fine at the curves
+f = 0.12;
+Point(1) = {0, 0, 0, h};
+Point(2) = {2, 0, 0, h};
+Point(3) = {2, 1.1, 0, h};
+Point(4) = {1.6, 1.1, 0, f};
+Point(5) = {1.6, 1.6, 0};  // centre of the fillet
+Point(6) = {1.1, 1.6, 0, f};
+Point(7) = {1.1, 2, 0, h};
+Point(8) = {0, 2, 0, h};
+Line(1) = {1, 2};
+Line(2) = {2, 3};
+Line(3) = {3, 4};
+Circle(4) = {4, 5, 6};
+Line(5) = {6, 7};
+Line(6) = {7, 8};
+Line(7) = {8, 1};
+Point(9) = {0.5, 0.5, 0};  // centre of the hole
+Point(10) = {0.8, 0.5, 0, f};
+Point(11) = {0.5, 0.8, 0, f};
+Point(12) = {0.2, 0.5, 0, f};
+Point(13) = {0.5, 0.2, 0, f};
+Circle(11) = {10, 9, 11};
+Circle(12) = {11, 9, 12};
+Circle(13) = {12, 9, 13};
+Circle(14) = {13, 9, 10};
+Curve Loop(1) = {1:7};
+Curve Loop(2) = {11:14};
+Plane Surface(1) = {1, 2};
+Physical Curve("clamp") = {6};
+Physical Curve("load") = {2};
+Physical Curve("rim") = {1, 3, 4, 5, 7, 11:14};
+Physical Surface("plate") = {1};
+Mesh.ElementOrder = 2;
+Mesh.MshFileVersion = 4.1;
