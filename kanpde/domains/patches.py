@@ -1,23 +1,21 @@
-"""The boundary of a combination of solids: the parts of their patches that are left, and quadrature on them."""
+"""The parts of patches that bound a combination of solids, and quadrature on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from math import asin, pi
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.domains.crossings import Bounded
 from kanpde.domains.rules import Rule, along_line
 from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels
 from kanpde.domains.surfaces import Flat, Frame, Patch, Round, at_lying, at_upright, half_chord
 
-_TOUCH, _STEP, _GAP = 1e-9, 1e-8, 2e-8  # in units of the size
+_TOUCH, _GAP = 3e-5, 2e-8  # radians; in units of the size
 _LOOK, _LEAST_LOOK = 160, 16  # positions at which changes are looked for
 _ROUND = 5  # least number of points on a circle
 _INSIDE = 1e-9  # of the length of a panel, from its ends
@@ -123,7 +121,7 @@ class Piece:
         for owners in self.frame.owners:
             one, two = (values[:, start + k * len(owners) : start + (k + 1) * len(owners)] for k in (0, 1))
             with np.errstate(invalid="ignore"):
-                found |= (np.abs(np.sin((one - two) / 2)) < _TOUCH**0.5).any(axis=1)
+                found |= (np.abs(np.sin((one - two) / 2)) < _TOUCH).any(axis=1)
             start += 2 * len(owners)
         return found
 
@@ -209,18 +207,22 @@ class Piece:
             count += len(points[-1])
         return np.concatenate(points)[:n], np.concatenate(normals)[:n]
 
-    def grid(self, spacing: float) -> NDArray:
-        """Return points (n, 3) on the surface and its edges, about ``spacing`` apart."""
+    def grid(self, spacing: float) -> tuple[NDArray, NDArray]:
+        """Return points (n, 3) about ``spacing`` apart on the surface, and which of them are ends of spans, (n,)."""
         found = []
         for panel in self.panels:
             steps = max(1, round(self._across(panel) / spacing))
-            v = panel.low + panel.length * np.clip(np.arange(steps + 1) / steps, _INSIDE, 1 - _INSIDE)
-            spans = self.spans(v)
+            share = np.arange(steps + 1) / steps
+            v = panel.low + panel.length * share
+            spans = self.spans(panel.low + panel.length * np.clip(share, _INSIDE, 1 - _INSIDE))
             lengths = self.radii(v)[spans.row] * (spans.high - spans.low)
-            for row, low, high, length in zip(spans.row, spans.low, spans.high, lengths, strict=True):
-                u = np.linspace(low, high, max(1, round(float(length) / spacing)) + 1)
-                found.append(self.place(u, np.full(len(u), v[row]))[0])
-        return np.concatenate(found)
+            for row, low, high, length in zip(spans.row, spans.low, spans.high, lengths.tolist(), strict=True):
+                u = np.linspace(low, high, round(length / spacing) + 1) if length > spacing else np.array([low, high])
+                ends = np.ones(len(u), dtype=bool)
+                ends[1:-1] = row in (0, steps)
+                found.append((self.place(u, np.full(len(u), v[row]))[0], ends))
+        points, ends = (np.concatenate(each) for each in zip(*found, strict=True))
+        return points, ends
 
 
 def _positions(nodes: Sequence[tuple[NDArray, NDArray]]) -> tuple[NDArray, NDArray]:
@@ -246,50 +248,3 @@ def _joined(panels: Sequence[tuple[Panel, NDArray]]) -> list[Panel]:
                 continue
         joined.append((panel, roles))
     return [panel for panel, _ in joined]
-
-
-def boundary_pieces(shape: Bounded, signs: Mapping[Any, frozenset[int]]) -> list[Piece]:
-    """Return the pieces of the patches of solids that bound the combination ``shape`` of them.
-
-    A point of a patch bounds the shape if the shape lies on one side of it only. Of pieces that coincide, the one of
-    the first solid is taken.
-
-    Args:
-        shape: the combination.
-        signs: for every solid 1 if the shape lies inside of its boundary, and -1 if it lies outside (or both).
-    """
-    size = float(np.ptp(shape.bounds, axis=1).max())
-    leaves = list(signs)
-    of = [[patch.surface for patch in leaf.patches()] for leaf in leaves]
-    found = []
-    for i, leaf in enumerate(leaves):
-        part = partial(_is_part, shape, leaf, leaves[:i], size)
-        near = [k for k, other in enumerate(leaves) if _boxes_meet(leaf.bounds, other.bounds, _STEP * size)]
-        surfaces = list(dict.fromkeys(surface for k in near for surface in of[k]))
-        for patch in leaf.patches():
-            is_shared = any(patch.surface in of[k] for k in near if k != i)
-            for sign in (1, -1) if is_shared else signs[leaf]:
-                piece = Piece(patch, sign * patch.side, surfaces, part, size)
-                if piece.panels:
-                    found.append(piece)
-    return found
-
-
-def _is_part(shape: Bounded, leaf: Any, earlier: Sequence[Any], size: float, x: NDArray, normal: NDArray) -> NDArray:
-    """Return which points x with outward normals (n, 3) bound the shape and belong to a leaf, but to no earlier one."""
-    near, step = _TOUCH * size, _STEP * size * normal
-    tests = [
-        lambda own: np.abs(leaf.level(x[own])) < near,
-        *(lambda own, other=other: np.abs(other.level(x[own])) >= near for other in earlier),
-        lambda own: np.abs(shape.level(x[own])) < near,
-        lambda own: shape.level(x[own] - step[own]) < 0,
-        lambda own: shape.level(x[own] + step[own]) >= 0,
-    ]
-    kept = np.arange(len(x))
-    for test in tests:
-        kept = kept[test(kept)]
-    return np.isin(np.arange(len(x)), kept, assume_unique=True)
-
-
-def _boxes_meet(one: NDArray, two: NDArray, gap: float) -> bool:
-    return bool((np.maximum(one[:, 0], two[:, 0]) <= np.minimum(one[:, 1], two[:, 1]) + gap).all())

@@ -20,16 +20,16 @@ from kanpde.domains.corners import CornerPoint
 from kanpde.domains.drawing import draw_inside, draw_wall
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.meshes import box_mesh
+from kanpde.domains.overlap import overlap
 from kanpde.domains.planar import Planar
 from kanpde.domains.region import Region
-from kanpde.domains.rules import along_line
 from kanpde.domains.solid import Solid
 from kanpde.domains.spacetime import SpaceTime
 from kanpde.domains.surfaces import Patch
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 16  # units in the last place of the largest coordinate
-_TESTS, _LOOK = 10_000, 24
+_TESTS = 10_000
 
 
 @runtime_checkable
@@ -284,25 +284,6 @@ def _check_operands(shape: Shape) -> None:
         return
     _check_operands(shape.one)
     _check_operands(shape.two)
-    if shape.operation != "|" and not _overlap(shape.one, shape.two):
+    if shape.operation != "|" and not overlap(shape.one, shape.two):
         what = "there is nothing to cut out" if shape.operation == "-" else "they have no point in common"
         raise InputError(f"{shape.two!r} lies outside {shape.one!r}, so that {what}. Check places and sizes.")
-
-
-def _overlap(one: Shape, two: Shape) -> bool:
-    """Return whether points lie in both shapes: of a grid, or on the boundary of one and in the other."""
-    low, high = (
-        np.maximum(one.bounds[:, 0], two.bounds[:, 0]),
-        np.minimum(one.bounds[:, 1], two.bounds[:, 1]),
-    )
-    if (low >= high).any():
-        return False
-    axes = [a + (b - a) * (np.arange(_LOOK) + 0.5) / _LOOK for a, b in zip(low, high, strict=True)]
-    x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    if ((one.level(x) < 0) & (two.level(x) < 0)).any():
-        return True
-    small = -1e-9 * float(np.ptp(one.bounds, axis=1).max())
-    return any(
-        bool((other.level(shape.geometry.on_boundary(None, 400, along_line("gauss"))[0]) < small).any())
-        for shape, other in ((one, two), (two, one))
-    )

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from kanpde.domains.corners import CornerPoint
 from kanpde.domains.crossings import Bounded
-from kanpde.domains.patches import boundary_pieces
+from kanpde.domains.pieces import boundary_pieces
 from kanpde.domains.rules import Rule
 from kanpde.domains.slices import Slices
 from kanpde.domains.triangulation import tetrahedralize
 from kanpde.errors import InputError
 
+_CLEARANCE = 0.45  # smallest distance of points of the boundary in meshes, in spacings
 _LEAST, _TURNS = 3, 2.0  # points along each side of a cell; points by square roots, which take more
 
 
@@ -107,7 +108,9 @@ class Solid:
     def mesh(self, n: int) -> meshio.Mesh:
         """Return tetrahedra, about n of them along the longest side of the bounding box."""
         spacing = self.size / n
-        points = np.concatenate([piece.grid(spacing) for piece in self.pieces])
+        grids = [piece.grid(spacing) for piece in self.pieces]
+        points, ends = (np.concatenate(each) for each in zip(*grids, strict=True))
+        points = _apart(points[np.argsort(~ends, kind="stable")], _CLEARANCE * spacing)
         return tetrahedralize(points, lambda x: self.shape.level(x) < 0, spacing)
 
 
@@ -125,3 +128,15 @@ def _about(n: int, spacing: float, dim: int, trial: Callable[[float], tuple[NDAr
 def _least(n: int, cells: float, dim: int) -> int:
     """Return how many points each cell has at least along each coordinate: fewer than 3 if there are many cells."""
     return int(np.clip((n / (_TURNS * max(cells, 1))) ** (1 / dim), 1, _LEAST))
+
+
+def _apart(points: NDArray, distance: float) -> NDArray:
+    """Return the points that are at least ``distance`` away from those that are kept before them."""
+    from scipy.spatial import KDTree
+
+    near = KDTree(points).query_ball_point(points, distance)
+    kept = np.ones(len(points), dtype=bool)
+    for i, others in enumerate(near):
+        if kept[i]:
+            kept[[k for k in others if k > i]] = False
+    return points[kept]
