@@ -12,7 +12,6 @@ from kanpde.domains.rules import along_line
 pytestmark = pytest.mark.usefixtures("unchecked")
 GAUSS = along_line("gauss")
 FAR = (-3.0, 3.0)
-CUBE = Cuboid((-1, 1), (-1, 1), (-1, 1))
 CAP = pi * 0.5**2 * (3 - 0.5) / 3  # of a unit ball, 0.5 high
 
 # shape, volume and area
@@ -28,7 +27,7 @@ CLOSED = [
     (Cuboid() - Cylinder((0.5, 0.4), 0.3, FAR), 1 - 0.09 * pi, 6 - 0.18 * pi + 0.6 * pi),
     (Cuboid() - Cylinder((0.5, 0.4), 0.3, FAR, "x"), 1 - 0.09 * pi, 6 - 0.18 * pi + 0.6 * pi),
     (Cylinder(span=FAR, axis="x") & Cylinder(span=FAR, axis="y"), 16 / 3, 16.0),
-    (Cylinder(span=FAR, axis="z") & Cylinder(span=FAR, axis="y") & CUBE, 16 / 3, 16.0),
+    (Cylinder(span=FAR, axis="z") & Cylinder(span=FAR, axis="y"), 16 / 3, 16.0),
     (Ball() & Cuboid((-2, 2), (0, 2), (-2, 2)), 2 / 3 * pi, 3 * pi),
     (Cylinder() | Cylinder(span=(1.0, 2.5)), 2.5 * pi, 7 * pi),
     (Cuboid() - Cuboid((0.5, 2), (0.5, 2), FAR), 0.75, 5.5),
@@ -64,6 +63,14 @@ def test_integrals_inside_are_those_of_fluxes(shape):
     x, y, z = (points - middle).T
     flux = weight @ (normal * np.stack([np.sin(x) * np.cos(z), y**2 * z, np.exp(y + z)], axis=1)).sum(axis=1)
     assert inside == pytest.approx(flux, rel=1e-6)
+
+
+def test_surfaces_that_touch_along_lines():
+    """All faces of the cube touch a cylinder, and the cylinders touch each other in two points."""
+    shape = Cylinder(span=FAR, axis="z") & Cylinder(span=FAR, axis="y") & Cuboid((-1, 1), (-1, 1), (-1, 1))
+    x, weight, _ = shape.geometry.on_boundary(None, 2000, GAUSS)
+    assert shape.measure == pytest.approx(16 / 3, rel=1e-8) and weight.sum() == pytest.approx(16, rel=1e-6)
+    assert shape.geometry.labels == ("cylinder", "cylinder side") and np.abs(shape.level(x)).max() < 1e-8
 
 
 def test_points_of_whole_surfaces_are_exact():
@@ -118,7 +125,7 @@ def check_random(seed, depth, count):
 
 
 def test_random_combinations():
-    assert sum(check_random(seed, 1, 100_000) for seed in range(4)) >= 2
+    assert sum(check_random(seed, 1, 50_000) for seed in range(3)) >= 2
 
 
 @pytest.mark.slow
@@ -151,6 +158,11 @@ def test_random_points_on_surfaces_are_equally_dense(rule):
     on_sphere = points.x[points.x[:, 1] > 0]
     assert float(on_sphere[:, 1].mean()) == pytest.approx(0.5, abs=0.02)
     assert float((points.x**2).sum(dim=1)[points.x[:, 1] == 0].mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_separate_parts_are_said():
+    assert (Ball() | Ball((3.0, 0.0, 0.0), 0.5)).notes == ["the domain consists of 2 separate parts"]
+    assert (Ball() | Ball((1.4, 0.0, 0.0), 0.5)).notes == [] and (Ball() - Ball(radius=0.5)).notes == []
 
 
 def test_a_box_becomes_a_cuboid():

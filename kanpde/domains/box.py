@@ -68,7 +68,8 @@ class Box:
                 "Only boxes of x and y, or of x, y and z, without periodic coordinates are combined with shapes, got "
                 f"{self}. For time, write `shape.over(t=(0.0, 1.0))`."
             )
-        return Rectangle(*self.ranges) if len(self.ranges) == 2 else Cuboid(*self.ranges)
+        x, y, *rest = self.ranges
+        return Cuboid(x, y, rest[0]) if rest else Rectangle(x, y)
 
     def __or__(self, other: Operand) -> Combination:
         return self.as_shape() | other

@@ -40,12 +40,14 @@ class Cuboid(Shape):
 
     def patches(self) -> list[Patch]:
         """Return the six faces."""
-        bounds = self.bounds.tolist()
-        return [
-            Patch((self.name, f"{'xyz'[axis]}={value:g}"), Flat(axis, value), *bounds[(axis + 2) % 3], side)
-            for axis in range(3)
-            for side, value in zip((-1, 1), bounds[axis], strict=True)
-        ]
+        ranges = self.bounds.tolist()
+        found = []
+        for axis in range(3):
+            low, high = ranges[(axis + 2) % 3]
+            for side, value in zip((-1, 1), ranges[axis], strict=True):
+                labels = (self.name, f"{'xyz'[axis]}={value:g}")
+                found.append(Patch(labels, Flat(axis, value), low, high, side))
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -54,4 +56,5 @@ class Cuboid(Shape):
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> Cuboid:
         """Return the cuboid from a description by `describe`."""
-        return cls(*(tuple(description[axis]) for axis in "xyz"), description["name"])
+        x, y, z = (tuple(description[axis]) for axis in "xyz")
+        return cls(x, y, z, description["name"])

@@ -15,7 +15,7 @@ from kanpde.domains.rules import Rule, along_line
 from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels
 from kanpde.domains.surfaces import Flat, Frame, Patch, Round, at_lying, at_upright, half_chord
 
-_TOUCH, _GAP = 3e-5, 2e-8  # radians; in units of the size
+_TOUCH, _GAP, _NEAR = 3e-5, 2e-8, 1e-6  # radians; in units of the size; of the radius
 _LOOK, _LEAST_LOOK = 160, 16  # positions at which changes are looked for
 _ROUND = 5  # least number of points on a circle
 _INSIDE = 1e-9  # of the length of a panel, from its ends
@@ -110,9 +110,15 @@ class Piece:
             middle, radius = circles[0][:, 1], circles[0][:, 2]
             begins, ends = (x[np.isfinite(x)].tolist() for x in (middle - radius, middle + radius))
             return lying[0][np.isfinite(lying[0])].tolist(), [], begins, ends
-        axis = self.frame.axis
+        axis, own = self.frame.axis, self.surface
         flat = [s.value for s in self.frame.surfaces if isinstance(s, Flat) and s.axis == axis]
-        return flat, [s.centre[axis] for s in self.frame.surfaces if isinstance(s, Round)], [], []
+        others = [(s.centre[axis], s) for s in self.frame.surfaces if isinstance(s, Round)]
+        tubes = [(middle, s.radius) for middle, s in others if s.axis not in (None, axis)]
+        near = np.array([self.patch.low, self.patch.high]) + np.array([1, -1]) * _NEAR * own.radius
+        if own.axis is None and (self.spans(near).first >= 0).any():  # circles are cut up to the poles
+            tubes.append((own.centre[axis], own.radius))
+        begins, ends = ([middle + sign * radius for middle, radius in tubes] for sign in (-1, 1))
+        return flat, [middle for middle, _ in others], begins, ends
 
     def _touches(self, v: NDArray) -> NDArray:
         """Return where both values of a curve coincide, so that spans may meet there, (n,)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kanpde.domains.crossings import Bounded
 from kanpde.domains.rules import Rule, along_line
 from kanpde.domains.spans import Panel, Spans, find_changes, find_spans, make_panels, merged, panels_between
-from kanpde.domains.surfaces import Flat, Frame, at_lying, touching
+from kanpde.domains.surfaces import Flat, Frame, Round, at_lying, equal_heights, touching
 
 _TOUCH, _GAP, _JOIN = 1e-9, 2e-8, 1e-11  # in units of the size
 _LOOK, _LEAST_LOOK = 96, 12  # sections in which changes are looked for
@@ -89,18 +89,27 @@ class Slices:
                 middle, radius = surface.centre[c], surface.radius
                 known |= {middle - radius, middle + radius}
                 middles.add(middle)
-                if surface.axis is not None:
+                if surface.axis is not None or self._meets_pole(surface):
                     begins.append(middle - radius)
                     ends.append(middle + radius)
+        known |= set(equal_heights(self.frame.surfaces, c, 1e-7 * self.size))
         inside = [float(place) for place in known if low <= place <= high]
         return sorted(inside), sorted(x for x in middles if low < x < high), begins, ends
+
+    def _meets_pole(self, ball: Round) -> bool:
+        """Return whether other surfaces go through the first or last point of a sphere."""
+        poles = np.array([ball.centre, ball.centre])
+        poles[:, self.frame.axis] += [-ball.radius, ball.radius]
+        return bool(sum((np.abs(leaf.level(poles)) < _TOUCH * self.size).any() for leaf in self.leaves) > 1)
 
     @cached_property
     def extent(self) -> tuple[float, float] | None:
         """The least and the largest c of the shape, without its panels; None if it is empty."""
 
         def hit(heights: NDArray, _: NDArray | None) -> NDArray:
-            return (self._corners(heights)[2].any(axis=1) | self._ends(heights)[1].any(axis=1))[:, None]
+            return np.concatenate([self._corners(heights)[2], self._ends(heights)[1]], axis=1).any(
+                axis=1, keepdims=True
+            )
 
         known, found = self._known()[0], []
         for order in (1, -1):

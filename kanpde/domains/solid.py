@@ -19,6 +19,7 @@ from kanpde.domains.triangulation import tetrahedralize
 from kanpde.errors import InputError
 
 _CLEARANCE = 0.45  # smallest distance of points of the boundary in meshes, in spacings
+_GRID, _LEAST_PART = 64, 8  # points of a grid along the longest side; of the smallest parts that are counted
 _LEAST, _TURNS = 3, 2.0  # points along each side of a cell; points by square roots, which take more
 
 
@@ -99,6 +100,17 @@ class Solid:
         spacing = (self.measure / n) ** (1 / 3)
         points, weights = _about(n, spacing, 3, lambda spacing: self.slices.rule(spacing, rule, is_coarse))
         return points, weights * (self.measure / weights.sum())
+
+    @property
+    def separate_parts(self) -> int:
+        """The number of disconnected parts, as far as a grid of 64 points along the longest side can tell."""
+        from scipy.ndimage import label
+
+        spacing = self.size / _GRID
+        axes = [np.arange(low + spacing / 2, high, spacing) for low, high in self.bounds]
+        x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        parts, _ = label(self.shape.level(x.reshape(-1, 3)).reshape(x.shape[:3]) < 0)
+        return int((np.bincount(parts.ravel())[1:] >= _LEAST_PART).sum())
 
     def corners(self) -> list[CornerPoint]:
         """Return no corners: only those of shapes in the plane are known."""

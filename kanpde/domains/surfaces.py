@@ -130,6 +130,7 @@ class Frame:
         owners = self.owners
         m = len(circles)
         one, two = np.triu_indices(circles.shape[1], 1)
+        pairs: list[tuple[tuple[NDArray, ...], tuple[NDArray, ...]]]
         pairs = [(self.meeting(circles[:, one], circles[:, two]), (owners[0][one], owners[0][two]))]
         grids = [np.meshgrid(owners[i], owners[j], indexing="ij") for i, j in ((0, 1), (0, 2), (1, 2))]
         pairs.append((at_upright(circles[:, :, None], upright[:, None]), (grids[0][0], grids[0][1])))
@@ -161,6 +162,25 @@ def touching(points: NDArray, owners: NDArray, kept: NDArray, near: float) -> ND
         gaps = np.hypot(*(places[:, None] - places).transpose(2, 0, 1))
         same = (of[:, None] == of).all(axis=2)
         found[i] = (np.triu(same, 1) & (gaps < near)).any()
+    return found
+
+
+def equal_heights(surfaces: Sequence[Round | Flat], axis: int, near: float) -> list[float]:
+    """Return where sections across an axis of two surfaces are the same circle, for centres on one line along it."""
+    of = [s for s in dict.fromkeys(surfaces) if isinstance(s, Round) and s.axis in (None, axis)]
+    found = []
+    for i, one in enumerate(of):
+        for two in of[:i]:
+            gap = two.centre[axis] - one.centre[axis]
+            if any(abs(one.centre[k] - two.centre[k]) > near for k in range(3) if k != axis):
+                continue
+            if one.axis is None and two.axis is None:
+                if abs(gap) > near:
+                    found.append(one.centre[axis] + (gap + (one.radius**2 - two.radius**2) / gap) / 2)
+            elif one.axis is None or two.axis is None:
+                ball, tube = (one, two) if one.axis is None else (two, one)
+                half = max(0.0, ball.radius**2 - tube.radius**2) ** 0.5
+                found += [ball.centre[axis] - half, ball.centre[axis] + half]
     return found
 
 
