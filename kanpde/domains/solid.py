@@ -109,8 +109,8 @@ class Solid:
         spacing = self.size / _GRID
         axes = [np.arange(low + spacing / 2, high, spacing) for low, high in self.bounds]
         x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        parts, _ = label(self.shape.level(x.reshape(-1, 3)).reshape(x.shape[:3]) < 0)
-        return int((np.bincount(parts.ravel())[1:] >= _LEAST_PART).sum())
+        found: Any = label(self.shape.level(x.reshape(-1, 3)).reshape(x.shape[:3]) < 0)
+        return int((np.bincount(found[0].ravel())[1:] >= _LEAST_PART).sum())
 
     def corners(self) -> list[CornerPoint]:
         """Return no corners: only those of shapes in the plane are known."""
