@@ -10,9 +10,12 @@ from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
+from kanpde.domains.ball import Ball
 from kanpde.domains.box import Box
 from kanpde.domains.corners import Corner
+from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.curve import Curve
+from kanpde.domains.cylinder import Cylinder
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
 from kanpde.domains.mesh import Mesh
@@ -51,10 +54,13 @@ __all__ = [
     "SOAP",
     "Adam",
     "Ansatz",
+    "Ball",
     "Box",
     "Condition",
     "Corner",
+    "Cuboid",
     "Curve",
+    "Cylinder",
     "Disk",
     "Ellipse",
     "Field",

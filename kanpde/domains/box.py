@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.ranges import check_range
 from kanpde.domains.rectangle import Rectangle
@@ -57,19 +58,19 @@ class Box:
         return self.names.index(name)
 
     # shapes ----------------------------------------------------------------------------------------------------------
-    def as_shape(self) -> Rectangle:
-        """Return the box of the coordinates x and y as a shape, which can be combined with others.
+    def as_shape(self) -> Rectangle | Cuboid:
+        """Return the box of the coordinates x and y, or x, y and z, as a shape, which can be combined with others.
 
         Raises:
             InputError: the box has other coordinates.
         """
-        if self.names != ("x", "y") or self.periodic:
+        if self.names not in (("x", "y"), ("x", "y", "z")) or self.periodic:
             raise InputError(
-                f"Only boxes of x and y without periodic coordinates are combined with shapes, got {self}. For time, "
-                "write `shape.over(t=(0.0, 1.0))`."
+                "Only boxes of x and y, or of x, y and z, without periodic coordinates are combined with shapes, got "
+                f"{self}. For time, write `shape.over(t=(0.0, 1.0))`."
             )
-        x, y = self.ranges
-        return Rectangle(x, y)
+        x, y, *rest = self.ranges
+        return Cuboid(x, y, rest[0]) if rest else Rectangle(x, y)
 
     def __or__(self, other: Operand) -> Combination:
         return self.as_shape() | other

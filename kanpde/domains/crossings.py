@@ -18,7 +18,7 @@ _LITTLE = 1e-5  # of an arc, for the slope of the distance to another
 
 @runtime_checkable
 class Bounded(Protocol):
-    """A shape in the plane, or a combination of some: negative ``level`` inside, and the size by its ``bounds``."""
+    """A shape, or a combination of some: negative ``level`` inside, and the size by its ``bounds``."""
 
     @property
     def bounds(self) -> NDArray: ...

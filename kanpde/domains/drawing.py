@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.domains.region import Points
-from kanpde.domains.rules import TENSOR_RULES, Rule, along_line, unit_cube
+from kanpde.domains.rules import TENSOR_RULES, along_line, unit_cube
 
 _CPU = torch.device("cpu")
 
@@ -32,8 +33,10 @@ def draw_inside(
 def draw_wall(geometry: Any, part: str | None, rule: str, n: int, generator, device, dtype) -> Points:
     """Return about n points on a part of the boundary (all of it for None) with outward normals."""
     name = _chosen(rule, n)
-    line = along_line(name) if name in TENSOR_RULES else _random_line(name, generator)
-    x, weight, normal = geometry.on_boundary(part, n, line)
+    if name in TENSOR_RULES:
+        x, weight, normal = geometry.on_boundary(part, n, along_line(name))
+    else:
+        x, weight, normal = geometry.random_on_boundary(part, n, partial(_random_unit, name, generator))
     return _points(x, weight, normal, device, dtype)
 
 
@@ -50,12 +53,9 @@ def _random(geometry: Any, level: Callable[[NDArray], NDArray], rule: str, n: in
     return np.concatenate(found)[:n]
 
 
-def _random_line(rule: str, generator: torch.Generator) -> Rule:
-    def line(n: int) -> tuple[NDArray, NDArray]:
-        unit, weight = unit_cube(rule, n, 1, generator, _CPU, torch.float64)
-        return unit[:, 0].numpy(), weight.numpy()
-
-    return line
+def _random_unit(rule: str, generator: torch.Generator, n: int, dim: int) -> NDArray:
+    """Return about n points in the unit cube, (n, dim)."""
+    return unit_cube(rule, n, dim, generator, _CPU, torch.float64)[0].numpy()
 
 
 def _chosen(rule: str, n: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import atan2, pi
 
@@ -75,6 +75,17 @@ class Planar:
         ]
         points, weights, normals = (np.concatenate(each) for each in zip(*found, strict=True))
         return points, weights, normals
+
+    def random_on_boundary(
+        self, label: str | None, n: int, unit: Callable[[int, int], NDArray]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Return random points as `on_boundary`; ``unit(n, dim)`` are about n points in a unit cube."""
+
+        def line(count: int) -> tuple[NDArray, NDArray]:
+            nodes = unit(count, 1)[:, 0]
+            return nodes, np.full(len(nodes), 1 / len(nodes))
+
+        return self.on_boundary(label, n, line)
 
     # the interior ----------------------------------------------------------------------------------------------------
     @cached_property

@@ -20,14 +20,16 @@ from kanpde.domains.corners import CornerPoint
 from kanpde.domains.drawing import draw_inside, draw_wall
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.meshes import box_mesh
+from kanpde.domains.overlap import check_operands
 from kanpde.domains.planar import Planar
 from kanpde.domains.region import Region
-from kanpde.domains.rules import along_line
+from kanpde.domains.solid import Solid
 from kanpde.domains.spacetime import SpaceTime
+from kanpde.domains.surfaces import Patch
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 16  # units in the last place of the largest coordinate
-_TESTS, _LOOK = 10_000, 24
+_TESTS = 10_000
 
 
 @runtime_checkable
@@ -40,7 +42,8 @@ class Operand(Protocol):
 class Shape(ABC):
     """A bounded set of the plane with the coordinates x and y, or of space with x, y and z.
 
-    A subclass has `bounds`, `level`, `arcs` and `describe`, and is a frozen dataclass.
+    A subclass has `bounds`, `level`, `arcs` (in the plane) or `patches` (in space) and `describe`, and is a frozen
+    dataclass.
     """
 
     time: int | None = None
@@ -67,9 +70,18 @@ class Shape(ABC):
         """The shapes that this one combines, each once; a shape that is no combination has itself."""
         return (self,)
 
+    @property
+    def signs(self) -> dict[Any, frozenset[int]]:
+        """For each of `leaves` 1 if this shape lies inside of its boundary, and -1 if it lies outside (or both)."""
+        return {self: frozenset({1})}
+
     def arcs(self) -> list[Arc]:
-        """Return the boundary of a shape in the plane that is no combination."""
-        raise NotImplementedError
+        """Return the boundary of a shape in the plane that is no combination; of others nothing."""
+        return []
+
+    def patches(self) -> list[Patch]:
+        """Return surfaces that contain the boundary of a shape in space that is no combination; of others nothing."""
+        return []
 
     def as_shape(self) -> Shape:
         """Return the shape itself."""
@@ -87,14 +99,14 @@ class Shape(ABC):
 
     # the protocol Domain ---------------------------------------------------------------------------------------------
     @cached_property
-    def geometry(self) -> Planar:
+    def geometry(self) -> Planar | Solid:
         """The boundary and the quadrature rules, computed when they are first used.
 
         Raises:
             InputError: nothing is left of a combination, or a hole lies outside its shape.
         """
-        _check_operands(self)
-        return Planar(self, self.leaves)
+        check_operands(self)
+        return Planar(self, self.leaves) if len(self.bounds) == 2 else Solid(self, self.signs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,7 +147,8 @@ class Shape(ABC):
     @property
     def covered(self) -> set[str]:
         """The names of parts of operands of which no point lies on the boundary."""
-        named = {label for leaf in self.leaves for arc in leaf.arcs() for label in arc.labels}
+        pieces = (piece for leaf in self.leaves for piece in (*leaf.arcs(), *leaf.patches()))
+        named = {label for piece in pieces for label in piece.labels}
         return named - set(self.geometry.labels)
 
     def part(self, name: str) -> Region:
@@ -162,9 +175,10 @@ class Shape(ABC):
         )
 
     def restricted(self, **ranges: tuple[float, float]) -> NoReturn:
-        """Refuse: a shape is narrowed by ``shape & Rectangle(...)``."""
+        """Refuse: a shape is narrowed by ``shape & Rectangle(...)`` or ``shape & Cuboid(...)``."""
+        other = "Rectangle" if len(self.bounds) == 2 else "Cuboid"
         raise InputError(
-            f"A shape is not narrowed by ranges ({', '.join(ranges)}). Intersect it: `shape & Rectangle(...)`."
+            f"A shape is not narrowed by ranges ({', '.join(ranges)}). Intersect it: `shape & {other}(...)`."
         )
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
@@ -230,6 +244,15 @@ class Combination(Shape):
         return tuple(dict.fromkeys((*self.one.leaves, *self.two.leaves)))
 
     @property
+    def signs(self) -> dict[Any, frozenset[int]]:
+        """Those of both operands; those of what is cut out are inverted."""
+        found = dict(self.one.signs)
+        for leaf, signs in self.two.signs.items():
+            signs = frozenset(-sign for sign in signs) if self.operation == "-" else signs
+            found[leaf] = found.get(leaf, frozenset()) | signs
+        return found
+
+    @property
     def bounds(self) -> NDArray:
         """A box that contains the combination."""
         one, two = self.one.bounds, self.two.bounds
@@ -269,33 +292,3 @@ def _operand(other: object) -> Shape:
             "and `&` the intersection."
         )
     return other.as_shape()
-
-
-def _check_operands(shape: Shape) -> None:
-    """Refuse a combination in which an operand of ``&`` or ``-`` lies outside the other."""
-    if not isinstance(shape, Combination):
-        return
-    _check_operands(shape.one)
-    _check_operands(shape.two)
-    if shape.operation != "|" and not _overlap(shape.one, shape.two):
-        what = "there is nothing to cut out" if shape.operation == "-" else "they have no point in common"
-        raise InputError(f"{shape.two!r} lies outside {shape.one!r}, so that {what}. Check places and sizes.")
-
-
-def _overlap(one: Shape, two: Shape) -> bool:
-    """Return whether points lie in both shapes: of a grid, or on the boundary of one and in the other."""
-    low, high = (
-        np.maximum(one.bounds[:, 0], two.bounds[:, 0]),
-        np.minimum(one.bounds[:, 1], two.bounds[:, 1]),
-    )
-    if (low >= high).any():
-        return False
-    axes = [a + (b - a) * (np.arange(_LOOK) + 0.5) / _LOOK for a, b in zip(low, high, strict=True)]
-    x = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    if ((one.level(x) < 0) & (two.level(x) < 0)).any():
-        return True
-    small = -1e-9 * float(np.ptp(one.bounds, axis=1).max())
-    return any(
-        bool((other.level(shape.geometry.on_boundary(None, 400, along_line("gauss"))[0]) < small).any())
-        for shape, other in ((one, two), (two, one))
-    )
