@@ -107,9 +107,8 @@ class Slices:
         """The least and the largest c of the shape, without its panels; None if it is empty."""
 
         def hit(heights: NDArray, _: NDArray | None) -> NDArray:
-            return np.concatenate([self._corners(heights)[2], self._ends(heights)[1]], axis=1).any(
-                axis=1, keepdims=True
-            )
+            kept = np.concatenate([self._corners(heights)[2], self._ends(heights)[1]], axis=1)
+            return (kept.sum(axis=1) > 0)[:, None]
 
         known, found = self._known()[0], []
         for order in (1, -1):
@@ -143,7 +142,7 @@ class Slices:
         heights = np.concatenate([panel.low + panel.length * share for panel in panels])
         row, b, _ = self.lines(heights, np.ones(len(heights)), None, _GAUSS, 1)
         hit = np.isin(np.arange(len(heights)), row[self.chords(heights[row], b).row]).reshape(len(panels), -1)
-        return [panel for panel, is_hit in zip(panels, hit.any(axis=1), strict=True) if is_hit]
+        return [panel for panel, is_hit in zip(panels, hit.sum(axis=1), strict=True) if is_hit]
 
     @cached_property
     def cells(self) -> float:
