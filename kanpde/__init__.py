@@ -12,15 +12,18 @@ from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.ball import Ball
 from kanpde.domains.box import Box
+from kanpde.domains.corners import Corner
 from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.curve import Curve
 from kanpde.domains.cylinder import Cylinder
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
 from kanpde.domains.mesh import Mesh
+from kanpde.domains.parts import Parts
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
+from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
@@ -54,6 +57,7 @@ __all__ = [
     "Ball",
     "Box",
     "Condition",
+    "Corner",
     "Cuboid",
     "Curve",
     "Cylinder",
@@ -63,6 +67,7 @@ __all__ = [
     "InputError",
     "Mesh",
     "Output",
+    "Parts",
     "Phase",
     "Points",
     "Polygon",
@@ -81,9 +86,11 @@ __all__ = [
     "etdrk4",
     "fit",
     "fit_problem",
+    "flux_jump",
     "formula",
     "gradient",
     "initial",
+    "jump",
     "kan_of",
     "laplacian",
     "load",

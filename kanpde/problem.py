@@ -3,7 +3,7 @@ r"""Problems as conditions on regions of a domain, and the standard conditions."
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
 
@@ -13,7 +13,9 @@ from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
-from kanpde.errors import InputError, suggest
+from kanpde.domains.corners import Corner
+from kanpde.domains.parts import Parts
+from kanpde.errors import Code, InputError, suggest
 
 Value = float | Callable[..., Any]
 
@@ -67,7 +69,8 @@ class Problem:
 
     Args:
         domain: a `Box`, or any object that implements `kanpde.domains.Domain`.
-        conditions: by name; losses, weights and plots use the same names.
+        conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
+            its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs.
         parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
             argument with the present values by name, ``p["k"]``.
@@ -77,10 +80,15 @@ class Problem:
             (points, unknowns), such as the accuracy of a classification.
         test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
         ansatz: hard constraints.
-        vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
-            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
+        vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
+            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
+        singular: corners of a plane domain at which singular functions with trained coefficients are added to the
+            network.
+        features: functions of the coordinates that the network has as inputs besides the coordinates, such as
+            ``lambda x, y: torch.exp(-x)``; they take fields and are differentiated with all their derivatives. A
+            `Corner` stands for its singular functions.
     """
 
     domain: Domain
@@ -91,14 +99,18 @@ class Problem:
     test: Points | None = None
     measures: Mapping[str, Callable[[Tensor, Tensor], float]] = field(default_factory=dict)
     ansatz: Ansatz | None = None
-    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
+    vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    singular: tuple[Corner, ...] = ()
+    features: tuple[Callable[..., Any] | Corner, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
             raise InputError(
                 f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
             )
+        if isinstance(self.domain, Parts):
+            object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         check_vectors(self.vectors, self.unknowns, least=2)
@@ -106,6 +118,16 @@ class Problem:
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
                 write={"scale": (1.0,) * len(self.unknowns)},
+            )
+        if not isinstance(self.singular, tuple) or not all(isinstance(each, Corner) for each in self.singular):
+            raise InputError(
+                f"singular must be a tuple of corners, got {self.singular!r}.",
+                write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
+            )
+        if not isinstance(self.features, tuple) or not all(callable(e) or isinstance(e, Corner) for e in self.features):
+            raise InputError(
+                f"features must be a tuple of functions of the coordinates and of corners, got {self.features!r}.",
+                write={"features": Code("(lambda x, y: x * y,)")},
             )
         if self.test is not None:
             shape = None if self.test.data is None else tuple(self.test.data.shape)
@@ -160,7 +182,30 @@ def check_vectors(vectors: Mapping[str, Sequence[str]], unknowns: Sequence[str],
                 )
 
 
-def _pick(fields: tuple, unknown: str | None) -> Field:
+def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return the conditions with the parts that they are about; an equation on all parts becomes one for each.
+
+    Every equation then has a weight of its own, which coefficients of different sizes need.
+    """
+    found: dict[str, Condition] = {}
+    for name, condition in conditions.items():
+        region = domain.of_condition(name, condition.region)
+        if region.is_interior and region.share is None and not region.sides:
+            parts = {f"{name} {part}": domain.on(part, each.interior) for part, each in domain.by_name.items()}
+        else:
+            parts = {name: region}
+        for key, each in parts.items():
+            if key in found or (key != name and key in conditions):
+                raise InputError(
+                    f'Condition "{name}" on all parts becomes "{key}" in one of them, and there is a condition of that '
+                    "name. Choose another name for one of both."
+                )
+            found[key] = replace(condition, region=each)
+    return found
+
+
+def pick(fields: tuple, unknown: str | None) -> Field:
+    """Return the unknown of that name among the arguments of a residual; by default the first."""
     if unknown is None:
         return fields[0]
     names = [f.name for f in fields if isinstance(f, Field)]
@@ -169,7 +214,8 @@ def _pick(fields: tuple, unknown: str | None) -> Field:
     return fields[names.index(unknown)]
 
 
-def _given(value: Value, u: Field):
+def value_at(value: Value, u: Field) -> Any:
+    """Return a prescribed value at the points of a field."""
     return value(*u.coords) if callable(value) else value
 
 
@@ -177,8 +223,8 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
     """u = value on the region; ``unknown`` is the name of u (by default the first unknown)."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return u - _given(value, u)
+        u = pick(fields, unknown)
+        return u - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value))
 
@@ -192,8 +238,8 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
     """a u + b ∂u/∂n = value, n the outward unit normal."""
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return _given(a, u) * u + _given(b, u) * gradient(u).dot(u.normal) - _given(value, u)
+        u = pick(fields, unknown)
+        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - value_at(value, u)
 
     return Condition(region, residual)
 
@@ -201,13 +247,19 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
     """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
     if "t" not in region.names:
+        first = region.names[0]
+        start = f'`dirichlet(domain.face("{first}", 0), value)`'
+        if order:
+            start = f'`Condition(domain.face("{first}", 0), lambda u: diff(u, "{first}") - value)`'
         raise InputError(
-            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`.'
+            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`; '
+            f"this one has {', '.join(region.names)}. "
+            f"For an ordinary differential equation in {first} write {start}."
         )
 
     def residual(*fields):
-        u = _pick(fields, unknown)
-        return diff(u, *["t"] * order) - _given(value, u)
+        u = pick(fields, unknown)
+        return diff(u, *["t"] * order) - value_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value, order))
 
@@ -231,7 +283,7 @@ def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition
     def residual(*fields):
         fields = tuple(f for f in fields if isinstance(f, Field))
         half = len(fields) // 2
-        u, image = _pick(fields[:half], unknown), _pick(fields[half:], unknown)
+        u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
         return u - image, diff(u, name) - diff(image, name)
 
     return Condition(face, residual, (shift,))

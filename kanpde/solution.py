@@ -15,6 +15,7 @@ from kanpde.calculus.operators import diff, gradient
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.outside import inside_only
+from kanpde.domains.parts import Parts
 from kanpde.ends import Ending
 from kanpde.errors import InputError, ResultWarning
 from kanpde.problem import Problem
@@ -77,15 +78,26 @@ class Evaluable(ABC):
         results = [v.reshape(shape) if is_torch else v.reshape(shape).cpu().numpy() for v in values]
         return results[0] if len(results) == 1 else tuple(results)
 
-    def fields(self, x: Tensor, ask: Callable[..., Any]) -> Any:
-        """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients."""
-        return asked_of(self.problem, self.components, x, ask)
+    def fields(self, x: Tensor, ask: Callable[..., Any], side: int | None = None) -> Any:
+        """Return ``ask(*unknowns)`` with the unknowns as fields at the points x (points, dim), without gradients.
 
-    def residual(self, name: str, x: Tensor, normal: Tensor | None = None) -> list[Tensor]:
-        """Return a condition's residuals at points x of its region."""
+        On a domain of several parts they are those of part number ``side``; None takes the part around each point.
+        """
+        return asked_of(self.problem, self.components, x, ask, side)
+
+    def residual(self, name: str, x: Tensor, normal: Tensor | None = None, side: int | None = None) -> list[Tensor]:
+        """Return a condition's residuals at points x of its region, and of part number ``side`` of the domain.
+
+        Those of an equation in one part of the domain are NaN in the other parts.
+        """
         points = Points(x, torch.full((len(x),), 1 / len(x), dtype=x.dtype, device=x.device), normal)
         unknowns = from_components(self.problem, self.components)
-        return residuals_of(self.problem, name, unknowns, points, self.known_coefficients)
+        residuals = residuals_of(self.problem, name, unknowns, points, self.known_coefficients, side)
+        region, domain = self.problem.conditions[name].region, self.problem.domain
+        if not (region.is_interior and region.sides and isinstance(domain, Parts)):
+            return residuals
+        where = domain.part_of(x) if side is None else torch.full((len(x),), side, device=x.device)
+        return [r.masked_fill(where != region.sides[0], nan) for r in residuals]
 
 
 @dataclass
@@ -101,7 +113,9 @@ class Solution(Evaluable):
         ending: how the run ended; ``reason`` is the same as text.
         errors: by unknown, relative L2, H1 and max errors on points separate from the training points; empty without
             ``exact``.
-        coefficients: of an inverse problem, as determined by the run.
+        coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
+        standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
+            those that are not known.
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
@@ -121,6 +135,7 @@ class Solution(Evaluable):
     derivatives: str = "jets"
     warnings: list[ResultWarning] = field(default_factory=list)
     finer: nn.Module | None = None
+    standard_errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -131,8 +146,11 @@ class Solution(Evaluable):
     def components(self) -> Components:
         return components_of(self.model, self.derivatives)
 
-    def estimated_errors(self, x: Tensor) -> list[Tensor]:
-        """Return the estimated errors of the unknowns, found minus exact, at points x (points, dim); [] without one."""
+    def estimated_errors(self, x: Tensor, side: int | None = None) -> list[Tensor]:
+        """Return the estimated errors of the unknowns, found minus exact, at points x (points, dim); [] without one.
+
+        ``side`` is as for `fields`.
+        """
         if self.finer is None:
             return []
         finer = components_of(self.finer, self.derivatives)
@@ -140,7 +158,7 @@ class Solution(Evaluable):
         def values(*unknowns: Field) -> list[Tensor]:
             return [u.value for u in unknowns]
 
-        found, better = self.fields(x, values), asked_of(self.problem, finer, x, values)
+        found, better = self.fields(x, values, side), asked_of(self.problem, finer, x, values, side)
         return [a - b for a, b in zip(found, better, strict=True)]
 
     @property
@@ -149,7 +167,7 @@ class Solution(Evaluable):
 
     @property
     def known_coefficients(self) -> Mapping[str, float]:
-        return self.coefficients
+        return {name: value for name, value in self.coefficients.items() if name in self.problem.parameters}
 
 
 def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, torch.Size]:

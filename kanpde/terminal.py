@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from math import isfinite
+from math import ceil, isfinite, log10
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -109,7 +109,10 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     """
     lines = [f"Ended: {solution.reason}."]
     for name, value in solution.coefficients.items():
-        lines.append(f"Found {name} = {value:.8g} (started at {solution.problem.parameters[name]:g}).")
+        error, start = solution.standard_errors.get(name), solution.problem.parameters.get(name)
+        digits = 8 if not error else min(16, max(8, 3 + ceil(log10(max(abs(value) / error, 1.0)))))
+        known = f" ± {error:.1e} (standard error)" if error is not None else ""
+        lines.append(f"Found {name} = {value:.{digits}g}{known}{'' if start is None else f' (started at {start:g})'}.")
     tested = solution.problem.test if solution.problem.exact is None else None
     of = "" if tested is None else f" on {len(tested.x)} test rows"
     measures = {name: solution.settings[name] for name in solution.problem.measures if name in solution.settings}

@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import os
 import pkgutil
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -62,6 +63,9 @@ VARIANTS = {
     "wave": [{}, {"c": 2.5}],
     "advection": [{}, {"c": 80.0}],
     "peak": [{}, {"sharpness": 50.0}],
+    "annulus": [{}, {"centre": (-0.3, 0.2), "radius": 0.5}],
+    "cooling": [{}, {"diffusivity": 0.05, "end": 2.0}],
+    "plate_with_hole": [{}, {"width": 3.0, "radius": 1.0, "young": 3.0, "ratio": 0.45, "tension": 2.0}],
 }
 
 
@@ -110,12 +114,29 @@ def skip_without(factory):
     return pytest.mark.skipif(missing, reason=f"needs {package}")
 
 
+@contextmanager
+def no_checks():
+    before = config.jaxtyping_disable
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", before)
+
+
 @pytest.fixture
 def unchecked():
     """Without checks of shapes, which take most of the time of a short training; other tests have them."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+    with no_checks():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef, request):
+    """Set up the shared fixtures of a file that is `unchecked` without checks too: they come before that fixture."""
+    marks = request.node.iter_markers("usefixtures") if fixturedef.scope == "module" else ()
+    with no_checks() if any("unchecked" in mark.args for mark in marks) else nullcontext():
+        return (yield)
 
 
 @pytest.fixture

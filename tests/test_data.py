@@ -125,6 +125,9 @@ def test_columns_and_parts_are_checked():
         fit_problem(table, validation=0.01)
     with pytest.raises(InputError, match="as many targets"):
         kanpde.fit(np.ones(3), np.ones(4))
+    for name, near in (("error", "errors"), ("step", "seed|starts|stop"), ("tolerence", "tolerance")):
+        with pytest.raises(InputError, match=rf'no argument "{name}". Did you mean "({near})"'):
+            kanpde.fit(np.ones(3), np.ones(3), **{name: 0.1})
 
 
 def test_columns_that_are_not_wanted_may_hold_anything(tmp_path):

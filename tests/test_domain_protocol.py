@@ -11,7 +11,7 @@ from disk import OwnDisk
 from small_meshes import annulus, bent, disk, grid, l_shape, mixed, shell
 
 import kanpde.domains
-from kanpde import Ball, Box, Cuboid, Curve, Cylinder, Disk, Ellipse, InputError, Polygon, Rectangle
+from kanpde import Ball, Box, Cuboid, Curve, Cylinder, Disk, Ellipse, InputError, Parts, Polygon, Rectangle
 from kanpde.domains import Domain
 from kanpde.domains.box import require_box
 from kanpde.domains.kinds import domain_from, kinds
@@ -49,6 +49,8 @@ DOMAINS = [
     mixed(),
     grid("tetra10", 1, lambda x: bent(x, 0.04)),
     shell(size=0.3),
+    Parts(inner=Disk(radius=0.5), outer=Rectangle((-1, 1), (-1, 2)) - Disk(radius=0.5)),
+    Parts(left=Box(x=(-1, 0), y=(0, 1), t=(0, 3)), right=Box(x=(0, 2), y=(-1, 1), t=(0, 3))),
 ]
 WITH_TIME = [d for d in DOMAINS if d.time is not None]
 every = pytest.mark.parametrize("domain", DOMAINS, ids=str)

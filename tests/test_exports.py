@@ -162,9 +162,9 @@ def test_arguments_are_broadcast_and_counted():
 @pytest.mark.parametrize("name", ["bspline", "two unknowns", "built-in values"])
 def test_written_files_need_numpy_only(name, tmp_path):
     solution = CASES[name]()
-    path = write_numpy(solution, tmp_path / "model.py")
+    path = write_numpy(solution, tmp_path / "new" / "model.py")
     x = coords_of(solution)
-    np.save(tmp_path / "x.npy", x.numpy())
+    np.save(path.with_name("x.npy"), x.numpy())
     program = (
         "import sys; import numpy as np; import model\n"
         "found = model.solution(*np.load('x.npy').T)\n"
@@ -173,7 +173,7 @@ def test_written_files_need_numpy_only(name, tmp_path):
         f"assert model.NAMES == {list(solution.problem.domain.names)}\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=path.parent, check=True, env={})
-    assert_agrees(np.load(tmp_path / "found.npy"), values_of(solution, x))
+    assert_agrees(np.load(path.with_name("found.npy")), values_of(solution, x))
 
 
 def test_what_cannot_be_exported_is_refused_by_name(tmp_path):
@@ -198,8 +198,8 @@ QUICK = ("tanh",)
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PROGRAMS])
 def test_programs_agree_for_any_number_of_points_and_can_be_differentiated(name, tmp_path):
     solution = PROGRAMS[name]()
-    to_torch(solution, tmp_path / "model.pt2")
-    program = torch.export.load(tmp_path / "model.pt2").module()
+    to_torch(solution, tmp_path / "new" / "model.pt2")
+    program = torch.export.load(tmp_path / "new" / "model.pt2").module()
     x, bound = coords_of(solution), 1e-13 if solution.like.dtype == torch.float64 else 1e-5
     for count in (1, 2, 30):
         assert_agrees(program(x[:count]).numpy(), values_of(solution, x[:count]), bound)
@@ -227,7 +227,7 @@ def test_onnx_models_agree(name, tmp_path):
     import onnxruntime
 
     solution = PROGRAMS[name]()
-    session = onnxruntime.InferenceSession(to_onnx(solution, tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(to_onnx(solution, tmp_path / "new" / "model.onnx"))
     x, bound = coords_of(solution), 1e-12 if solution.like.dtype == torch.float64 else 1e-5
     for count in (1, 2, 30):
         (found,) = session.run(None, {"points": x[:count].numpy()})

@@ -177,6 +177,14 @@ def test_contains_follows_curved_edges(kind):
         assert bool((found == is_inside).all()), radius
 
 
+def test_a_curved_edge_may_lie_beyond_all_nodes():
+    """The lower edge is y = 0.24 t² - 0.32 t, at least -0.32 / 3 at t = 2 / 3; its nodes have y >= -0.1."""
+    points = [[0, 0], [1, -0.08], [0, 1], [0.5, -0.1], [0.5, 0.46], [0, 0.5]]
+    mesh = Mesh(points, {"triangle6": [[0, 1, 2, 3, 4, 5]]})
+    x = torch.tensor([[2 / 3, -0.1066], [2 / 3, -0.1067]], dtype=torch.float64)
+    assert mesh.contains(x).tolist() == [True, False] and mesh.ranges[1][0] == pytest.approx(-0.32 / 3, abs=1e-4)
+
+
 def test_contains_knows_holes_and_other_meshes():
     x = torch.tensor([[0.5, -0.5], [-0.5, 0.5], [0.0, 0.0], [1.0, 1.0], [1.1, 0.5], [float("nan"), 0.0]])
     assert l_shape().contains(x).tolist() == [False, True, True, True, False, False]

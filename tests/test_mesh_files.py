@@ -72,6 +72,38 @@ def test_other_formats_of_meshio(kind, suffix, tmp_path):
     assert again.measure == pytest.approx(mesh.measure) and list(again.parts) == ["interior", "boundary"]
 
 
+# edges and faces by corners, in the order of gmsh's reference manual ("Node ordering")
+TETRA = [(0, 1), (1, 2), (2, 0), (3, 0), (2, 3), (1, 3)]
+HEXAHEDRON = [(0, 1), (0, 3), (0, 4), (1, 2), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 7), (5, 6), (6, 7)]
+FACES = [(0, 1, 2, 3), (0, 1, 5, 4), (0, 3, 7, 4), (1, 2, 6, 5), (2, 3, 7, 6), (4, 5, 6, 7)]
+LOW = [(0, 0, 0), (2, 0, 0), (2, 3, 0), (0, 3, 0)]
+CUBOID = [*LOW, *((x, y, 4) for x, y, _ in LOW)]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "corners", "middles", "measure"),
+    [
+        (9, "triangle6", LOW[:3], [(0, 1), (1, 2), (2, 0)], 3),
+        (16, "quad8", LOW, [(0, 1), (1, 2), (2, 3), (3, 0)], 6),
+        (10, "quad9", LOW, [(0, 1), (1, 2), (2, 3), (3, 0), (0, 1, 2, 3)], 6),
+        (11, "tetra10", [*LOW[:3], (0, 0, 4)], TETRA, 4),
+        (17, "hexahedron20", CUBOID, HEXAHEDRON, 24),
+        (12, "hexahedron27", CUBOID, [*HEXAHEDRON, *FACES, tuple(range(8))], 24),
+    ],
+)
+def test_the_order_of_nodes_is_that_of_gmsh(number, kind, corners, middles, measure, tmp_path):
+    """A straight cell has the Jacobian of an affine map everywhere, only if every node is in its place."""
+    nodes = [*map(np.array, corners), *(np.mean([corners[i] for i in each], axis=0) for each in middles)]
+    lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat", "$Nodes", str(len(nodes))]
+    lines += [f"{i} {x} {y} {z}" for i, (x, y, z) in enumerate(nodes, 1)]
+    lines += ["$EndNodes", "$Elements", "1", f"1 {number} 2 1 1 {' '.join(map(str, range(1, len(nodes) + 1)))}"]
+    mesh = Mesh.read(written(tmp_path, "\n".join([*lines, "$EndElements", ""])))
+    assert list(mesh.cells) == [kind] and mesh.measure == pytest.approx(measure)
+    (patch,) = mesh.interior.draw.__self__.patches
+    jacobians = patch.jacobians(patch.kind.nodes)
+    np.testing.assert_allclose(jacobians, np.broadcast_to(jacobians[:, :1], jacobians.shape), atol=1e-12)
+
+
 # faults --------------------------------------------------------------------------------------------------------------
 def test_files_that_are_not_meshes(tmp_path):
     for name, text, message in [

@@ -57,6 +57,14 @@ def poisson():
     return quick(load_problem("poisson")(), KAN([[1, 1], 2], degree=4, grid=2))
 
 
+def test_the_folder_is_created_and_what_cannot_be_written_is_refused(poisson, tmp_path):
+    assert page(poisson, tmp_path / "new" / "folder" / "network.html").is_file()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "network.html", tmp_path / "new"):
+        with pytest.raises(InputError, match=r'cannot be written.*path="outputs/'):
+            page(poisson, path)
+
+
 def test_every_edge_is_drawn_once_and_has_its_values(poisson, tmp_path):
     found = Reader(page(poisson, tmp_path / "network.html"))
     edges, (_, layers) = found.edges(), edge_functions(poisson)

@@ -61,6 +61,22 @@ def test_from_python(monkeypatch, capsys):
     assert "steps done" in capsys.readouterr().out
 
 
+def test_shapes(monkeypatch, capsys):
+    """The example of a shape, with a short schedule: Δu = -1, u = 0 outside, no flux at the hole."""
+    short = kanpde.solve
+
+    def solve(problem):
+        return short(problem, KAN([3], grid=3), [Phase(LM(), steps=15)], sampling=Sampling("gauss", 300, 100))
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    names: dict = {}
+    exec(compile(block("## Shapes", "python"), "README.md", "exec"), names)
+    rim = names["ring"].part("outer").sample("gauss", 20).x.numpy().T
+    hole = names["ring"].part("hole").sample("gauss", 20).x.numpy().T
+    assert abs(names["solution"](*rim)).max() < 0.02 < names["solution"](*hole).min() < 0.4
+    assert float(capsys.readouterr().out.split()[0]) == pytest.approx(0.91 * np.pi)
+
+
 COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
 
 

@@ -11,6 +11,7 @@ import torch
 from conftest import brief, load_problem, optimizer_cases, optimizer_factories
 from torch import nn
 
+import kanpde.training.surroundings
 from kanpde import (
     KAN,
     LBFGS,
@@ -158,9 +159,16 @@ def test_a_phase_that_makes_all_worse_is_taken_back():
     assert solution.errors["u"]["l2"] == pytest.approx(solution.levels[0]["l2"])
 
 
-def test_the_reason_of_an_end_survives_being_taken_back():
+def test_the_reason_of_an_end_survives_being_taken_back(monkeypatch):
+    """The clock jumps after some steps of the second phase."""
+    now = [0.0]
+    monkeypatch.setattr(kanpde.training.surroundings, "perf_counter", lambda: now[0])
+
+    def observe(progress):
+        now[0] = 10.0 if progress.phase and progress.step == 20 else 0.0
+
     phases = [Phase(LM(), steps=10), Phase(Adam(lr=3.0), steps=100_000)]
-    solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW, time_limit=3.0)
+    solution = solve(poisson(), KAN([2], degree=4), phases, sampling=FEW, time_limit=3.0, observe=observe)
     assert solution.ending.end is End.TIME_LIMIT and solution.levels[-1]["end"] == "DIVERGED"
 
 

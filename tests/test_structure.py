@@ -27,7 +27,7 @@ LEVELS = [
     ["optimizers"],
     ["residuals"],
     ["models"],
-    ["hard_constraints"],
+    ["hard_constraints", "interfaces"],
     ["problem"],
     ["calculus", "domains", "bases"],
     ["errors", "ends", "version", "paths", "factories"],

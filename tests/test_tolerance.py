@@ -9,6 +9,8 @@ from conftest import load_problem
 
 import kanpde
 import kanpde.errors
+import kanpde.training.attempts
+import kanpde.training.surroundings
 import kanpde.training.tolerance
 from kanpde import (
     KAN,
@@ -22,6 +24,7 @@ from kanpde import (
     Problem,
     Rectangle,
     Sampling,
+    diff,
     dirichlet,
     laplacian,
     neumann,
@@ -65,8 +68,14 @@ def contradictory():
     return Problem(domain, conditions)
 
 
-def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error():
-    solution = kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
+@pytest.fixture(scope="module")
+def whole():
+    """A run of several levels."""
+    return kanpde.solve(load_problem("poisson")(dim=1), **SMALL, tolerance=1e-8)
+
+
+def test_the_tolerance_is_reached_and_the_estimate_is_near_the_error(whole):
+    solution = whole
     assert solution.ending.end is End.TOLERANCE_REACHED
     error = solution.errors["u"]["l2"]
     assert error <= 1e-8
@@ -110,6 +119,44 @@ def test_solutions_that_are_not_unique_never_reach_a_tolerance(problem):
     assert solution.ending.end is not End.TOLERANCE_REACHED and isnan(solution.settings["estimate"])
 
 
+def div_curl(*sides):
+    """div v = f, curl v = g on the unit square with v·n = 0 on these sides; it is unique with all four."""
+    domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    def residual(v, w):
+        x, y = v.coords
+        f, g = 3 * pi * torch.cos(pi * x) * torch.cos(pi * y), -pi * torch.sin(pi * x) * torch.sin(pi * y)
+        return diff(v, "x") + diff(w, "y") - f, diff(w, "x") - diff(v, "y") - g
+
+    def through(v, w):
+        n_x, n_y = v.normal
+        return n_x * v + n_y * w
+
+    conditions = {name: Condition(domain.face(name[0], int(name[1])), through) for name in sides}
+    return Problem(domain, {"inside": Condition(domain.interior, residual), **conditions}, unknowns=("v", "w"))
+
+
+def test_a_cell_that_only_test_points_reach_is_no_freedom_of_the_solution():
+    """A function that vanishes at all points of the conditions changes no residual."""
+    for seed in (0, 7):
+        problem = div_curl("x0", "x1", "y0", "y1")
+        solution = kanpde.solve(problem, KAN([3], degree=4, grid=8), [Phase(LM(), steps=1)], starts=1, seed=seed)
+        assert solution.settings["looseness"] < 100
+
+
+def test_a_missing_side_is_noticed_by_any_run():
+    domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+
+    def value(x, y):
+        return torch.cos(2 * x) * torch.exp(2 * y)
+
+    sides = {name: dirichlet(domain.face(name[0], int(name[1])), value) for name in ("x0", "x1", "y0")}
+    problem = Problem(domain, {"pde": Condition(domain.interior, laplacian), **sides})
+    phases, points = [Phase(LM(), steps=12), Phase(LM(), steps=4, grid=8)], Sampling(interior=900, boundary=200)
+    with pytest.warns(kanpde.errors.ResultWarning, match="hardly determine the solution"):
+        kanpde.solve(problem, KAN([5], degree=6), phases, starts=1, sampling=points)
+
+
 def test_a_solution_that_is_unique_is_told_from_one_that_is_not():
     solution = kanpde.solve(sine(5.0), **SMALL, tolerance=1e-3)
     assert solution.ending.end is End.TOLERANCE_REACHED and solution.settings["looseness"] < 100
@@ -138,9 +185,8 @@ def test_contradictory_conditions_never_reach_a_tolerance():
     assert '"pde"' in str(warning) and '"other"' in str(warning) and "contradict" in warning.advice
 
 
-def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(tmp_path):
+def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(whole, tmp_path):
     problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
-    whole = kanpde.solve(problem, **SMALL, tolerance=1e-8)
     assert len(whole.levels) > 2
     stop, taken = StopRequest(), []
 
@@ -222,6 +268,40 @@ def test_a_run_that_does_not_see_its_peak_warns_at_the_end(monkeypatch):
     with pytest.warns(kanpde.errors.ResultWarning):
         solution = kanpde.solve(narrow(0.01), **SMALL, tolerance=1e-4, sampling=few)
     assert len(solution.levels) > 1 and solution.warnings
+
+
+# the time limit ------------------------------------------------------------------------------------------------------
+def test_an_estimate_that_exceeds_the_time_limit_is_left_out(monkeypatch):
+    for seconds, is_left_out in ((1e3, True), (1.0, False)):
+        monkeypatch.setattr(kanpde.training.surroundings, "predicted_seconds", lambda *size, s=seconds: s)
+        lines, problem = [], load_problem("poisson")(dim=1)
+        solution = kanpde.solve(problem, KAN([2]), [Phase(LM(), steps=12)], time_limit=100, log=lines.append)
+        assert isnan(solution.settings["estimate"]) == is_left_out
+        assert any("the estimate of the error is left out" in line for line in lines) == is_left_out
+
+
+def test_larger_factorizations_take_longer():
+    predicted, cpu = kanpde.training.surroundings.predicted_seconds, torch.device("cpu")
+    assert 0 < predicted(800, 100, cpu, torch.float64) < 0.1 * predicted(8000, 1000, cpu, torch.float64)
+
+
+@pytest.mark.parametrize("model", [KAN([2], degree=4, grid=2), KAN()], ids=["tangents", "products"])
+def test_nothing_is_tried_after_the_time_limit(model, monkeypatch):
+    """The clock jumps at the end of the first level."""
+    now, lines = [0.0], []
+    monkeypatch.setattr(kanpde.training.attempts, "STARTS", 1)
+    monkeypatch.setattr(kanpde.training.surroundings, "perf_counter", lambda: now[0])
+
+    def log(line):
+        lines.append(line)
+        now[0] = 100.0 if line.startswith("LM") else now[0]
+
+    problem = load_problem("poisson")(solution="mixed")
+    points = Sampling(interior=200, boundary=80)
+    phases = [Phase(LM(), steps=5)]
+    solution = kanpde.solve(problem, model, phases, starts=1, sampling=points, tolerance=1e-9, time_limit=50, log=log)
+    assert solution.ending.end is End.TIME_LIMIT and len(solution.levels) == 1
+    assert any("is left out" in line for line in lines) and not any("next:" in line for line in lines)
 
 
 def test_a_tolerance_needs_the_jacobian_from_the_beginning():

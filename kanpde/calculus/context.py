@@ -12,7 +12,11 @@ from kanpde.errors import InputError, suggest
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """The evaluation context of fields: names of coordinates, which are spatial, points, normals, measured values."""
+    """The evaluation context of fields: names of coordinates, which are spatial, points, normals, measured values.
+
+    On a domain of several parts, ``side`` is the position of the part whose functions are meant, which matters on
+    interfaces; None takes at every point that of the part around it.
+    """
 
     names: tuple[str, ...]
     space: tuple[int, ...]
@@ -20,6 +24,7 @@ class Context:
     normal: Tensor | None = None  # (points, dim)
     data: Tensor | None = None  # (points, columns)
     known: dict[Any, Any] = field(default_factory=dict)  # cache of results for these points, by owner
+    side: int | None = None
 
     def position(self, name: str) -> int:
         """Return the position of a coordinate among the names."""

@@ -11,6 +11,7 @@ before) and test, on which the errors of the result are measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from kanpde.data.columns import Columns, chosen_columns
 from kanpde.data.rows import DATA, Rows, divided, rows_region
 from kanpde.data.table import Table, read_table
 from kanpde.domains.box import Box
-from kanpde.errors import InputError
+from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.softmax import Softmax
 from kanpde.problem import Ansatz, Condition, Problem
 from kanpde.solution import Solution
@@ -59,8 +60,12 @@ def fit(
         options: further arguments of `kanpde.solve`.
 
     Raises:
-        InputError: the rows are not finite numbers, or too few, or a standard error is not positive.
+        InputError: the rows are not finite numbers, or too few, a standard error is not positive, or there is no such
+            option.
     """
+    arguments = {*signature(fit).parameters, *signature(solve).parameters} - {"options", "problem"}
+    if unknown := sorted(options.keys() - arguments):
+        raise InputError(f'fit has no argument "{unknown[0]}". {suggest(unknown[0], arguments)}')
     x, y = _matrix(x, "x"), _matrix(y, "y", "iufbUSO")
     inputs = [f"x{k + 1}" for k in range(x.shape[1])]
     outputs = ["u"] if y.shape[1] == 1 else [f"y{k + 1}" for k in range(y.shape[1])]

@@ -20,11 +20,13 @@ class Arc:
         labels: names of the parts of the boundary that it belongs to.
         trace: from s (n,) to the points x(s) and the velocities x'(s), both (n, 2), also a little outside [0, 1].
         samples: number of intervals of [0, 1] on which distances to x(s) have at most one extremum.
+        margin: the trace is accurate for s in [-margin, 1 + margin].
     """
 
     labels: tuple[str, ...]
     trace: Callable[[NDArray], tuple[NDArray, NDArray]]
     samples: int = _LEAST_SAMPLES
+    margin: float = 0.0
 
     def points(self, s: NDArray) -> NDArray:
         """Return the points x(s), (n, 2)."""
@@ -60,7 +62,7 @@ def ellipse(
             rate = pi / 2 * np.stack([-sine, cosine], axis=1) * axes
             return np.array(centre) + local @ turn, rate @ turn
 
-        return Arc(labels, trace, 32)
+        return Arc(labels, trace, 32, margin=1.0)
 
     return [quarter(k) for k in range(4)]
 

@@ -41,9 +41,10 @@ class Box:
         self.space = tuple(i for i in range(len(self.names)) if i != self.time)
         if not self.space:
             raise InputError(
-                "A Box needs a spatial coordinate besides t. For an ordinary differential equation in time, name the "
-                "coordinate x.",
+                "A Box needs a spatial coordinate besides t. For an ordinary differential equation name it x.",
                 write={"x": ranges["t"]},
+                advice='Give the value at the beginning by `dirichlet(domain.face("x", 0), value)`, not by `initial`, '
+                'and a rate by `Condition(domain.face("x", 0), lambda u: diff(u, "x") - value)`.',
             )
         self.periodic = tuple(self._position(name) for name in periodic)
 

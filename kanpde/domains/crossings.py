@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kanpde.domains.arcs import Arc, right_of
 
 _ZERO, _TOUCH, _NEAR, _STEP = 1e-11, 1e-9, 1e-8, 1e-6  # in units of the shape's size
+_LITTLE = 1e-5  # of an arc, for the slope of the distance to another
 
 
 @runtime_checkable
@@ -145,7 +146,15 @@ def _close(value: Callable[[float], float], low: float, high: float, sign: int, 
     best: Any = minimize_scalar(
         lambda s: sign * value(s), bounds=(low, high), method="bounded", options={"xatol": 1e-12}
     )
-    least = float(best.fun)
+    least, at = float(best.fun), float(best.x)
     if least < -_TOUCH * size:
-        return {root(value, low, float(best.x)), root(value, float(best.x), high)}
-    return {float(best.x)} if least < _TOUCH * size else set()
+        return {root(value, low, at), root(value, at, high)}
+    if least >= _TOUCH * size:
+        return set()
+
+    def slope(s: float) -> float:
+        return value(s + _LITTLE) - value(s - _LITTLE)
+
+    # the minimum is known up to the root of rounding only; both curves need the same point
+    low, high = at - 2 * _LITTLE, at + 2 * _LITTLE
+    return {root(slope, low, high) if slope(low) * slope(high) < 0 else at}

@@ -18,7 +18,8 @@ from kanpde.domains.shape import Shape
 from kanpde.errors import InputError
 
 _DEGREES = (16, 32, 64, 128, 256, 512)
-_ROUNDING, _CLOSED = 1e-13, 1e-10
+_ROUNDING, _CLOSED, _STILL = 1e-13, 1e-10, 1e-6
+_BLOCK = 256  # chords that are compared with all others at once, which limits the memory
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +66,16 @@ class Curve(Shape):
     def polar(
         cls, radius: Callable[[NDArray], Any], centre: tuple[float, float] = (0.0, 0.0), name: str = "curve"
     ) -> Curve:
-        """Return the shape inside r = radius(θ) around a centre, for a smooth positive function of period 2π."""
+        """Return the shape inside r = radius(θ) around a centre, for a smooth positive function of period 2π.
+
+        Raises:
+            InputError: the radius is not positive or not smooth, or its period is another one.
+        """
+        angles = np.linspace(0, 2 * np.pi, 721)
+        radii = np.asarray(radius(angles) + 0 * angles, dtype=float)
+        if not (radii > 0).all():
+            k = int(np.nanargmin(radii)) if not np.isnan(radii).all() else 0
+            raise InputError(f"The radius of a Curve must be positive, got {radii[k]:.3g} at θ = {angles[k]:.3g}.")
 
         def arc(s: NDArray) -> tuple[NDArray, NDArray]:
             angle = 2 * np.pi * s
@@ -99,7 +109,9 @@ class Curve(Shape):
         return self._distance(x)
 
     def _check_simple(self) -> None:
-        """Refuse a curve that crosses itself, by the chords between points on it."""
+        """Refuse a curve with a cusp or that crosses itself, by points on it and the chords between them."""
+        for number, arc in enumerate(self.arcs(), start=1):
+            _check_speed(arc, number)
         lines = [arc.points(np.arange(2 * arc.samples) / (2 * arc.samples)) for arc in self.arcs()]
         a = np.concatenate(lines)
         b = np.roll(a, -1, axis=0)
@@ -108,7 +120,7 @@ class Curve(Shape):
             owner = np.repeat(np.arange(1, len(lines) + 1), [len(line) for line in lines])
             at = a[one[0]]
             raise InputError(
-                f"The Curve crosses itself near ({at[0]:.3g}, {at[1]:.3g}), in arc {owner[one[0]]} and arc "
+                f"The Curve crosses itself near ({_number(at[0])}, {_number(at[1])}), in arc {owner[one[0]]} and arc "
                 f"{owner[two[0]]}. Give arcs in their order along the boundary, without a part that is passed twice."
             )
 
@@ -154,14 +166,42 @@ def _coefficients(arc: Callable[[NDArray], Sequence[Any]], number: int) -> NDArr
     )
 
 
+def _check_speed(arc: Arc, number: int) -> None:
+    """Refuse an arc whose velocity vanishes somewhere: there it has no tangent."""
+    from scipy.optimize import minimize_scalar
+
+    def speed(s: float) -> float:
+        return float(np.linalg.norm(arc.trace(np.array([s]))[1]))
+
+    s = np.linspace(0, 1, 4 * arc.samples + 1)
+    speeds = np.linalg.norm(arc.trace(s)[1], axis=1)
+    k = int(speeds.argmin())
+    bounds = float(s[max(k - 1, 0)]), float(s[min(k + 1, len(s) - 1)])
+    best: Any = minimize_scalar(speed, bounds=bounds, method="bounded", options={"xatol": 1e-12})
+    if min(float(best.fun), speeds[k]) < _STILL * speeds.max():
+        x, y = arc.points(np.array([float(best.x)]))[0]
+        raise InputError(
+            f"Arc {number} of the Curve has no tangent near ({_number(x)}, {_number(y)}), where its velocity is zero. "
+            "Give one arc between each two corners, whose velocity is nowhere zero."
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value if abs(value) > 1e-9 else 0.0:.6g}"
+
+
 def _crossing_chords(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
     """Return the numbers of chords a[i]b[i] of a closed polyline that cross each other, without neighbours."""
 
     def side(p: NDArray, q: NDArray, r: NDArray) -> NDArray:
         return (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
 
-    p, q, r, s = a[:, None], b[:, None], a[None], b[None]
-    one, two = np.nonzero((side(p, q, r) * side(p, q, s) < 0) & (side(r, s, p) * side(r, s, q) < 0))
+    found = []
+    for first in range(0, len(a), _BLOCK):
+        p, q, r, s = a[first : first + _BLOCK, None], b[first : first + _BLOCK, None], a[None], b[None]
+        one, two = np.nonzero((side(p, q, r) * side(p, q, s) < 0) & (side(r, s, p) * side(r, s, q) < 0))
+        found.append(np.stack([first + one, two]))
+    one, two = np.concatenate(found, axis=1)
     return one, two
 
 
@@ -172,8 +212,8 @@ def _check_closed(arcs: Sequence[NDArray]) -> None:
         if np.abs(one[1] - two[0]).max() > _CLOSED * size:
             place = "it begins" if len(arcs) == 1 else f"arc {k % len(arcs) + 1} begins"
             raise InputError(
-                f"The Curve is not closed: arc {k} ends at ({one[1][0]:.6g}, {one[1][1]:.6g}), and {place} at "
-                f"({two[0][0]:.6g}, {two[0][1]:.6g})."
+                f"The Curve is not closed: arc {k} ends at ({_number(one[1][0])}, {_number(one[1][1])}), and {place} "
+                f"at ({_number(two[0][0])}, {_number(two[0][1])})."
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.domains.arcs import Arc, ellipse
-from kanpde.domains.arguments import check_name, check_numbers
+from kanpde.domains.arguments import check_dimensions, check_name, check_numbers
 from kanpde.domains.shape import Shape
 
 
@@ -24,6 +24,7 @@ class Disk(Shape):
 
     def __post_init__(self):
         check_numbers(self, positive=("radius",), points=("centre",))
+        check_dimensions(self, "centre", 2)
         check_name(self.name)
 
     @property

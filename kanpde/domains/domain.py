@@ -21,7 +21,8 @@ class Domain(Protocol):
     class method ``from_description(description)``, the inverse of `describe`. A class outside the package can be
     trained on, stored and plotted too; its stored runs are loaded with ``load(folder, problem=...)``. ``repr`` shows
     all arguments, because a checkpoint is continued only if it is the same. A method ``boundary_mesh(n)`` is optional:
-    `kanpde.domains.facets` says what it returns, and finds the parts of facets without it.
+    `kanpde.domains.facets` says what it returns, and finds the parts of facets without it. A domain that is plane in
+    space may also have ``corners()``, which returns its re-entrant vertices (`kanpde.domains.corners.CornerPoint`).
     """
 
     @property

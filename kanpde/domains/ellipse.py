@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, hypot, isfinite, sin
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.domains.arcs import Arc, ellipse
-from kanpde.domains.arguments import check_name, check_numbers
+from kanpde.domains.arguments import check_dimensions, check_name, check_numbers
 from kanpde.domains.shape import Shape
 from kanpde.errors import InputError
 
@@ -34,9 +35,14 @@ class Ellipse(Shape):
 
     def __post_init__(self):
         check_numbers(self, positive=("semi_axes",), points=("centre", "semi_axes"))
+        for each in ("centre", "semi_axes"):
+            check_dimensions(self, each, 2)
         check_name(self.name)
-        if not isfinite(self.angle):
-            raise InputError(f"The angle of an Ellipse must be finite, got {self.angle}.", write={"angle": 0.0})
+        if not isinstance(self.angle, Real) or not isfinite(self.angle):
+            raise InputError(
+                f"The angle of an Ellipse must be a finite number, got {self.angle!r}.", write={"angle": 0.0}
+            )
+        object.__setattr__(self, "angle", float(self.angle))
 
     @property
     def bounds(self) -> NDArray:

@@ -7,8 +7,20 @@ from typing import Any
 import numpy as np
 
 from kanpde.domains.rules import along_line
+from kanpde.errors import InputError
 
 _LOOK = 24  # points of a grid along each axis
+
+
+def check_operands(shape: Any) -> None:
+    """Refuse a `Combination` in which an operand of ``&`` or ``-`` lies outside the other."""
+    if not hasattr(shape, "operation"):
+        return
+    check_operands(shape.one)
+    check_operands(shape.two)
+    if shape.operation != "|" and not overlap(shape.one, shape.two):
+        what = "there is nothing to cut out" if shape.operation == "-" else "they have no point in common"
+        raise InputError(f"{shape.two!r} lies outside {shape.one!r}, so that {what}. Check places and sizes.")
 
 
 def overlap(one: Any, two: Any) -> bool:

@@ -104,7 +104,7 @@ class Planar:
         """Return about n points inside, (n, 2), and positive weights, whose sum is the area."""
 
         def trial(spacing: float) -> tuple[NDArray, NDArray]:
-            return chord_rule(self._branches, self._upright, spacing, rule, lambda x: self.shape.level(x) < 0)
+            return chord_rule(self._branches, self._upright, spacing, rule, self.shape.level)
 
         spacing = (self.measure / n) ** 0.5
         points, weights = trial(spacing)
@@ -144,10 +144,11 @@ class Planar:
                 before, after = self.pieces[one], self.pieces[two]
                 at, first = after.trace(np.zeros(1))
                 (a, b), (c, d) = before.trace(np.ones(1))[1][0], first[0]
-                angle = pi - atan2(a * d - b * c, a * c + b * d)
+                angle = float(pi - atan2(a * d - b * c, a * c + b * d))
                 if angle > pi + _SMOOTH:
                     place = (float(at[0, 0]), float(at[0, 1]))
-                    found.append(CornerPoint(place, angle, (before.arc.labels[-1], after.arc.labels[-1])))
+                    parts = before.arc.labels[-1], after.arc.labels[-1]
+                    found.append(CornerPoint(place, angle, parts, direction=atan2(d, c)))
         return found
 
     def polylines(self, spacing: float) -> list[NDArray]:

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.domains.arcs import Arc, segment
-from kanpde.domains.arguments import check_name, check_numbers
+from kanpde.domains.arguments import check_increasing, check_name, check_numbers
 from kanpde.domains.shape import Shape
-from kanpde.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,7 @@ class Rectangle(Shape):
     def __post_init__(self):
         check_numbers(self, points=("x", "y"))
         check_name(self.name)
-        for axis in ("x", "y"):
-            low, high = getattr(self, axis)
-            if low >= high:
-                raise InputError(
-                    f"A Rectangle needs lower < upper, got {axis}=({low:g}, {high:g}).", write={axis: (0.0, 1.0)}
-                )
+        check_increasing(self, ("x", "y"))
 
     @property
     def bounds(self) -> NDArray:

@@ -30,7 +30,9 @@ class Region:
     with their values, {} where no coordinate is constant (curved or slanted); ``draw(rule, n, generator, device,
     dtype)`` returns about ``n`` points of all pieces together. If the region consists of measured points, ``rows`` is
     their number, and ``draw_fresh`` returns those that are kept back from training. For a part of the interior, such
-    as a material, ``share`` is its part of the measure.
+    as a material, ``share`` is its part of the measure. ``sides`` are the positions of the parts of a domain of `Parts`
+    whose functions a condition on the region gets, two on an interface; () takes at every point those of the part
+    around it.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Region:
     rows: int | None = None
     draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
     share: float | None = None
+    sides: tuple[int, ...] = ()
 
     @property
     def is_measured(self) -> bool:

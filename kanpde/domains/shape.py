@@ -20,7 +20,7 @@ from kanpde.domains.corners import CornerPoint
 from kanpde.domains.drawing import draw_inside, draw_wall
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.overlap import overlap
+from kanpde.domains.overlap import check_operands
 from kanpde.domains.planar import Planar
 from kanpde.domains.region import Region
 from kanpde.domains.solid import Solid
@@ -89,13 +89,13 @@ class Shape(ABC):
 
     # combinations ----------------------------------------------------------------------------------------------------
     def __or__(self, other: Operand) -> Combination:
-        return Combination("|", self, other.as_shape())
+        return Combination("|", self, _operand(other))
 
     def __and__(self, other: Operand) -> Combination:
-        return Combination("&", self, other.as_shape())
+        return Combination("&", self, _operand(other))
 
     def __sub__(self, other: Operand) -> Combination:
-        return Combination("-", self, other.as_shape())
+        return Combination("-", self, _operand(other))
 
     # the protocol Domain ---------------------------------------------------------------------------------------------
     @cached_property
@@ -105,7 +105,7 @@ class Shape(ABC):
         Raises:
             InputError: nothing is left of a combination, or a hole lies outside its shape.
         """
-        _check_operands(self)
+        check_operands(self)
         return Planar(self, self.leaves) if len(self.bounds) == 2 else Solid(self, self.signs)
 
     @property
@@ -144,6 +144,13 @@ class Shape(ABC):
         named = {label: self._wall(label, label) for label in self.geometry.labels}
         return {"interior": self.interior, "boundary": self.boundary, **named}
 
+    @property
+    def covered(self) -> set[str]:
+        """The names of parts of operands of which no point lies on the boundary."""
+        walls = [wall for leaf in self.leaves for wall in (*leaf.arcs(), *leaf.patches())]
+        named = {label for wall in walls for label in wall.labels}
+        return named - set(self.geometry.labels)
+
     def part(self, name: str) -> Region:
         """Return a named part, ``shape.part("hole")``.
 
@@ -153,7 +160,7 @@ class Shape(ABC):
         parts = self.parts
         if name in parts:
             return parts[name]
-        if any(name in piece.labels for leaf in self.leaves for piece in (*leaf.arcs(), *leaf.patches())):
+        if name in self.covered:
             raise InputError(
                 f'No point of the part "{name}" lies on the boundary of {self}: another operand covers it or cuts it '
                 f"off. The parts are {', '.join(parts)}."
@@ -278,12 +285,10 @@ class Combination(Shape):
         return cls(description["operation"], domain_from(description["one"]), domain_from(description["two"]))
 
 
-def _check_operands(shape: Shape) -> None:
-    """Refuse a combination in which an operand of ``&`` or ``-`` lies outside the other."""
-    if not isinstance(shape, Combination):
-        return
-    _check_operands(shape.one)
-    _check_operands(shape.two)
-    if shape.operation != "|" and not overlap(shape.one, shape.two):
-        what = "there is nothing to cut out" if shape.operation == "-" else "they have no point in common"
-        raise InputError(f"{shape.two!r} lies outside {shape.one!r}, so that {what}. Check places and sizes.")
+def _operand(other: object) -> Shape:
+    if not isinstance(other, Operand):
+        raise InputError(
+            f"Shapes are combined with shapes, got {other!r}. Write `Disk() - Disk((0.2, 0.1), 0.3)`; `|` is the union "
+            "and `&` the intersection."
+        )
+    return other.as_shape()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import meshio
@@ -69,11 +68,13 @@ class SpaceTime:
         """The boundary at all times."""
         return self._during(self.shape.boundary)
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, Region]:
         """The parts of the domain of space at all times, and the initial slice."""
-        start = self.at(t=self.t[0])
-        return {label: self._during(part) for label, part in self.shape.parts.items()} | {start.label: start}
+        start, parts = self.at(t=self.t[0]), self.shape.parts
+        if start.label in parts:
+            raise InputError(f'"{start.label}" is the initial slice. Give the part of the boundary another name.')
+        return {label: self._during(part) for label, part in parts.items()} | {start.label: start}
 
     def part(self, name: str) -> Region:
         """Return a named part at all times, or the initial slice.
@@ -81,9 +82,12 @@ class SpaceTime:
         Raises:
             InputError: no part has that name.
         """
-        if name not in self.parts:
-            raise InputError(f'The domain has no part "{name}". {suggest(name, self.parts)}')
-        return self.parts[name]
+        parts = self.parts
+        if name in parts:
+            return parts[name]
+        if name in getattr(self.shape, "covered", ()):
+            self.shape.part(name)  # says why
+        raise InputError(f'The domain has no part "{name}". {suggest(name, parts)}')
 
     def at(self, **fixed: float) -> Region:
         """Return the domain of space at one time, ``domain.at(t=0.0)``.

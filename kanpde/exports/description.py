@@ -21,6 +21,7 @@ from kanpde.models.kan import KANLayer
 from kanpde.models.layer import Layer
 from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution
@@ -72,12 +73,18 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
         )
         facts = {"axis": model.axis, "order": model.order, "times": list(model.times), "outputs": model.outputs}
         return {"kind": "windows", **facts, "begins": begins, "networks": networks}
+    require_one_network(model, "An exported function")
     if type(model) is not Network:
         raise InputError(
             f"The model is a {type(model).__name__}, which is not a network of this package, and cannot be exported.",
             advice="Export the module with PyTorch's own tools, such as torch.export.",
         )
     parts = model.architecture()
+    if "singular" in parts or "functions" in parts["inputs"]:
+        raise InputError(
+            "The network has singular functions or other functions of the coordinates, which are not exported.",
+            advice="Use `to_torch`, which records the operations of any function.",
+        )
     layers = [
         _layer(layer, about, arrays, f"{name}.{k}")
         for k, (layer, about) in enumerate(zip(model.layers, parts["layers"], strict=True))

@@ -17,7 +17,7 @@ from kanpde.errors import InputError
 from kanpde.exports.description import described
 from kanpde.exports.evaluator import evaluator
 from kanpde.solution import Solution
-from kanpde.storage.folders import replace_text
+from kanpde.storage.folders import replace_text, writable
 
 
 def to_numpy(solution: Solution) -> Callable[..., Any]:
@@ -39,7 +39,7 @@ def write_numpy(solution: Solution, path: str | Path) -> Path:
     The weights are in the file, as text. Its parts are the names ``solution``, ``NAMES`` and ``UNKNOWNS``.
 
     Raises:
-        InputError: as `to_numpy`, or the name of the file does not end with .py.
+        InputError: as `to_numpy`, the name of the file does not end with .py, or it cannot be written.
     """
     path = Path(path)
     if path.suffix != ".py":
@@ -68,5 +68,5 @@ def write_numpy(solution: Solution, path: str | Path) -> Path:
         "solution = evaluator(DESCRIPTION, ARRAYS)",
         "",
     ]
-    replace_text(path, "\n".join(lines))
+    replace_text(writable(path), "\n".join(lines))
     return path

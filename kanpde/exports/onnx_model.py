@@ -15,6 +15,7 @@ from torch import fx
 from kanpde.errors import InputError
 from kanpde.exports.torch_program import dynamic, example, exported
 from kanpde.solution import Solution
+from kanpde.storage.folders import writable
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 ATEN = torch.ops.aten
@@ -31,7 +32,8 @@ def to_onnx(solution: Solution, path: str | Path) -> Path:
 
     Raises:
         InputError: a package of the extra ``onnx`` is missing, the file's name does not end with .onnx, the solution
-            consists of windows of time, or onnxruntime cannot evaluate it as accurately as the network.
+            consists of windows of time, onnxruntime cannot evaluate it as accurately as the network, or the file cannot
+            be written.
     """
     path = Path(path)
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
@@ -56,7 +58,7 @@ def to_onnx(solution: Solution, path: str | Path) -> Path:
             )
     finally:
         log.setLevel(level)
-    part = path.with_suffix(".part.onnx")
+    part = writable(path).with_suffix(".part.onnx")
     model.save(str(part))
     try:
         _check(part, points, program.module()(points))

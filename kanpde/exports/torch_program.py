@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.errors import InputError
+from kanpde.models.parts import require_one_network
 from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of
 from kanpde.solution import Solution
+from kanpde.storage.folders import writable
 
 EXAMPLES = 50  # about so many points are evaluated while the operations are recorded
 
@@ -47,12 +49,14 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
             package.
 
     Raises:
-        InputError: the solution consists of windows of time, or the file's name does not end with .pt2.
+        InputError: the solution consists of windows of time, or the file's name does not end with .pt2, or it cannot be
+            written.
     """
     if path is not None and Path(path).suffix != ".pt2":
         raise InputError(f'The file must have a name that ends with .pt2, got "{path}".', write={"path": "model.pt2"})
     program = exported(solution)
     if path is not None:
+        path = writable(path)
         with catch_warnings():
             simplefilter("ignore")  # on parts of tensors, which are saved correctly
             torch.export.save(program, path)
@@ -61,6 +65,7 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
 
 def exported(solution: Solution) -> torch.export.ExportedProgram:
     """Return the program of `to_torch`."""
+    require_one_network(solution.model, "An exported function")
     if isinstance(solution.model, Windows):
         raise InputError(
             "The solution consists of windows of time, chosen by the values of t, which torch.export cannot record.",

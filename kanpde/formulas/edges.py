@@ -86,7 +86,7 @@ def of_input(solution: Solution, layer: int, i: int) -> sympy.Expr:
     """Return the input of an edge: of the first layer as an affine function of its coordinate, else `S`."""
     model = solution.model
     assert isinstance(model, Network)
-    if layer or model.inputs.periodic:
+    if layer or model.inputs.periodic or i >= len(solution.problem.domain.names):
         return S
     low, high = float(model.inputs.lower[i]), float(model.inputs.upper[i])
     coordinate = sympy.Symbol(solution.problem.domain.names[i], real=True)

@@ -1,6 +1,6 @@
 """Networks from the description of their architecture, which can be stored as JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,13 +8,19 @@ import torch
 import kanpde.models
 from kanpde.errors import InputError, suggest
 from kanpde.factories import families
+from kanpde.models.feature_inputs import FeatureInputs
+from kanpde.models.functions import Function, function_from
 from kanpde.models.inputs import Inputs
 from kanpde.models.layer import Layer, Nodes
 from kanpde.models.network import Network
+from kanpde.models.singular import Singular
 
 
 def network_from(
-    architecture: Mapping[str, Any], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64
+    architecture: Mapping[str, Any],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float64,
+    functions: Sequence[Function] = (),
 ) -> Network:
     """Build a network with a given architecture and with all weights zero.
 
@@ -25,17 +31,38 @@ def network_from(
         architecture: from `Network.architecture`.
         device: of the new network.
         dtype: of the new network; it should be that of the weights to be loaded.
+        functions: the network's inputs besides the coordinates, if a file cannot hold them.
 
     Raises:
-        InputError: no file of `kanpde.models` defines a network or layer of that kind.
+        InputError: no file of `kanpde.models` defines a network or layer of that kind, or functions are missing.
     """
     kind = _kind(Network, architecture)
     if hasattr(kind, "from_architecture"):  # not a stack of layers
         return kind.from_architecture(architecture, device, dtype)
-    ranges = [(lower, upper) for lower, upper in architecture["inputs"]["ranges"]]
-    inputs = Inputs(ranges, architecture["inputs"]["periodic"], device, dtype)
+    inputs = _inputs(architecture["inputs"], functions, device, dtype)
     layers = [_kind(Layer, of_layer).from_architecture(of_layer, device, dtype) for of_layer in architecture["layers"]]
-    return kind(inputs, layers, [Nodes(**between) for between in architecture["nodes"]])
+    network = kind(inputs, layers, [Nodes(**between) for between in architecture["nodes"]])
+    if "singular" in architecture:
+        network.singular = Singular.from_architecture(architecture["singular"], device, dtype)
+    return network
+
+
+def _inputs(
+    architecture: Mapping[str, Any], functions: Sequence[Function], device: torch.device | str, dtype: torch.dtype
+) -> Inputs:
+    ranges = [(lower, upper) for lower, upper in architecture["ranges"]]
+    if "functions" not in architecture:
+        return Inputs(ranges, architecture["periodic"], device, dtype)
+    stored = architecture["functions"]
+    if None in stored:
+        if len(functions) != len(stored):
+            raise InputError(
+                f"The network has {len(stored)} inputs besides the coordinates, functions that a file cannot hold, and "
+                f"the problem has {len(functions)}. Give the problem that was solved: load(folder, problem=...)."
+            )
+        return FeatureInputs(ranges, functions, architecture["periodic"], device, dtype)
+    own = [function_from(each) for each in stored]
+    return FeatureInputs(ranges, own, architecture["periodic"], device, dtype)
 
 
 def is_of_package(architecture: Mapping[str, Any] | None) -> bool:

@@ -12,6 +12,7 @@ layer of n nodes becomes one of n G units, and weights between two such layers (
 The correspondence is classical; see Y. Wang et al., On the expressiveness and spectral bias of KANs, 2024.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -21,8 +22,10 @@ from torch import Tensor
 from kanpde.bases.bspline import BSpline
 from kanpde.errors import Code, InputError
 from kanpde.models.kan import KANLayer
+from kanpde.models.layer import Layer
 from kanpde.models.mlp import MLPLayer
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 
 SAMPLES = 256  # points at which the ranges of hidden values are measured
 
@@ -52,7 +55,7 @@ def relu_mlp_of(network: Network) -> Network:
         layers.append(MLPLayer(torch.cat([into, at[None]]), "relu" if layers else None))
         matrix, shift = weight.flatten(0, 1), constant
     layers.append(MLPLayer(torch.cat([matrix, shift[None]]), "relu"))
-    return Network(deepcopy(network.inputs), layers)
+    return _like(network, layers)
 
 
 @torch.no_grad()
@@ -86,7 +89,7 @@ def kan_of(mlp: Network) -> Network:
         silu = torch.zeros_like(on_edges[:, :1])
         found.append(KANLayer(basis, torch.cat([on_edges, silu], dim=1).flatten(0, 1)))
         y = layer(y)
-    return Network(deepcopy(mlp.inputs), found)
+    return _like(mlp, found)
 
 
 @torch.no_grad()
@@ -131,8 +134,16 @@ def _units(layer: KANLayer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _samples(network: Network) -> Float[Tensor, "points dim"]:
     """Return points that fill the box of the coordinates."""
-    lower, upper = network.inputs.lower, network.inputs.upper
+    coordinates = len(network.inputs.lower) - len(network.inputs.extra)
+    lower, upper = network.inputs.lower[:coordinates], network.inputs.upper[:coordinates]
     return lower + (upper - lower) * torch.quasirandom.SobolEngine(len(lower)).draw(SAMPLES).to(lower)
+
+
+def _like(network: Network, layers: Sequence[Layer]) -> Network:
+    """Return a network with other layers, the same inputs, and the same singular functions, if there are any."""
+    new = Network(deepcopy(network.inputs), layers)
+    new.singular = deepcopy(network.singular)
+    return new
 
 
 def _called(network: object) -> str:
@@ -148,6 +159,7 @@ def _called(network: object) -> str:
 def _of_degree_one(network: object) -> list[KANLayer]:
     """Return the layers of a KAN of B-splines of degree 1, and refuse other networks."""
     right = {"network": Code("KAN([4], degree=1)(ranges)")}
+    require_one_network(network, "The conversion")
     layers = list(network.layers) if isinstance(network, Network) else []
     found = [layer for layer in layers if isinstance(layer, KANLayer)]
     if not layers or len(found) < len(layers):

@@ -34,6 +34,11 @@ class Inputs(nn.Module):
         return {"ranges": ranges, "periodic": list(self.periodic)}
 
     @property
+    def extra(self) -> list[str]:
+        """Names of the network inputs that do not belong to one coordinate; they are the last ones."""
+        return []
+
+    @property
     def size(self) -> int:
         """Number of network inputs."""
         return len(self.lower) + len(self.periodic)

@@ -13,17 +13,22 @@ from kanpde.errors import InputError
 from kanpde.factories import kind_of
 from kanpde.models.inputs import Inputs
 from kanpde.models.layer import Layer, Nodes, Traced
+from kanpde.models.singular import Singular
+
+Block = Layer | Singular
 
 
 class Network(nn.Module):
     """An input map and a stack of layers; made by the factories `KAN` and `MLP`.
 
-    ``nodes`` are between the layers; without them outputs are passed on unchanged.
+    ``nodes`` are between the layers; without them outputs are passed on unchanged. ``singular``, if it is set, is added
+    to the outputs.
     """
 
     def __init__(self, inputs: Inputs, layers: Sequence[Layer], nodes: Sequence[Nodes] | None = None):
         super().__init__()
         self.inputs = inputs
+        self.singular: Singular | None = None
         self.layers = cast(Sequence[Layer], nn.ModuleList(layers))
         self.nodes = list(nodes or []) or [Nodes(layer.weight.shape[1]) for layer in layers[:-1]]
 
@@ -34,42 +39,77 @@ class Network(nn.Module):
             "inputs": self.inputs.architecture(),
             "layers": [{"kind": kind_of(type(layer)), **layer.architecture()} for layer in self.layers],
             "nodes": [asdict(nodes) for nodes in self.nodes],
+            **({} if self.singular is None else {"singular": self.singular.architecture()}),
         }
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All that has trained weights and ``features @ weight``: the layers, then the singular functions, if any."""
+        return [*self.layers, *([] if self.singular is None else [self.singular])]
 
     @property
     def rest(self) -> Iterable[tuple[Nodes, Layer]]:
         """Return every layer except the first, with the nodes before it."""
         return zip(self.nodes, list(self.layers)[1:], strict=True)
 
+    def on(self, side: int | None) -> "Network":
+        """Return the network of a part of the domain, which is this one unless every part has one of its own."""
+        return self
+
+    def first_layer(self, side: int | None) -> int:
+        """Return the position among the layers of the first one of the network `on` that part."""
+        return 0
+
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
         y = self.layers[0](self.inputs(x))
         for nodes, layer in self.rest:
             y = layer(nodes.values(y))
-        return y
+        return y if self.singular is None else y + self.singular(x)
 
     def head(self, x: Float[Tensor, "points dim"], space: JetSpace) -> Float[Tensor, "components points features"]:
-        """Return the first layer's features, which depend only on the points and can be cached."""
-        return self.layers[0].features(self.inputs.jet(x, space), space)
+        """Return the features that depend only on the points and can be cached.
+
+        They are those of the first layer, followed by the singular functions, if there are any.
+        """
+        features = self.layers[0].features(self.inputs.jet(x, space), space)
+        return features if self.singular is None else torch.cat([features, self.singular.features(x, space)], dim=2)
+
+    def _parts_of(self, head: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the first layer's features, and the singular functions, from the result of `head`."""
+        if self.singular is None:
+            return head, None
+        own = len(self.singular.functions)
+        return head[..., :-own], head[..., -own:]
 
     def jet(
         self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None
     ) -> Float[Tensor, "components points outputs"]:
         """Return values and derivatives of all outputs from one pass; ``head`` is the cached result of `head`."""
-        first = self.layers[0]
-        data = first.jet(self.inputs.jet(x, space), space) if head is None else first.outputs(head)
+        first, added = self.layers[0], None
+        if head is None:
+            data = first.jet(self.inputs.jet(x, space), space)
+            added = None if self.singular is None else self.singular.features(x, space)
+        else:
+            features, added = self._parts_of(head)
+            data = first.outputs(features)
         for nodes, layer in self.rest:
             data = layer.jet(nodes.jet(data, space), space)
-        return data
+        return data if self.singular is None or added is None else data + added @ self.singular.weight
 
     def trace(self, x: Float[Tensor, "points dim"], space: JetSpace, head: Tensor | None = None) -> list[Traced]:
-        """Return (features, outputs) of every layer, with the outputs as nodes of the autograd graph for adjoints.
+        """Return (features, outputs) of all `blocks`, with the outputs as nodes of the autograd graph for adjoints.
 
-        With λ = ∂r/∂outputs, the derivative of r with respect to a layer's weight is Σ_components features ⊗ λ.
+        With λ = ∂r/∂outputs, the derivative of r with respect to a block's weight is Σ_components features ⊗ λ. The
+        outputs of the network are those of the last block; they are also given for the last layer, because λ is equal.
         """
-        features = self.head(x, space) if head is None else head
+        features, added = self._parts_of(self.head(x, space) if head is None else head)
         steps = [(features, self.layers[0].outputs(features))]
         for nodes, layer in self.rest:
             steps.append(layer.traced(nodes.jet(steps[-1][1], space), space))
+        if self.singular is not None and added is not None:
+            last, outputs = steps.pop()
+            total = outputs + added @ self.singular.weight
+            steps += [(last, total), (added, total)]
         return steps
 
     @property
@@ -134,7 +174,7 @@ class Network(nn.Module):
 
     def size_at(self, grid: int) -> int:
         """Return the number of parameters on that grid."""
-        return sum(layer.size_at(grid) for layer in self.layers)
+        return sum(layer.size_at(grid) for layer in self.layers) + (len(self.singular.names) if self.singular else 0)
 
     def refine(self, grid: int) -> None:
         """Refine every layer to ``grid`` cells per input; layers without a grid are unchanged."""
@@ -180,13 +220,23 @@ class Network(nn.Module):
 def trained_size(model: nn.Module) -> int:
     """Return the number of trained parameters; the weights of edges that have been removed do not count."""
     total = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    free = [(layer.weight, layer.free) for layer in model.modules() if isinstance(layer, Layer)]
+    free = [(layer.weight, layer.free) for layer in model.modules() if isinstance(layer, (Layer, Singular))]
     return total - sum(weight.numel() - len(kept) for weight, kept in free if kept is not None)
+
+
+def singular_coefficients(model: nn.Module) -> dict[str, float]:
+    """Return the coefficients of the singular functions that are added to a network, by name."""
+    return model.singular.coefficients if isinstance(model, Network) and model.singular is not None else {}
 
 
 def grid_of(model: nn.Module) -> int | None:
     """Return the cells per input of a network; None without grids, and for modules from outside this package."""
     return model.grid if isinstance(model, Network) else None
+
+
+def on_side(model: nn.Module, side: int | None) -> nn.Module:
+    """Return the network of a part of the domain; modules from outside this package serve all parts."""
+    return model.on(side) if isinstance(model, Network) else model
 
 
 def is_separable(model: nn.Module) -> bool:

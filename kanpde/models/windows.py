@@ -51,7 +51,7 @@ class Windows(Network):
         self.order, self.axis, self.times = order, axis, tuple(times)
         self.begins = cast(Sequence[Network], nn.ModuleList(begins))
         self.networks = cast(Sequence[Network], nn.ModuleList(networks))
-        self.layers, self.nodes = cast(Sequence[Any], nn.ModuleList()), []  # none of its own
+        self.layers, self.nodes, self.singular = cast(Sequence[Any], nn.ModuleList()), [], None  # none of its own
 
     def architecture(self) -> dict[str, Any]:
         return {

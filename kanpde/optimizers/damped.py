@@ -10,7 +10,7 @@ $-(A^T A + \lambda I)^{-1} A^T w$ is computed by one of three methods:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -56,9 +56,17 @@ class DampedSystem(ABC):
         return None
 
 
-def gram(a: Float[Tensor, "rows size"]) -> Float[Tensor, "size size"]:
-    """Return aᵀa, of which only the blocks on and above the diagonal are computed."""
+def gram(a: Float[Tensor, "rows size"], parts: Sequence[tuple[slice, slice]] = ()) -> Float[Tensor, "size size"]:
+    """Return aᵀa, of which only the blocks on and above the diagonal are computed.
+
+    ``parts`` are rows and columns of a such that every row belongs to one of them and is zero outside of its columns.
+    """
     size = a.shape[1]
+    if len(parts) > 1:
+        total = a.new_zeros(size, size)
+        for rows, columns in parts:
+            total[columns, columns] += gram(a[rows, columns])
+        return total
     out = torch.empty(size, size, dtype=a.dtype, device=a.device)
     ends = [round(i * size / STRIPES) for i in range(STRIPES + 1)]
     for begin, end in pairwise(ends):

@@ -184,7 +184,7 @@ class LevenbergMarquardt:
         r, jacobian = objective.linearize()
         method = options.solver if options.solver != "auto" else "dual" if size > rows else "cholesky"
         if method == "cholesky":
-            normal = gram(jacobian)
+            normal = gram(jacobian, objective.parts_of_jacobian())
             scale = self.scale(normal.diagonal().clone())
             return r, Cholesky(jacobian, normal, scale)
         make = Dual if method == "dual" else QR

@@ -43,6 +43,12 @@ class VariableProjection:
     def check(self, objective: Objective, parameters: int) -> None:
         """Refuse residuals that are not linear in the last layer's weights."""
         self._inner().check(objective, parameters)
+        if isinstance(objective.model, Network) and objective.model.singular is not None:
+            raise InputError(
+                "VariableProjection solves for the weights of the last layer alone, and this network has the factors "
+                "of singular functions besides.",
+                instead={"phases": Code("[Phase(LM())]")},
+            )
         if departure_from_linearity(objective) > torch.finfo(objective.parameters[0].dtype).eps ** 0.5:
             raise InputError(
                 "VariableProjection needs residuals that are linear in the solution, and these are not.",

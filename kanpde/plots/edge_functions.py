@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kanpde.errors import InputError
 from kanpde.models.layer import Nodes
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 from kanpde.solution import Solution
 
 SAMPLES, CURVE = 2000, 100
@@ -66,6 +67,7 @@ def edge_functions(solution: Solution) -> tuple[Network, list[EdgeFunctions]]:
         InputError: the solution is not one network with functions on its edges.
     """
     model = solution.model
+    require_one_network(model, "A picture of edges")
     if not isinstance(model, Network) or not model.has_edges:
         raise InputError(
             f"The edges of a {type(model).__name__} of layers without learned functions cannot be drawn; expected a "
@@ -104,6 +106,7 @@ def _names(solution: Solution, model: Network) -> list[tuple[list[str], list[str
     inputs: list[str] = []
     for i, name in enumerate(solution.problem.domain.names):
         inputs += [f"sin ω{name}", f"cos ω{name}"] if i in model.inputs.periodic else [name]
+    inputs += model.inputs.extra
     found = []
     for k, nodes in enumerate(model.nodes, start=1):
         prefix = "h" if len(model.nodes) == 1 else f"h{k}."

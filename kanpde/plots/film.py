@@ -18,7 +18,7 @@ from kanpde.plots.layout import layout
 from kanpde.plots.network import draw_network
 from kanpde.plots.solution import draw_first_unknown, first_slice, first_values
 from kanpde.solution import Solution
-from kanpde.storage.folders import replace_files
+from kanpde.storage.folders import replace_files, writable
 from kanpde.training.phases import Progress
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Film:
         times = [int(1000 * SECONDS)] * (len(images) - 1) + [int(1000 * LAST)]
         memory = io.BytesIO()
         images[0].save(memory, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = writable(path)
         replace_files({path: memory.getbuffer()})
         return path
 

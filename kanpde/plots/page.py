@@ -19,7 +19,7 @@ from kanpde.plots.edge_functions import EdgeFunctions, Labels, checked_labels, e
 from kanpde.plots.layout import Box, Layout, caption, layout
 from kanpde.plots.network import FAINTEST, shortened
 from kanpde.solution import Solution
-from kanpde.storage.folders import replace_text
+from kanpde.storage.folders import replace_text, writable
 
 MOST_NODES = 24  # per layer
 LONGEST_TITLE = 160  # characters
@@ -36,11 +36,11 @@ def page(solution: Solution, path: str | Path, labels: Labels = {}) -> Path:  # 
 
     Args:
         solution: of a KAN, SplineMLP or SPIKAN.
-        path: of the file.
+        path: of the file, whose folder is created if it does not exist.
         labels: formulas of edges as texts by (layer, input, output), which count from 0: ``{(0, 1, 2): "sin(3 y)"}``.
 
     Raises:
-        InputError: the network has no edge functions, or a label belongs to no edge.
+        InputError: the network has no edge functions, a label belongs to no edge, or the file cannot be written.
     """
     model, layers = edge_functions(solution)
     checked_labels(labels, layers)
@@ -58,8 +58,9 @@ def page(solution: Solution, path: str | Path, labels: Labels = {}) -> Path:  # 
     text = files("kanpde.plots").joinpath("page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
         text = text.replace(f"@{name}@", part)
-    replace_text(Path(path), text)
-    return Path(path)
+    path = writable(path)
+    replace_text(path, text)
+    return path
 
 
 def _told(solution: Solution, model: Network) -> list[str]:

@@ -67,11 +67,14 @@ class Canvas:
 def shape_of(domain: Any, axes: tuple[int, ...], n: int) -> Shape | None:
     """Return the triangles of a domain (a `Domain`) that is not a box, with about n along each axis.
 
-    None for boxes, and for pictures that do not have the two coordinates in space of the domain as axes.
+    None for boxes and domains of several parts, and for pictures that do not have the two coordinates in space of the
+    domain as axes.
     """
     if isinstance(domain, Box) or len(axes) != 2 or tuple(axes) != tuple(domain.space):
         return None
     mesh = domain.mesh(n)
+    if "part" in mesh.point_data:  # of several parts: each pixel has the functions of its part
+        return None
     cells = np.asarray(mesh.cells[0].data)
     triangles = cells if cells.shape[1] == 3 else np.concatenate([cells[:, [0, 1, 2]], cells[:, [0, 2, 3]]])
     return Shape(mesh.points[:, :2], triangles, outer_facets(mesh))

@@ -4,11 +4,13 @@ A second-order residual is far more sensitive to an error of the solution than a
 make all conditions equally sensitive to an error of moderate wavelength: a plane wave
 w(x) = sin(κ·ξ + phase) in one unknown, ξ being the coordinates mapped to [-1, 1] and every entry of κ equal to
 `WAVE_NUMBER`. With R_c' the derivative of the residual at the present solution, the condition's gain is
-g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². For Poisson on [-1, 1]²
+g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max_b g_b² / g_c². On a domain of several
+parts ξ are the coordinates in the ranges of the part, w is in one part only, with an amplitude that depends on the part
+(`kanpde.residuals.part_scales`), and g_c² is also summed over the parts. For Poisson on [-1, 1]²
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import pi
 
 import torch
@@ -16,8 +18,10 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
-from kanpde.models.network import Network
+from kanpde.domains.parts import ranges_of
+from kanpde.models.network import Network, on_side
 from kanpde.residuals.engines import Rows, autograd
+from kanpde.residuals.part_scales import amplitudes
 from kanpde.residuals.site import Site, site_residuals
 
 WAVE_NUMBER = 4.0
@@ -37,32 +41,51 @@ def automatic_weights(
         coefficients: of an inverse problem, (parameters,).
         derivatives: the engine, "jets" or "autograd".
     """
-    gains = dict.fromkeys((site.name for site in sites), 0.0)
-    named = [] if coefficients is None else list(coefficients.unbind(0))
+    waves: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
+    constants: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
+    interfaces, named = set(), [] if coefficients is None else list(coefficients.unbind(0))
     for site in sites:
-        present = [[r.detach() for r in _rows(model, context.x, site.space, derivatives)] for context in site.contexts]
-        gains[site.name] += squared_gain(site, present, named)
+        present = [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
+        sides = dict.fromkeys(context.side for context in site.contexts)
+        interfaces |= {site.name} if len(sides) > 1 else set()
+        for side in sides:
+            for found, number in ((waves, WAVE_NUMBER), *([] if side is None else [(constants, 0.0)])):
+                gain = squared_gain(site, present, named, side, number)
+                found[site.name][side] = found[site.name].get(side, 0.0) + gain
+    sizes: Mapping[int | None, float] = {None: 1.0}
+    if any(constants.values()):
+        sizes = amplitudes(waves, constants, interfaces)
+    gains = {name: sum(sizes[side] ** 2 * gain for side, gain in each.items()) for name, each in waves.items()}
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
 
 
-def _rows(model: nn.Module, x: Tensor, space: JetSpace, derivatives: str) -> Rows:
+def _rows(model: nn.Module, context: Context, space: JetSpace, derivatives: str) -> Rows:
     """Return the network's components, by the same operations as in training."""
+    model, x = on_side(model, context.side), context.x
     if derivatives == "jets":
         assert isinstance(model, Network)
         return model.jet(x, space, model.head(x, space)).unbind(0)
     return autograd(model, x, space)
 
 
-def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Tensor] = ()) -> float:
+def squared_gain(
+    site: Site,
+    present: Sequence[Rows],
+    coefficients: Sequence[Tensor] = (),
+    side: int | None = None,
+    number: float = WAVE_NUMBER,
+) -> float:
     """Return Σ over unknowns of the mean of |R' w|² over the condition's points and two phases a quarter wave apart.
 
-    ``present`` are the components of the present solution at the points and at each of their images.
+    Args:
+        site: the condition at its points.
+        present: components of the present solution at the points and at each of their images.
+        coefficients: of an inverse problem.
+        side: the part of the domain in which the wave is; None without parts.
+        number: the wave number; 0 for constants.
     """
-    weight, like = site.points.weight, present[0][0]
-    x = site.points.x
-    ranges = torch.tensor(site.problem.domain.ranges, dtype=x.dtype, device=x.device)
-    total = 0.0
+    weight, like, total = site.points.weight, present[0][0], 0.0
     for unknown in range(like.shape[1]):
         only = torch.zeros_like(like[0])
         only[unknown] = 1.0
@@ -71,9 +94,11 @@ def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Ten
             size = torch.zeros(len(like), 1, dtype=like.dtype, device=like.device, requires_grad=True)
             moved = [
                 [
-                    row + size * _wave(ranges, context, key, phase)[:, None] * only
+                    row + size * _wave(site, context, key, phase, number)[:, None] * only
                     for row, key in zip(rows, site.space.keys, strict=True)
                 ]
+                if context.side == side
+                else rows
                 for rows, context in zip(present, site.contexts, strict=True)
             ]
             for residual in site_residuals(site, moved, coefficients):
@@ -83,10 +108,11 @@ def squared_gain(site: Site, present: Sequence[Rows], coefficients: Sequence[Ten
     return total
 
 
-def _wave(ranges: Tensor, context: Context, key: Key, phase: float) -> Tensor:
+def _wave(site: Site, context: Context, key: Key, phase: float, number: float) -> Tensor:
     """Return the component ``key`` of the wave at the points: each derivative gives a factor and a shift by π/2."""
     x = context.x
-    rates = 2 * WAVE_NUMBER / (ranges[:, 1] - ranges[:, 0])
+    ranges = torch.tensor(ranges_of(site.problem.domain, context.side), dtype=x.dtype, device=x.device)
+    rates = 2 * number / (ranges[:, 1] - ranges[:, 0])
     angle = ((x - ranges[:, 0]) * rates).sum(dim=1) + phase
     factor = rates[list(context.space)].square().sum() if key == LAPLACIAN else rates[list(key)].prod()
     return factor * torch.sin(angle + len(key) * 0.5 * pi)

@@ -12,11 +12,13 @@ from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest
+from kanpde.models.network import on_side
 from kanpde.problem import Problem
 from kanpde.residuals.engines import ENGINES, Rows
 from kanpde.residuals.site import fields_of, pieces, recorded, residual_values, site_of
 
-Components = Callable[[Tensor, JetSpace], Rows]  # values and derivatives at points (points, dim), before the ansatz
+# values and derivatives at points (points, dim), before the ansatz; of `components_of` also those of one part alone
+Components = Callable[..., Rows]
 Unknowns = Callable[[Context, JetSpace], Sequence[Field]]  # one field per unknown, for the components that are needed
 
 
@@ -30,10 +32,10 @@ def components_of(model: nn.Module, derivatives: str) -> Components:
         derivatives: the engine, "jets" or "autograd".
     """
 
-    def at(x: Tensor, space: JetSpace) -> Rows:
+    def at(x: Tensor, space: JetSpace, side: int | None = None) -> Rows:
         like = next(model.parameters())
         with torch.no_grad():
-            return [row.detach().to(x) for row in ENGINES[derivatives](model, x.to(like), space)]
+            return [row.detach().to(x) for row in ENGINES[derivatives](on_side(model, side), x.to(like), space)]
 
     return at
 
@@ -42,7 +44,8 @@ def from_components(problem: Problem, components: Components) -> Unknowns:
     """Return the unknowns of a network or a classical solution; the problem's ansatz is applied."""
 
     def at(context: Context, space: JetSpace) -> Sequence[Field]:
-        rows = components(context.x, space)
+        of_part = () if context.side is None else (context.side,)
+        rows = components(context.x, space, *of_part)
         return fields_of(problem, context, lambda i: lambda key: rows[space.row[key]][:, i])
 
     return at
@@ -77,19 +80,27 @@ def exact_fields(problem: Problem, context: Context) -> list[Field]:
     return [] if problem.exact is None else formula_fields(problem, problem.exact, context)
 
 
-def asked_of(problem: Problem, components: Components, x: Tensor, ask: Callable[..., Any]) -> Any:
+def asked_of(
+    problem: Problem, components: Components, x: Tensor, ask: Callable[..., Any], side: int | None = None
+) -> Any:
     """Return ``ask(*unknowns)`` with the unknowns as fields at x, without gradients, after a dry run with stand-ins.
 
-    The dry run determines the components that are needed.
+    The dry run determines the components that are needed. The functions are those of the part number ``side`` of the
+    domain; None takes at every point those of its part.
     """
-    context = Context(problem.domain.names, problem.domain.space, x)
+    context = Context(problem.domain.names, problem.domain.space, x, side=side)
     space, _ = recorded(problem, [context], lambda fields: ask(*fields))
     with torch.no_grad():
         return ask(*from_components(problem, components)(context, space))
 
 
 def residuals_of(
-    problem: Problem, name: str, unknowns: Unknowns, points: Points, coefficients: Mapping[str, float] | None = None
+    problem: Problem,
+    name: str,
+    unknowns: Unknowns,
+    points: Points,
+    coefficients: Mapping[str, float] | None = None,
+    side: int | None = None,
 ) -> list[Tensor]:
     """Return a condition's residuals for any function, each (points,), without weights and gradients.
 
@@ -99,6 +110,7 @@ def residuals_of(
         unknowns: from `from_components`, or `formula_fields` of a function.
         points: of the condition's region.
         coefficients: of an inverse problem; by default their initial values.
+        side: the part of the domain, as in `asked_of`, where the condition's region does not say which one is meant.
 
     Raises:
         InputError: the condition does not exist, or does not return one number per point.
@@ -108,7 +120,7 @@ def residuals_of(
     parts = []
     named = problem.parameters if coefficients is None else coefficients
     for piece in pieces(points):
-        site = site_of(problem, name, piece)
+        site = site_of(problem, name, piece, side)
         with torch.no_grad():
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
             parts.append(residual_values(name, site.condition, fields, named))

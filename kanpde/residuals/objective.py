@@ -15,9 +15,9 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import JetSpace
 from kanpde.domains import Points
 from kanpde.errors import Code, InputError, suggest
-from kanpde.models.layer import Layer
-from kanpde.models.network import Network
+from kanpde.models.network import Network, on_side
 from kanpde.problem import Problem
+from kanpde.residuals.columns import add_columns
 from kanpde.residuals.engines import ENGINES, Rows, autograd
 from kanpde.residuals.site import Site, site_residuals, sites_of
 
@@ -66,7 +66,7 @@ class Objective:
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters: the network's weights, then the problem's coefficients."""
         if isinstance(self.model, Network):
-            own = [layer.weight for layer in self.model.layers]
+            own = [block.weight for block in self.model.blocks]
         else:
             own = [p for p in self.model.parameters() if p.requires_grad]
         return own + ([self.coefficients] if self.coefficients is not None else [])
@@ -74,7 +74,7 @@ class Objective:
     @property
     def _free(self) -> list[Tensor | None]:
         """For every one of `parameters` the positions of the entries that are trained; None if all are."""
-        found = [layer.free for layer in self.model.layers] if isinstance(self.model, Network) else []
+        found = [block.free for block in self.model.blocks] if isinstance(self.model, Network) else []
         return found + [None] * (len(self.parameters) - len(found))
 
     def _sizes(self) -> list[int]:
@@ -108,7 +108,7 @@ class Objective:
         assert isinstance(self.model, Network)
         if id(context) not in self._heads:
             with torch.no_grad():
-                self._heads[id(context)] = self.model.head(context.x, space)
+                self._heads[id(context)] = self.model.on(context.side).head(context.x, space)
         return self._heads[id(context)]
 
     def residuals_from(
@@ -123,8 +123,8 @@ class Objective:
         """Return the network's components at a site's points or images."""
         if self.engine == "jets":
             assert isinstance(self.model, Network)
-            return self.model.jet(context.x, space, self._head(context, space)).unbind(0)
-        return autograd(self.model, context.x, space)
+            return self.model.on(context.side).jet(context.x, space, self._head(context, space)).unbind(0)
+        return autograd(on_side(self.model, context.side), context.x, space)
 
     def _scale(self, site: Site) -> Tensor:
         return (self.weights[site.name] * site.points.weight).sqrt()
@@ -204,6 +204,27 @@ class Objective:
         """Return the parts of r: the number of rows, and the function that returns them and fills their Jacobian."""
         return [(site.rows, partial(self.linearize_site, site)) for site in self.sites]
 
+    def parts_of_jacobian(self) -> list[tuple[slice, slice]]:
+        """Return rows and columns of J that cover all its entries that are not zero, fewer if parts have own networks.
+
+        Every row belongs to one of them.
+        """
+        assert isinstance(self.model, Network)
+        found: list[tuple[slice, slice]] = []
+        sizes, end = self._sizes(), 0
+        for site in self.sites:
+            begin, end = end, end + site.rows
+            sides = {context.side for context in site.contexts}
+            columns = slice(0, sum(sizes))
+            if len(sides) == 1 and self.coefficients is None:  # their columns are the last ones
+                (side,) = sides
+                first, count = self.model.first_layer(side), len(self.model.on(side).layers)
+                columns = slice(sum(sizes[:first]), sum(sizes[: first + count]))
+            if found and found[-1][1] == columns:
+                begin = found.pop()[0].start
+            found.append((slice(begin, end), columns))
+        return found
+
     def linearize_site(
         self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
     ) -> Float[Tensor, " rows"]:
@@ -213,16 +234,21 @@ class Objective:
         """
         assert isinstance(self.model, Network)
         jacobian.zero_()
-        traces = [self.model.trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
+        traces = [self.model.on(c.side).trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
+        numbers = [self.model.first_layer(c.side) for c in site.contexts]  # of the layers with which traces begin
         n = len(site.points.x)
         spread = []
         if self.coefficients is not None:  # one value per point, so that the same backward pass gives their columns
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
         residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
-        parts = [part for trace in traces for part in trace[layers]]
         wanted = spread if layers == slice(None) else []
-        chosen = list(self.model.layers)[layers]
-        sizes = self._sizes()[: len(self.model.layers)][layers]
+        chosen = range(len(self.model.blocks))[layers]
+        places = [
+            (number + i, part) for number, trace in zip(numbers, traces, strict=True) for i, part in enumerate(trace)
+        ]
+        places = [(chosen.index(k), part) for k, part in places if k in chosen]
+        parts = [part for _, part in places]
+        sizes = self._sizes()[: len(self.model.blocks)][layers]
         scale = self._scale(site)
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
@@ -232,9 +258,9 @@ class Objective:
                 (scale * residual).sum(), [*(node for _, node in parts), *wanted], retain_graph=True, allow_unused=True
             )
             columns = block.split([*sizes, len(wanted)], dim=1)
-            for k, ((features, _), adjoint) in enumerate(zip(parts, adjoints, strict=False)):
+            for (k, (features, _)), adjoint in zip(places, adjoints, strict=False):
                 if adjoint is not None:
-                    _add_columns(columns[k % len(sizes)], features, adjoint, chosen[k % len(sizes)])
+                    add_columns(columns[k], features, adjoint, self.model.blocks[chosen[k]])
             for k, adjoint in enumerate(adjoints[len(parts) :]):
                 if adjoint is not None:
                     columns[-1][:, k] = adjoint
@@ -271,29 +297,3 @@ def _refuse_second(adjoint: Tensor) -> None:
             "differences of `gradient`. Automatic differentiation has derivatives of every order, more slowly.",
             write={"derivatives": "autograd"},
         )
-
-
-def _add_columns(block: Tensor, features: Tensor, adjoint: Tensor, layer: Layer) -> None:
-    """Add a layer's columns of the Jacobian, as `_add_outer`, for the weights that are trained."""
-    if (free := layer.free) is None:
-        return _add_outer(block, features, adjoint, layer.groups)
-    whole = block.new_zeros(len(block), layer.weight.numel())
-    _add_outer(whole, features, adjoint, layer.groups)
-    block += whole[:, free]
-
-
-def _add_outer(
-    block: Float[Tensor, "points size"],
-    features: Float[Tensor, "components points features"],
-    adjoint: Float[Tensor, "components points d_out"],
-    groups: int = 1,
-) -> None:
-    """block[n, (f, o)] += Σ_c features[c, n, f] adjoint[c, n, o]."""
-    if groups > 1:
-        for g, (b, f) in enumerate(zip(block.chunk(groups, dim=1), features.chunk(groups, dim=2), strict=True)):
-            _add_outer(b, f, adjoint[:, :, g::groups])
-        return
-    by_output = features.new_zeros(adjoint.shape[2], *features.shape[1:])  # contiguous memory for the summation
-    for row, of_row in zip(features, adjoint, strict=True):
-        by_output.addcmul_(row, of_row.T[..., None])
-    block.unflatten(1, (features.shape[2], adjoint.shape[2])).add_(by_output.permute(1, 2, 0))

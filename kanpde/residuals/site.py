@@ -12,6 +12,7 @@ from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
+from kanpde.domains.parts import Parts
 from kanpde.errors import InputError
 from kanpde.problem import Condition, Problem
 from kanpde.residuals.engines import Rows
@@ -43,7 +44,7 @@ class Site:
     name: str
     condition: Condition
     points: Points
-    contexts: tuple[Context, ...]  # the points, then their images
+    contexts: tuple[Context, ...]  # the points, then their images; on an interface first all of one side
     space: JetSpace
     residuals: int  # per point
 
@@ -53,11 +54,18 @@ class Site:
         return self.residuals * len(self.points.x)
 
 
-def site_of(problem: Problem, name: str, points: Points) -> Site:
-    """Return a condition at points, with the components that its residual needs."""
+def site_of(problem: Problem, name: str, points: Points, side: int | None = None) -> Site:
+    """Return a condition at points, with the components that its residual needs.
+
+    Where its region does not say which part of the domain is meant, it is ``side``; None takes that around each point.
+    """
     domain, condition = problem.domain, problem.conditions[name]
     at = [points.x, *(image(points.x) for image in condition.maps)]
-    contexts = [Context(domain.names, domain.space, x, points.normal, points.data) for x in at]
+    contexts = [
+        Context(domain.names, domain.space, x, points.normal, points.data, side=each)
+        for each in condition.region.sides or (side,)
+        for x in at
+    ]
     space, values = recorded(
         problem, contexts, lambda fields: residual_values(name, condition, fields, problem.parameters)
     )
@@ -75,7 +83,23 @@ def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
             "The problem has no condition to train on. Give it one: "
             '`Problem(domain, {"pde": Condition(domain.interior, residual)})`.'
         )
-    return [site_of(problem, name, piece) for name in problem.trained for piece in pieces(points[name])]
+    return [
+        site_of(problem, name, piece, side)
+        for name in problem.trained
+        for side, of_side in by_side(problem, name, points[name])
+        for piece in pieces(of_side)
+    ]
+
+
+def by_side(problem: Problem, name: str, points: Points) -> list[tuple[int | None, Points]]:
+    """Return the points of a condition by the part of the domain, where its region does not say which one is meant."""
+    if not isinstance(problem.domain, Parts) or problem.conditions[name].region.sides:
+        return [(None, points)]
+    where, found = problem.domain.part_of(points.x), []
+    for k in where.unique().tolist():
+        parts = (None if p is None else p[where == k] for p in (points.normal, points.data))
+        found.append((k, Points(points.x[where == k], points.weight[where == k], *parts)))
+    return found
 
 
 def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[Field]], T]) -> tuple[JetSpace, T]:

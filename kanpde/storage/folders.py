@@ -4,8 +4,10 @@ import fcntl
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from errno import EISDIR
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TextIO
 
 from kanpde.errors import InputError
@@ -112,6 +114,27 @@ def _sync_folder(folder: Path) -> None:
 def replace_text(path: Path, content: str) -> None:
     """Write a text file atomically."""
     replace_files({path: content.encode()})
+
+
+def writable(path: str | Path) -> Path:
+    """Return the path of a file that can be written; its folder is created if it does not exist.
+
+    Raises:
+        InputError: the folder cannot be created or written, or the path is that of a folder.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    except OSError as error:
+        raise InputError(
+            f'The file "{path}" cannot be written: {error.strerror or error}.',
+            write={"path": f"outputs/{path.name}"},
+        ) from None
+    return path
 
 
 def one_line(message: str) -> str:

@@ -17,6 +17,7 @@ from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
 
 _BATCH = 20_000  # points evaluated at once, to limit the memory
+_PART = "part"  # the position of the part, on a domain of several
 _RESERVED = ("exact", "error", "estimated_error", "residual")
 
 
@@ -77,11 +78,13 @@ class Output:
         Raises:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
-        check_mesh(problem.domain.mesh(1, self.axes(problem)[0]))
+        mesh = problem.domain.mesh(1, self.axes(problem)[0])
+        check_mesh(mesh)
         check_vectors(self.vectors, problem.unknowns, least=1, of="output")
         names = [*problem.unknowns, *problem.vectors, *self.vectors]
         for name in names:
-            if names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
+            is_part = name == _PART and _PART in mesh.point_data
+            if is_part or names.count(name) > 1 or _is_taken(name, [*problem.unknowns, *problem.conditions]):
                 raise InputError(f'Two stored fields would be called "{name}". Choose another name for it.')
         for name in (*names, *problem.conditions, *problem.parameters):
             if "/" in name or not name:
@@ -106,7 +109,7 @@ def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | N
     free, _ = output.axes(solution.problem)
     mesh = domain.mesh(output.count(len(free)), free)
     times = None if domain.time is None else np.linspace(*domain.ranges[domain.time], output.times)
-    return mesh, times, _series(solution, output, mesh.points, times)
+    return mesh, times, _series(solution, output, mesh, times)
 
 
 def sample_boundary(
@@ -121,29 +124,38 @@ def sample_boundary(
     mesh = None if fixed else boundary_mesh(solution.problem.domain, output.count(len(free)))
     if mesh is None:
         return None
-    return mesh, _series(solution, output, mesh.points, times)
+    return mesh, _series(solution, output, mesh, times)
 
 
-def _series(solution: Solution, output: Output, points: NDArray, times: NDArray | None) -> dict[str, NDArray]:
+def _series(solution: Solution, output: Output, mesh: meshio.Mesh, times: NDArray | None) -> dict[str, NDArray]:
     """Return the fields at mesh points and all times."""
     domain = solution.problem.domain
     free, fixed = output.axes(solution.problem)
-    x = torch.empty(len(points), len(domain.names)).to(next(solution.model.parameters()))
-    x[:, free] = torch.as_tensor(points[:, : len(free)]).to(x)
+    x = torch.empty(len(mesh.points), len(domain.names)).to(next(solution.model.parameters()))
+    x[:, free] = torch.as_tensor(mesh.points[:, : len(free)]).to(x)
     for position, value in fixed.items():
         x[:, position] = value
+    own = mesh.point_data.get(_PART)  # of a domain of several parts
+    sides = None if own is None else torch.as_tensor(own, device=x.device)
     steps = []
     for time in [None] if times is None else times:
         if time is not None:
             x[:, domain.time] = float(time)
-        steps.append(_fields(solution, output, x, is_slice=bool(fixed)))
+        steps.append(_fields(solution, output, x, sides, is_slice=bool(fixed)))
     return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
-def _fields(solution: Solution, output: Output, x: torch.Tensor, is_slice: bool) -> dict[str, NDArray]:
-    """Return all stored fields at the points x."""
-    batches = [_batch(solution, part) for part in x.split(_BATCH)]
-    fields = {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
+def _fields(
+    solution: Solution, output: Output, x: torch.Tensor, sides: torch.Tensor | None, is_slice: bool
+) -> dict[str, NDArray]:
+    """Return all stored fields at the points x; ``sides`` are the parts of the domain to which they belong."""
+    if sides is None:
+        fields = _joined([_batch(solution, piece) for piece in x.split(_BATCH)])
+    else:  # mesh points on an interface belong to one part
+        kinds = [(k, piece) for k in sides.unique().tolist() for piece in (sides == k).nonzero()[:, 0].split(_BATCH)]
+        found = _joined([_batch(solution, x[at], k) for k, at in kinds])
+        order = torch.cat([at for _, at in kinds]).argsort().cpu().numpy()
+        fields = {name: values[order] for name, values in found.items()} | {_PART: sides.cpu().numpy()}
     if is_slice:
         outside = ~solution.problem.domain.contains(x).cpu().numpy()
         for values in fields.values():
@@ -154,23 +166,27 @@ def _fields(solution: Solution, output: Output, x: torch.Tensor, is_slice: bool)
     return fields
 
 
-def _batch(solution: Solution, x: torch.Tensor) -> dict[str, torch.Tensor]:
+def _joined(batches: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, NDArray]:
+    return {name: torch.cat([b[name] for b in batches]).cpu().numpy() for name in batches[0]}
+
+
+def _batch(solution: Solution, x: torch.Tensor, side: int | None = None) -> dict[str, torch.Tensor]:
     problem = solution.problem
 
     def ask(*unknowns: Field):
         return [u.value for u in unknowns], [e.value for e in exact_fields(problem, unknowns[0].context)]
 
-    values, exact = solution.fields(x, ask)
+    values, exact = solution.fields(x, ask, side)
     fields = dict(zip(problem.unknowns, values, strict=True))
     for name, value, wanted in zip(problem.unknowns, values, exact, strict=False):
         suffix = f"_{name}" if len(problem.unknowns) > 1 else ""
         fields |= {f"exact{suffix}": wanted, f"error{suffix}": value - wanted}
-    for name, error in zip(problem.unknowns, solution.estimated_errors(x), strict=False):
+    for name, error in zip(problem.unknowns, solution.estimated_errors(x, side), strict=False):
         fields["estimated_error" + (f"_{name}" if len(problem.unknowns) > 1 else "")] = error
     inside = [name for name, c in problem.conditions.items() if c.region.is_interior]
     with torch.no_grad():
         for name in inside:
-            residuals = solution.residual(name, x)
+            residuals = solution.residual(name, x, side=side)
             several = len(inside) > 1 or len(residuals) > 1
             for k, residual in enumerate(residuals, start=1):
                 number = f"_{k}" if len(residuals) > 1 else ""

@@ -28,11 +28,17 @@ _TABLES = {
     "history": "one row for every step: start, phase, loss, relative L2 error where it was measured",
     "levels": "one row for every phase: its cost and its results",
     "errors": "per unknown, relative L2 and H1 errors and max error over max |exact|, on points not trained on",
-    "coefficients": "of an inverse problem, as determined by the run",
+    "coefficients": "of an inverse problem and of singular functions, with standard errors where they are known",
     "domain": "ranges of the coordinates, in the order in which the solution takes them; t is time",
 }
 FORMAT = 2  # format number of new files; format 1 can be read too
-_UNITS = {"seconds": "s", "lower": "as in the problem", "upper": "as in the problem", "value": "as in the problem"}
+_UNITS = {
+    "seconds": "s",
+    "lower": "as in the problem",
+    "upper": "as in the problem",
+    "value": "as in the problem",
+    "standard_error": "as in the problem",
+}
 
 
 # writing -------------------------------------------------------------------------------------------------------------
@@ -65,7 +71,10 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
         "history": solution.history,
         "levels": solution.levels,
         "errors": [{"unknown": name, **errors} for name, errors in solution.errors.items()],
-        "coefficients": [{"name": name, "value": value} for name, value in solution.coefficients.items()],
+        "coefficients": [
+            {"name": name, "value": value, "standard_error": solution.standard_errors.get(name)}
+            for name, value in solution.coefficients.items()
+        ],
         "domain": coordinates(domain),
     }
     for name, rows in tables.items():

@@ -22,8 +22,10 @@ from kanpde.factories import arguments_of, class_from
 from kanpde.hard_constraints import hardened
 from kanpde.hard_constraints.kinds import ansatz_from
 from kanpde.models.architecture import is_of_package, network_from
+from kanpde.models.parts import bound
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.corners import features_of
 from kanpde.solution import Solution
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
@@ -145,6 +147,11 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         settings=record["settings"],
         derivatives=record["settings"].get("derivatives", "jets"),
         warnings=record["warnings"],
+        standard_errors={
+            row["name"]: row["standard_error"]
+            for row in record["coefficients"]
+            if row.get("standard_error") is not None  # missing in files of earlier versions
+        },
     )
 
 
@@ -160,7 +167,8 @@ def _problem(record: dict[str, Any], problem: Problem | None) -> Problem:
                 f"The problem has {what}, which a file cannot hold. Give the problem as well: "
                 "load(folder, problem=poisson())."
             )
-        start = {row["name"]: row["value"] for row in record["coefficients"]}
+        added = ((record["architecture"] or {}).get("singular") or {}).get("names", [])
+        start = {row["name"]: row["value"] for row in record["coefficients"] if row["name"] not in added}
         ansatz = None if record["built_in"] is None else ansatz_from(record["built_in"])
         return Problem(domain_from(stored), {}, record["unknowns"], parameters=start, ansatz=ansatz)
     if record["settings"].get("constraints") == "hard":
@@ -185,7 +193,7 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
     """Return the given module, or a network built from the stored architecture, with the stored weights and grids."""
     dtype = choose_dtype(record["settings"]["dtype"])
     if model is None and is_of_package(record["architecture"]):
-        model = network_from(record["architecture"], "cpu", dtype)
+        model = network_from(record["architecture"], "cpu", dtype, features_of(problem))
     elif model is None:  # a file of format 1, or a module of the user's own
         stored = record["settings"]["model"]
         factory = class_from(stored, kanpde.models) if record["architecture"] is None else None
@@ -201,7 +209,7 @@ def _network(record: dict[str, Any], problem: Problem, model: nn.Module | None) 
     if not isinstance(model, nn.Module):
         raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}. Leave it out for a KAN or MLP.")
     try:
-        model = model.to(dtype)
+        model = bound(model, problem.domain).to(dtype)
         model.load_state_dict({key: torch.as_tensor(value) for key, value in record["state"].items()})
     except (RuntimeError, ValueError) as error:
         raise InputError(

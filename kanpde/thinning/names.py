@@ -45,7 +45,7 @@ def names_of(problem: Problem, network: Network) -> Names:
     first = []
     for i, name in enumerate(problem.domain.names):
         first += [f"sin {name}", f"cos {name}"] if i in network.inputs.periodic else [name]
-    nodes: list[Sequence[str]] = [first]
+    nodes: list[Sequence[str]] = [[*first, *network.inputs.extra]]
     sums: list[Sequence[str]] = []
     for k, between in enumerate(network.nodes):
         names = [f"{k + 1}.{i + 1}" for i in range(between.inputs)]

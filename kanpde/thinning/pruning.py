@@ -12,7 +12,7 @@ from torch import nn
 from kanpde.domains import Points
 from kanpde.ends import End, Ending
 from kanpde.errors import InputError
-from kanpde.models.network import Network, trained_size
+from kanpde.models.network import Network, singular_coefficients, trained_size
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.misfit import misfit_of
@@ -75,8 +75,9 @@ def prune(
     begun = perf_counter()
     limit = inf if time_limit is None else begun + time_limit
     retraining = retraining_of(solution, optimizer, steps, lambda: perf_counter() > limit)
-    values = torch.tensor(list(solution.coefficients.values()), dtype=solution.like.dtype, device=solution.like.device)
-    coefficients = nn.Parameter(values) if solution.coefficients else None
+    known = solution.known_coefficients
+    values = torch.tensor(list(known.values()), dtype=solution.like.dtype, device=solution.like.device)
+    coefficients = nn.Parameter(values) if known else None
     found = pruned(retraining, retraining.judged(solution.model, coefficients), factor, log)
     return solution_with(solution, found, retraining, perf_counter() - begun)
 
@@ -155,7 +156,8 @@ def solution_with(solution: Solution, found: Found, retraining: Retraining, seco
     new = replace(
         solution,
         model=best.network,
-        coefficients=dict(zip(solution.coefficients, values, strict=True)),
+        coefficients=dict(zip(solution.known_coefficients, values, strict=True)) | singular_coefficients(best.network),
+        standard_errors={},
         finer=None,
     )
     ending = Ending(End.STEPS_DONE, f"pruned to {sizes_of(best.network)}")
@@ -183,7 +185,7 @@ def losses_of(solution: Solution, retraining: Retraining, best: Trained) -> dict
     with torch.no_grad():
         own = Objective(problem, best.network, retraining.points, retraining.weights, best.coefficients).losses()
     found = {
-        name: misfit_of(problem, name, solution.components, each, solution.coefficients)
+        name: misfit_of(problem, name, solution.components, each, solution.known_coefficients)
         for name, each in points.items()
     }
     return {

@@ -20,6 +20,7 @@ from kanpde.domains import Points
 from kanpde.errors import Code, InputError
 from kanpde.models.kanlayer import KANLayer
 from kanpde.models.network import Network
+from kanpde.models.parts import require_one_network
 
 POINTS, LEAST = (
     500,
@@ -53,6 +54,7 @@ def kan_layers(network: object) -> list[KANLayer]:
     Raises:
         InputError: the model is not a network all of whose layers are those of a KAN.
     """
+    require_one_network(network, "Removing edges")
     layers = list(network.layers) if isinstance(network, Network) else []
     found = [layer for layer in layers if isinstance(layer, KANLayer) and type(layer) is KANLayer]
     if not found or len(found) < len(layers):

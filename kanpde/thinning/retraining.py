@@ -69,8 +69,8 @@ class Retraining:
     def rounding(self, network: Network, coefficients: nn.Parameter | None) -> float:
         """Return the loss that counts as zero: that of rounding errors, relative to the function zero."""
         zero = deepcopy(network)
-        for layer in zero.layers:
-            layer.weight.zero_()
+        for block in zero.blocks:
+            block.weight.zero_()
         eps = torch.finfo(zero.layers[0].weight.dtype).eps
         return (ROUNDING * eps) ** 2 * self.loss(zero, coefficients)
 

@@ -10,6 +10,7 @@ than the error, and only decides whether the polynomials are tried.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, nan, sqrt
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
-from kanpde.training.surroundings import Surroundings
+from kanpde.training.surroundings import Surroundings, affordable
 from kanpde.training.tangent import objective_of_values, tangent_change
 from kanpde.training.watch import LOOSE, kept
 
@@ -37,7 +38,7 @@ UNSEEN = 3.0  # fresh loss over training loss above which points are missing
 LEAST_GAIN = 4.0  # a level that lowers the fresh loss by less is idle
 LEFT, RELATIVE = 0.5, 1e-4  # share of the loss left unexplained, and size of the residual relative to its terms
 MOST_PARAMETERS = 2000  # for an estimate in the tangent space, whose cost grows with their cube
-VALUES = 2000  # points at which the change of the values is measured
+VALUES = 2000  # points at which the largest change of the values is sought
 CONVERGES = 0.5  # largest q for an extrapolation
 
 
@@ -113,15 +114,15 @@ def fresh_loss(settings: Settings, state: State) -> tuple[float, dict[str, Tenso
     return loss, by_cell
 
 
-def values_of(settings: Settings, around: Surroundings, network: nn.Module) -> Tensor:
-    """Return the unknowns at the test points, (unknowns, points)."""
+def values_of(settings: Settings, x: Tensor, network: nn.Module) -> Tensor:
+    """Return the unknowns at points x (points, dim), (unknowns, points)."""
     components = components_of(network, settings.derivatives)
-    return torch.stack(asked_of(settings.problem, components, around.errors.x, lambda *u: [each.value for each in u]))
+    return torch.stack(asked_of(settings.problem, components, x, lambda *u: [each.value for each in u]))
 
 
 def assessed(settings: Settings, state: State, around: Surroundings, found: Seen) -> Assessed:
     """Return the assessment of the level that has just ended."""
-    values = values_of(settings, around, state.network)
+    values = values_of(settings, around.errors.x, state.network)
     before, found_estimate = state.before, tangent_estimate(settings, state, around)
     estimate, looseness = found_estimate.error, found_estimate.looseness
     if before is None:
@@ -171,21 +172,38 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     def make(network: nn.Module, coefficients: nn.Parameter | None, at: Mapping[str, Points]) -> Objective:
         return Objective(problem, network, at, weights, coefficients)
 
-    def of_values(network: nn.Module) -> Objective:
-        x = around.errors.x[:: max(1, len(around.errors.x) // VALUES)]
-        return objective_of_values(problem, network, x, torch.full_like(x[:, 0], 1 / len(x)))
-
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    outputs = len(problem.unknowns)
-    found = tangent_change(state.network, state.coefficients, make, points, of_values, outputs, generator)
+    inside = points_inside(problem, points, around)
+    some = torch.randperm(len(inside.x), generator=generator, device=settings.device)[:VALUES]
+    x, weight = inside.x[some], inside.weight[some] / inside.weight[some].sum()
+
+    def of_values(network: nn.Module) -> Objective:
+        return objective_of_values(problem, network, x, weight)
+
+    outputs, fits = len(problem.unknowns), partial(affordable, settings, around, "the estimate of the error")
+    found = tangent_change(state.network, state.coefficients, make, points, of_values, outputs, generator, fits)
     if found is None:
         return Estimate()
-    now = values_of(settings, around, state.network)
-    looseness = found.largest * largest_term(problem, level) / max(float(now.square().mean().sqrt()), 1e-300)
+    now = values_of(settings, x, state.network)
+    size = float((now.square() @ weight).mean().sqrt())
+    looseness = found.largest * largest_term(problem, level) / max(size, 1e-300)
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
         return Estimate(nan, looseness)
-    return Estimate(resolved(found.change, now, settings.floor), looseness)
+    return Estimate(resolved(found.change / weight.sqrt(), now, settings.floor, weight), looseness)
+
+
+def points_inside(problem: Problem, points: Mapping[str, Points], around: Surroundings) -> Points:
+    """Return the points of all conditions inside the domain; the test points if there are none.
+
+    At other points a function whose small support contains no point of the conditions would change the values, but no
+    residual.
+    """
+    found = [each for name, each in points.items() if problem.trained[name].region.is_interior]
+    if not found:
+        x = around.errors.x
+        return Points(x, torch.full_like(x[:, 0], 1 / len(x)))
+    return Points(torch.cat([each.x for each in found]), torch.cat([each.weight for each in found]) / len(found))
 
 
 def largest_term(problem: Problem, level: Mapping[str, Any]) -> float:
@@ -194,22 +212,25 @@ def largest_term(problem: Problem, level: Mapping[str, Any]) -> float:
     return max((sqrt(level[f"loss_{name}"]) / size for name, size in relative.items() if size > 0), default=nan)
 
 
-def relative_change(change: Tensor, values: Tensor, floor: float) -> float:
+def relative_change(change: Tensor, values: Tensor, floor: float, weight: Tensor | None = None) -> float:
     """Return the relative size of a change of the unknowns, the largest of all.
 
     Args:
         change: (unknowns, points).
         values: of the unknowns at the same points.
         floor: as `kanpde.training.settings.Settings.floor`.
+        weight: of the points, (points,); by default all count alike.
     """
-    sizes = values.square().mean(dim=1).sqrt() + floor
+    changed, sizes = (
+        (each.square().mean(dim=1) if weight is None else each.square() @ weight).sqrt() for each in (change, values)
+    )
     tiny = torch.finfo(values.dtype).tiny  # a solution that is 0 and does not change has no error
-    return float((change.square().mean(dim=1).sqrt() / sizes.clamp_min(tiny)).max())
+    return float((changed / (sizes + floor).clamp_min(tiny)).max())
 
 
-def resolved(change: Tensor, values: Tensor, floor: float) -> float:
+def resolved(change: Tensor, values: Tensor, floor: float, weight: Tensor | None = None) -> float:
     """Return the `relative_change`; NaN above 1, where it means nothing."""
-    error = relative_change(change, values, floor)
+    error = relative_change(change, values, floor, weight)
     return error if error <= 1 else nan
 
 

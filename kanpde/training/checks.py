@@ -17,6 +17,7 @@ from kanpde.residuals.evaluation import Components, components_of, from_componen
 from kanpde.residuals.objective import Objective
 from kanpde.thinning.removal import kan_layers
 from kanpde.training.fresh import draw, size_of
+from kanpde.training.parts import check_parts
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
@@ -155,6 +156,7 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
+    check_parts(settings, log)
     measured = [name for name, condition in settings.problem.trained.items() if condition.region.is_measured]
     if settings.tolerance is not None and measured:
         raise InputError(

@@ -14,6 +14,7 @@ from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.thinning.penalty import Penalised
+from kanpde.training.building import built
 from kanpde.training.fresh import draw, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS
@@ -28,20 +29,7 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
     if problem.parameters:
         values = torch.tensor(list(problem.parameters.values()), device=settings.device, dtype=settings.dtype)
         coefficients = nn.Parameter(values)
-    if isinstance(settings.model, nn.Module):
-        return settings.model.to(device=settings.device, dtype=settings.dtype), coefficients
-    network = settings.model(
-        problem.domain.ranges,
-        len(problem.unknowns),
-        periodic=problem.domain.periodic,
-        generator=generator,
-        device=settings.device,
-        dtype=settings.dtype,
-    )
-    if problem.scale and isinstance(network, Network):
-        with torch.no_grad():
-            network.layers[-1].weight.mul_(torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype))
-    return network, coefficients
+    return built(settings, generator), coefficients
 
 
 def first_state(settings: Settings) -> State:

@@ -83,7 +83,7 @@ def evolution_of(problem: Problem) -> Evolution | None:
     domain = problem.domain
     if not isinstance(domain, Box) or domain.time is None or len(domain.names) != 2 or domain.time in domain.periodic:
         return None
-    if problem.ansatz is not None or problem.parameters:
+    if problem.ansatz is not None or problem.parameters or problem.features or problem.singular:
         return None
     time, axis = domain.time, domain.space[0]
     given: dict[tuple[int, str], Value] = {}

@@ -6,9 +6,9 @@ from math import inf, isfinite
 import torch
 from torch import nn
 
-from kanpde.domains import Points
+from kanpde.domains import Points, Region
 from kanpde.ends import End, Ending
-from kanpde.models.network import grid_of, trained_size
+from kanpde.models.network import grid_of, on_side, trained_size
 from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
 from kanpde.training.grading import graded
@@ -24,6 +24,11 @@ def size_of(network: nn.Module) -> int:
     """Return the number of parameters on which that of the points depends; for windows of time, the mean of all."""
     parameters = trained_size(network)
     return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
+
+
+def size_on(network: nn.Module, region: Region) -> int:
+    """Return the number of parameters of the network that conditions on a region evaluate; of several, the largest."""
+    return max((size_of(on_side(network, side)) for side in region.sides), default=size_of(network))
 
 
 def draw(
@@ -43,9 +48,10 @@ def draw(
         is_fresh: whether the points must not be those of training.
         least: by condition, least numbers.
     """
-    parameters, grid = size_of(network), grid_of(network) or 0
+    grid = grid_of(network) or 0
     points: dict[str, Points] = {}
     for name, condition in settings.problem.trained.items():
+        parameters = size_on(network, condition.region)
         n = max(sampling.size(condition.region, parameters, grid), (least or {}).get(name, 0))
         region, device, dtype = condition.region, settings.device, settings.dtype
         if is_fresh:

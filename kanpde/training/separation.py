@@ -197,7 +197,7 @@ def assessed(settings: Settings, state: State, around: Surroundings, fresh: floa
 
     There is no estimate if the larger network leaves most of a residual that is not small.
     """
-    values, ahead = (values_of(settings, around, network) for network in (state.network, finer.network))
+    values, ahead = (values_of(settings, around.errors.x, network) for network in (state.network, finer.network))
     relative = max(state.levels[-1][f"relative_{name}"] for name in settings.problem.trained)
     estimate = resolved(ahead - values, values, settings.floor)
     if finer.fresh > EXPLAINED * fresh and relative > min(RELATIVE, settings.tolerance or RELATIVE):

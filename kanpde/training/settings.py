@@ -124,9 +124,11 @@ def settings_data(settings: Settings) -> dict[str, Any]:
 
 
 def identity(problem: Problem) -> list[str]:
-    """Return what identifies a problem: domain, unknowns, names of the conditions and parameters."""
+    """Return what identifies a problem: domain, unknowns, names of the conditions and parameters, added functions."""
     names = (problem.unknowns, problem.conditions, problem.parameters)
-    return [str(problem.domain), *(", ".join(each) for each in names)]
+    added = {"singular": problem.singular, "features": problem.features}
+    counts = [f"{len(each)} of {name}" for name, each in added.items() if each]
+    return [str(problem.domain), *(", ".join(each) for each in names), *counts]
 
 
 def phase_data(phase: Phase) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network
+from kanpde.models.parts import bound
+from kanpde.residuals.corners import features_of
 from kanpde.training.entering import new_network
 from kanpde.training.settings import Settings, phase_data, phase_from
 from kanpde.training.state import NOT_TRAINED, Assessed, Candidate, Leg, March, State
@@ -156,7 +158,9 @@ def _network_data(network: nn.Module) -> Data:
 def _network(settings: Settings, data: Data) -> nn.Module:
     """Return the network at its stored size, or a copy of the user's own one, with the stored tensors."""
     if is_of_package(data["architecture"]):
-        network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype)
+        functions = features_of(settings.problem)
+        network: nn.Module = network_from(data["architecture"], settings.device, settings.dtype, functions)
+        network = bound(network, settings.problem.domain)
     else:
         network = deepcopy(new_network(settings, torch.Generator(settings.device))[0])
     try:

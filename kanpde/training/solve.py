@@ -13,9 +13,11 @@ from kanpde.device import choose_device, choose_dtype
 from kanpde.errors import InputError
 from kanpde.factories import described
 from kanpde.models.kan import KAN
+from kanpde.models.network import singular_coefficients
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
+from kanpde.residuals.singularities import corner_warnings
 from kanpde.solution import Errors, Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.attempts import carried_through
@@ -28,6 +30,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
 from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
+from kanpde.training.standard_errors import standard_errors
 from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
@@ -167,11 +170,16 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
+            early = corner_warnings(settings.problem)
+            for warning in early:
+                warning.emit()
+                log(f"warning: {warning}")
             solution = solution_of(settings, carried_through(settings, state, around), errors)
     finally:
         torch.set_num_threads(before)
     for warning in solution.warnings:
-        warning.emit()
+        if str(warning) not in map(str, early):
+            warning.emit()
     return solution
 
 
@@ -215,9 +223,10 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         levels=[dict(level) for level in state.levels],
         ending=state.ending,
         errors=errors.all(components_of(state.network, settings.derivatives)),
-        coefficients=state.named_coefficients(settings.problem),
+        coefficients=state.named_coefficients(settings.problem) | singular_coefficients(state.network),
         settings=facts,
         derivatives=settings.derivatives,
         warnings=doubts(settings, state),
         finer=state.finer,
+        standard_errors=standard_errors(settings, state),
     )

@@ -20,6 +20,9 @@ from kanpde.training.settings import Settings
 from kanpde.training.signals import StopRequest
 from kanpde.training.state import State
 
+OVERRUN = 0.1  # share of the time limit by which what follows the training may exceed it
+PROBE, FACTOR = (800, 200), 2.0  # size of a matrix whose factorization is timed; the rest of the work beside the QR
+
 
 class Clock:
     """The run time over all sessions, in seconds."""
@@ -77,6 +80,36 @@ def limit(settings: Settings, around: Surroundings) -> Ending | None:
     if settings.time_limit is not None and around.clock.seconds() >= settings.time_limit:
         return Ending(End.TIME_LIMIT, f"{settings.time_limit:g} s")
     return None
+
+
+def affordable(settings: Settings, around: Surroundings, what: str, size: tuple[int, int]) -> bool:
+    """Return whether a least-squares problem of some size fits into the time limit, and say in the log if not.
+
+    Args:
+        settings, around: of the run.
+        what: will be left out, for the log.
+        size: residuals and parameters.
+    """
+    if settings.time_limit is None:
+        return True
+    needed, ends = predicted_seconds(*size, settings.device, settings.dtype), (1 + OVERRUN) * settings.time_limit
+    if needed <= ends - around.clock.seconds():
+        return True
+    around.log(f"{what} is left out, because it would take about {needed:.1f} s, and the time limit is near")
+    return False
+
+
+def predicted_seconds(rows: int, columns: int, device: torch.device, dtype: torch.dtype) -> float:
+    """Return the time of the QR factorizations of a matrix and of its damped systems, judged by a small one now."""
+    height, width = PROBE
+    small = torch.ones(height, width, device=device, dtype=dtype).tril_()
+    seconds = []
+    for _ in range(2):  # the first one may load a library
+        began = perf_counter()
+        float(torch.linalg.qr(small, mode="r")[1][-1, -1])
+        seconds.append(perf_counter() - began)
+    work = 2 * rows * columns**2 + 8 * columns**3
+    return FACTOR * min(seconds) * work / (2 * height * width**2)
 
 
 def refuse_another_problem(saved: float, found: float, settings: Settings, state: State) -> None:

@@ -4,8 +4,9 @@ With r the residuals of the approximation $u_h$, the error $e = u - u_h$ solves 
 $O(e^2)$. It is sought among the functions $\sum_i \delta_i\, \partial u / \partial w_i$ that the weights of the network
 generate, after its cells have been halved or nodes have been added, by least squares on fresh points: one undamped
 Gauss-Newton step, whose change of the values is the estimate. It includes the parts of the error that training reaches
-too slowly, and those that the next level will resolve, but nothing that the points do not see. The share of the loss
-that the step does not remove says how much of the residual no function of the space explains, as where conditions
+too slowly, and those that the next level will resolve, but nothing that the points do not see. The values must be
+compared at points of the conditions: on cells that contain other points only, the functions are free. The share of the
+loss that the step does not remove says how much of the residual no function of the space explains, as where conditions
 contradict each other.
 
 The same system tells how far the conditions determine the solution: with V the derivative of the values and J that of
@@ -36,9 +37,10 @@ FLOOR = 1e-12
 
 
 class Tangent(NamedTuple):
-    """The linearized error (unknowns, points), the share of the loss left, the largest change of values per residual.
+    """The linearized error, the share of the loss left, and the largest change of values per residual.
 
-    The last is NaN if there are too few points to tell.
+    The first is multiplied by the roots of the weights of the points, (unknowns, points). The last is
+    NaN if there are too few points to tell.
     """
 
     change: Tensor
@@ -54,22 +56,24 @@ def tangent_change(
     of_values: Callable[[nn.Module], Objective],
     outputs: int,
     generator: torch.Generator,
+    affordable: Callable[[tuple[int, int]], bool] = lambda size: True,
 ) -> Tangent | None:
     """Return the linearized error at the points of ``of_values``.
 
     It is the product of the derivative of the values with the step: differences of the values themselves are not
     accurate enough, because the step of a network that is not fully trained may be long.
 
-    None if the least-squares problem has no solution in this precision.
+    None if the least-squares problem has no solution in this precision, or is not affordable.
 
     Args:
         network: the approximation.
         coefficients: of an inverse problem.
         make: makes the objective of a network at points.
         points: fresh points by condition, more than the enlarged network has parameters.
-        of_values: makes an objective of a network by `objective_of_values`, with equal weights.
+        of_values: makes an objective of a network by `objective_of_values`, at points of the conditions.
         outputs: number of the unknowns.
         generator: for the weights of new nodes.
+        affordable: whether there is time for so many residuals and parameters.
     """
     larger, coefficients = deepcopy(network), deepcopy(coefficients)
     if larger.grid is not None:
@@ -77,6 +81,8 @@ def tangent_change(
     elif larger.nodes:
         larger.widen(larger.half_wider, generator)
     objective = make(larger, coefficients, points)
+    if not affordable(objective.size):
+        return None
     r, jacobian = objective.linearize()
     system = QR(jacobian, column_scale(jacobian.square().sum(dim=0), FLOOR))
     y = system.solve(DAMPING, r, system.transposed(r))
@@ -84,8 +90,7 @@ def tangent_change(
         return None
     _, of_unknowns = of_values(larger).linearize()
     own = of_unknowns.shape[1]  # the coefficients of an inverse problem do not change the values
-    count = len(of_unknowns) // outputs  # rows are divided by the root of the number of points
-    change = (of_unknowns @ (y / system.scale)[:own]).view(outputs, count) * count**0.5
+    change = (of_unknowns @ (y / system.scale)[:own]).view(outputs, -1)
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
     largest = largest_change(of_unknowns, system) if is_overdetermined else nan  # leave freedom
     left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
@@ -94,7 +99,8 @@ def tangent_change(
 
 def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
     """Return an objective whose residuals are the unknowns of a network, with the problem's ansatz, at points x."""
-    own = {"values": Condition(problem.domain.interior, lambda *fields: fields[: len(problem.unknowns)])}
+    whole = replace(problem.domain.interior, is_interior=False)  # else a domain of parts would divide the condition
+    own = {"values": Condition(whole, lambda *fields: fields[: len(problem.unknowns)])}
     ansatz = None if problem.ansatz is None else replace(problem.ansatz, satisfies=())
     problem = replace(problem, conditions=own, ansatz=ansatz, parameters={})
     return Objective(problem, network, {"values": Points(x, weight)})

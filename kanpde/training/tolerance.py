@@ -42,7 +42,7 @@ from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, Candidate, State
-from kanpde.training.surroundings import Surroundings
+from kanpde.training.surroundings import Surroundings, limit
 from kanpde.training.trials import best_trial, enlarged
 from kanpde.training.watch import LOOSE, watched
 
@@ -58,7 +58,9 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
         state = replace(state, cells=first_cells(settings, state))
     found = seen(settings, state)
     now = assessed(settings, state, around, found)
-    estimate = best_estimate(settings, state, tolerance, now)
+    over = limit(settings, around)
+    is_late = over is not None and over.end is End.TIME_LIMIT
+    estimate = now.estimate if is_late else best_estimate(settings, state, tolerance, now)
     level = {**state.levels[-1], **Estimate(estimate, now.looseness).row()}
     this = Candidate(*deepcopy((state.network, state.coefficients)), level, state.ending, found.loss)
     best = this if state.best is None or found.loss < state.best.fresh else state.best
@@ -68,6 +70,8 @@ def decide(settings: Settings, tolerance: float, state: State, around: Surroundi
     around.log(f"loss on fresh points {found.loss:.2e}{said}")
     if estimate <= tolerance and not found.lacks_points:
         return ended(state, this, End.TOLERANCE_REACHED, f"estimated relative L2 error {estimate:.1e}")
+    if over is not None and is_late:
+        return ended(state, best, over.end, over.detail)
     if before is not None and min(now.looseness, before.looseness) >= LOOSE:
         return ended(state, best, End.NOT_REACHED, "the conditions hardly determine the solution")
     if now.idle >= MOST_IDLE:

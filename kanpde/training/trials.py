@@ -13,7 +13,7 @@ from kanpde.models.network import Network, trained_size
 from kanpde.residuals.objective import Objective
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
-from kanpde.training.surroundings import Surroundings, limit
+from kanpde.training.surroundings import Surroundings, affordable, limit
 
 STEPS = 10
 
@@ -100,7 +100,8 @@ def tried(
     objective = Objective(settings.problem, network, points, weights, coefficients, settings.derivatives)
     method, good = state.plan[-1].optimizer(objective), objective.vector()
     first = before = float(objective.loss().detach())
-    for _ in range(STEPS):
+    is_late = limit(settings, around) is not None and not affordable(settings, around, "the next trial", objective.size)
+    for _ in range(0 if is_late else STEPS):
         step = method.step()
         if not isfinite(step.loss):
             objective.assign(good)

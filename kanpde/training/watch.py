@@ -20,8 +20,9 @@ from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.singularities import corner_warnings
 from kanpde.training.constraints import is_of_many, unsmooth
-from kanpde.training.fresh import size_of
+from kanpde.training.fresh import size_on
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -49,7 +50,7 @@ def dense_points(settings: Settings, state: State, phase: int) -> dict[str, Poin
 
 def _size(sampling: Sampling, region: Region, state: State) -> int:
     """Return the number of training points on a region for the present network."""
-    return sampling.size(region, size_of(state.network), grid_of(state.network) or 0)
+    return sampling.size(region, size_on(state.network, region), grid_of(state.network) or 0)
 
 
 def watched(settings: Settings, state: State, phase: int, weights: Mapping[str, float]) -> dict[str, float]:
@@ -76,7 +77,7 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def doubts(settings: Settings, state: State) -> list[ResultWarning]:
-    """Return warnings: on jumps of the data, the end of the solution, its uniqueness, its residuals, rough values.
+    """Return warnings: on jumps of the data, corners, the solution's end and uniqueness, its residuals, rough values.
 
     That the points do not show the residuals is said if the loss on fresh points is at least `LOSS_RATIO` times the
     training loss, and a relative residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but
@@ -88,7 +89,8 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
     of_residuals = unseen(settings, state) or unfinished(settings, state)
-    return [*discontinuous(state), *undetermined(state), *of_residuals, *rough(settings)]
+    of_corners = corner_warnings(settings.problem)
+    return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *rough(settings)]
 
 
 def discontinuous(state: State) -> list[ResultWarning]:
@@ -99,7 +101,7 @@ def discontinuous(state: State) -> list[ResultWarning]:
     message = f"The data of the problem are discontinuous: {'; '.join(found)}. "
     message += "The solution is inaccurate near there, and its estimated error does not include what is lost."
     advice = "Replace the jump by a steep smooth function, such as tanh(x / width), and resolve it; or let the values "
-    advice += "agree where they meet. Where a coefficient jumps, the solution needs a condition on the flux there."
+    advice += "agree where they meet. Where a coefficient jumps, divide the domain into `Parts`."
     return [ResultWarning(message, advice=advice)]
 
 

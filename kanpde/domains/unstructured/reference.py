@@ -5,7 +5,6 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import roots_jacobi
 
 from kanpde.domains.rules import TENSOR_RULES
 
@@ -18,6 +17,8 @@ def rule_on(name: str, along: int, dim: int, is_simplex: bool) -> tuple[NDArray,
     Gauss-Jacobi points for the map's determinant and is exact for polynomials of degree 2 along - 1 (A. H. Stroud,
     Approximate Calculation of Multiple Integrals, 1971, section 2.4); other rules multiply by the determinant.
     """
+    from scipy.special import roots_jacobi  # imported here because it takes a part of a second
+
     if dim == 0:
         return np.zeros((1, 0)), np.ones(1)
     axes = []

@@ -12,7 +12,6 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from kanpde.domains.unstructured.kinds import Kind
 from kanpde.domains.unstructured.patches import Patch
@@ -58,6 +57,8 @@ class _Cells:
 
     def inside(self, x: NDArray, slack: float) -> NDArray:
         """Return whether the points lie in one of the cells."""
+        from scipy.spatial import KDTree  # imported here because it takes a part of a second
+
         low, high = self.low - slack, self.high + slack
         radius = 0.5 * np.linalg.norm(high - low, axis=1)
         near = KDTree(x).query_ball_point(0.5 * (low + high), radius, return_sorted=False)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from kanpde.domains.unstructured.kinds import KINDS, Kind
 from kanpde.domains.unstructured.patches import Patch
@@ -104,6 +102,9 @@ class Topology:
         Facets are in one piece if they have a corner (in 3-D an edge) in common and the angle between their normals
         is below 45 degrees.
         """
+        from scipy.sparse import coo_array  # imported here because it takes a part of a second
+        from scipy.sparse.csgraph import connected_components
+
         sides = self.in_patches(sides)
         normals = np.concatenate([_centre_normals(p) for p in self.side_patches(sides)])
         one, two = self._neighbours(sides)
