@@ -13,15 +13,14 @@ _LOOK = 24  # points of a grid along each axis
 
 
 def check_operands(shape: Any) -> None:
-    """Refuse a `Shape` in which an operand of ``&`` or ``-`` lies outside the other."""
-    if not hasattr(shape, "operation"):  # no combination
+    """Refuse a `Combination` in which an operand of ``&`` or ``-`` lies outside the other."""
+    if not hasattr(shape, "operation"):
         return
-    operation, one, two = shape.operation, shape.one, shape.two
-    check_operands(one)
-    check_operands(two)
-    if operation != "|" and not overlap(one, two):
-        what = "there is nothing to cut out" if operation == "-" else "they have no point in common"
-        raise InputError(f"{two!r} lies outside {one!r}, so that {what}. Check places and sizes.")
+    check_operands(shape.one)
+    check_operands(shape.two)
+    if shape.operation != "|" and not overlap(shape.one, shape.two):
+        what = "there is nothing to cut out" if shape.operation == "-" else "they have no point in common"
+        raise InputError(f"{shape.two!r} lies outside {shape.one!r}, so that {what}. Check places and sizes.")
 
 
 def overlap(one: Any, two: Any) -> bool:

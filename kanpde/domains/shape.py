@@ -147,8 +147,8 @@ class Shape(ABC):
     @property
     def covered(self) -> set[str]:
         """The names of parts of operands of which no point lies on the boundary."""
-        pieces = (piece for leaf in self.leaves for piece in (*leaf.arcs(), *leaf.patches()))
-        named = {label for piece in pieces for label in piece.labels}
+        walls = [wall for leaf in self.leaves for wall in (*leaf.arcs(), *leaf.patches())]
+        named = {label for wall in walls for label in wall.labels}
         return named - set(self.geometry.labels)
 
     def part(self, name: str) -> Region:

@@ -18,8 +18,8 @@ from kanpde.domains.surfaces import Flat, Frame, Round, at_lying, equal_heights,
 
 _TOUCH, _GAP, _JOIN = 1e-9, 2e-8, 1e-11  # in units of the size
 _LOOK, _LEAST_LOOK = 96, 12  # sections in which changes are looked for
-_LEAST, _FINE = 3, 16  # points along a panel: at least, and for the measure
-_COARSE = 2  # length of the shortest panels of coarse rules, in spacings
+_FINE = 16  # points along a panel for the measure
+_COARSE = 2  # length of the shortest panels with few points, in spacings
 _GAUSS = along_line("gauss")
 
 
@@ -107,8 +107,8 @@ class Slices:
         """The least and the largest c of the shape, without its panels; None if it is empty."""
 
         def hit(heights: NDArray, _: NDArray | None) -> NDArray:
-            found = np.concatenate([self._corners(heights)[2], self._ends(heights)[1]], axis=1)
-            return np.asarray(found.any(axis=1, keepdims=True))
+            kept = np.concatenate([self._corners(heights)[2], self._ends(heights)[1]], axis=1)
+            return (kept.sum(axis=1) > 0)[:, None]
 
         known, found = self._known()[0], []
         for order in (1, -1):
@@ -140,20 +140,25 @@ class Slices:
         panels = make_panels([*known, *found], [*begins, *found], [*ends, *found], gap)
         share = np.array([0.2, 0.5, 0.8])
         heights = np.concatenate([panel.low + panel.length * share for panel in panels])
-        row, b, _ = self.lines(heights, np.ones(len(heights)), None, _GAUSS, False)
-        row = row[self.chords(heights[row], b).row]
-        cells = np.bincount(row, minlength=len(heights)).reshape(len(panels), -1).max(axis=1) / _FINE
-        self.cells = float(cells.sum())
-        return [panel for panel, count in zip(panels, cells, strict=True) if count]
+        row, b, _ = self.lines(heights, np.ones(len(heights)), None, _GAUSS, 1)
+        hit = np.isin(np.arange(len(heights)), row[self.chords(heights[row], b).row]).reshape(len(panels), -1)
+        return [panel for panel, is_hit in zip(panels, hit.sum(axis=1), strict=True) if is_hit]
+
+    @cached_property
+    def cells(self) -> float:
+        """About how many parts of chords there are between places where sections and chords change."""
+        heights = np.array([panel.low + 0.45 * panel.length for panel in self.panels])
+        row, b, _ = self.lines(heights, np.ones(len(heights)), None, _GAUSS, 1)
+        return len(self.chords(heights[row], b).row) / _FINE
 
     # chords ----------------------------------------------------------------------------------------------------------
     def lines(
-        self, heights: NDArray, weights: NDArray, spacing: float | None, rule: Rule, is_coarse: bool
+        self, heights: NDArray, weights: NDArray, spacing: float | None, rule: Rule, least: int
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Return lines along a across sections: the number of the section of each, b, and its weight.
 
-        The lines are about ``spacing`` apart, with some between all places where chords change unless ``is_coarse``.
-        None takes 16 between these places.
+        The lines are about ``spacing`` apart, at least ``least`` between all places where chords change; 1 leaves out
+        most of these places if they are near others. Without a spacing there are 16 lines between these places.
         """
         points, owners, on = self._corners(heights)
         ends, is_end = self._ends(heights)
@@ -161,7 +166,7 @@ class Slices:
         of_surface = np.full(len(self.frame.surfaces), -1)
         of_surface[self.frame.owners[0]] = np.arange(count)
         circle = of_surface[owners]  # of a corner; -1 for lines
-        least = 1 if is_coarse else _LEAST
+        is_lying = np.isin(owners, self.frame.owners[2]).any(axis=1)
         found = []
         for i, weight in enumerate(weights):
             bottoms, tops = np.append(ends[i, :count], -np.inf), np.append(ends[i, count:], np.inf)
@@ -174,7 +179,9 @@ class Slices:
             high = np.concatenate([tops[circle[on[i]]].min(axis=1), none[: len(first)], tops[last]])
             order = np.argsort(b)
             panels = panels_between(b[order], low[order], high[order], _JOIN * self.size)
-            for panel in merged(panels, _COARSE * spacing) if spacing and is_coarse else panels:
+            if spacing and least == 1:
+                panels = merged(panels, _COARSE * spacing, points[i, on[i] & is_lying, 1])
+            for panel in panels:
                 is_only = len(b) == 2 and panel.turns == (panel.low, panel.high)
                 panel = replace(panel, vanishes=is_only)
                 nodes, shares = panel.nodes(rule, round(panel.length / spacing) if spacing else _FINE, least)
@@ -199,19 +206,22 @@ class Slices:
         """The volume."""
         nodes = [panel.nodes(_GAUSS, _FINE, 1) for panel in self.panels]
         heights, weights = (np.concatenate(each) for each in zip(*nodes, strict=True))
-        row, b, weight = self.lines(heights, weights, None, _GAUSS, False)
+        row, b, weight = self.lines(heights, weights, None, _GAUSS, 1)
         chords = self.chords(heights[row], b)
         return float(weight[chords.row] @ (chords.high - chords.low))
 
-    def rule(self, spacing: float, rule: Rule, is_coarse: bool) -> tuple[NDArray, NDArray]:
+    def rule(self, spacing: float, rule: Rule, least: int) -> tuple[NDArray, NDArray]:
         """Return points inside, (n, 3), about ``spacing`` apart, and positive weights, whose sum is the volume.
 
-        Unless ``is_coarse``, there are some between all places where the boundary changes.
+        There are at least ``least`` along each direction between places where the boundary changes, as in `lines`.
         """
-        least, panels = (1, merged(self.panels, _COARSE * spacing)) if is_coarse else (_LEAST, self.panels)
+        panels = self.panels
+        if least == 1:
+            walls = [s.value for s in self.frame.surfaces if isinstance(s, Flat) and s.axis == self.frame.axis]
+            panels = merged(panels, _COARSE * spacing, np.array(walls))
         nodes = [panel.nodes(rule, round(panel.length / spacing), least) for panel in panels]
         heights, weights = (np.concatenate(each) for each in zip(*nodes, strict=True))
-        row, b, weight = self.lines(heights, weights, spacing, rule, is_coarse)
+        row, b, weight = self.lines(heights, weights, spacing, rule, least)
         chords = self.chords(heights[row], b)
         b, c, weight, length = b[chords.row], heights[row][chords.row], weight[chords.row], chords.high - chords.low
         counts = np.maximum(least, np.round(length / spacing)).astype(int)

@@ -20,7 +20,8 @@ from kanpde.errors import InputError
 
 _CLEARANCE = 0.45  # smallest distance of points of the boundary in meshes, in spacings
 _GRID, _LEAST_PART = 64, 8  # points of a grid along the longest side; of the smallest parts that are counted
-_LEAST, _TURNS = 3, 2.0  # points along each side of a cell; points by square roots, which take more
+_LEAST, _TURNS = 3, 2.0  # points along each side of a cell; more of them in cells with square roots
+_TOO_MANY = 1.5  # times the points asked for, from which on cells are put together
 
 
 class Solid:
@@ -96,9 +97,10 @@ class Solid:
 
     def inside(self, n: int, rule: Rule) -> tuple[NDArray, NDArray]:
         """Return about n points inside, (n, 3), and positive weights, whose sum is the volume."""
-        is_coarse = _TURNS * _LEAST**3 * self.slices.cells > n
-        spacing = (self.measure / n) ** (1 / 3)
-        points, weights = _about(n, spacing, 3, lambda spacing: self.slices.rule(spacing, rule, is_coarse))
+        spacing, least = (self.measure / n) ** (1 / 3), _least(n, self.slices.cells, 3)
+        points, weights = _about(n, spacing, 3, lambda spacing: self.slices.rule(spacing, rule, least))
+        if len(points) > _TOO_MANY * n and least > 1:
+            points, weights = _about(n, spacing, 3, lambda spacing: self.slices.rule(spacing, rule, 1))
         return points, weights * (self.measure / weights.sum())
 
     @property

@@ -255,12 +255,18 @@ def panels_between(cuts: NDArray, low: NDArray, high: NDArray, gap: float) -> li
     return panels
 
 
-def merged(panels: Sequence[Panel], least: float) -> list[Panel]:
-    """Return the panels, those shorter than ``least`` together with the ones behind them."""
+def merged(panels: Sequence[Panel], least: float, walls: NDArray) -> list[Panel]:
+    """Return the panels, those shorter than ``least`` together with neighbours, unless there are walls between them.
+
+    Walls (n,) are places where the integrand jumps.
+    """
     found: list[Panel] = []
     for panel in panels:
-        if found and (found[-1].length < least or panel.length < least / 2):
-            panel = Panel(found[-1].low, panel.high, (found[-1].turns[0], panel.turns[1]))
-            found.pop()
+        if found:
+            last = found[-1]
+            is_open = last.high == panel.low and not np.isclose(walls, panel.low, rtol=1e-12, atol=0).any()
+            if is_open and (last.length < least or panel.length < least / 2):
+                panel = Panel(last.low, panel.high, (last.turns[0], panel.turns[1]))
+                found.pop()
         found.append(panel)
     return found
