@@ -91,7 +91,7 @@ ROWS = {
     "annulus": Row("annulus"),
     "flower": Row(flower),
     "holes": Row(holes),
-    "plate": Row("plate_with_hole", 10, concentration),
+    "plate": Row("plate_with_hole", 6, concentration),
     "heat": Row("cooling", 6),
     "ball": Row("ball"),
     "lshape": Row("lshape", extra=corner),

@@ -6,7 +6,7 @@ from kanpde import Condition, Disk, InputError, Problem, Rectangle, Vector, diff
 
 
 def plate_with_hole(
-    width: float = 2.0, radius: float = 0.5, young: float = 1.0, ratio: float = 0.3, tension: float = 1.0
+    width: float = 2.0, radius: float = 1.0, young: float = 1.0, ratio: float = 0.3, tension: float = 1.0
 ) -> Problem:
     r"""$\nabla \cdot \sigma = 0$ in a quarter of the square $[-w, w]^2$ with a hole, in plane stress.
 

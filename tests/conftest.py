@@ -65,7 +65,7 @@ VARIANTS = {
     "peak": [{}, {"sharpness": 50.0}],
     "annulus": [{}, {"centre": (-0.3, 0.2), "radius": 0.5}],
     "cooling": [{}, {"diffusivity": 0.05, "end": 2.0}],
-    "plate_with_hole": [{}, {"width": 3.0, "radius": 1.0, "young": 3.0, "ratio": 0.45, "tension": 2.0}],
+    "plate_with_hole": [{}, {"width": 2.0, "radius": 0.5, "young": 3.0, "ratio": 0.45, "tension": 2.0}],
 }
 
 
