@@ -2,7 +2,7 @@
 # the types that sympy declares are too wide
 """Formulas read off networks: how often the right one is found, and what is found where there is none.
 
-    python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 10] [--rows NAME ...]
+    python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 0 1 2] [--rows NAME ...]
 
 - hellokan: exp(sin πx + y²) from 1000 noiseless samples, [2, 2, 1]; noisy: with 1 % of noise.
 - pde: Poisson's equation of the KAN paper, heat, Helmholtz and a reaction problem, from the equations alone.
@@ -170,12 +170,12 @@ def read() -> list[dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["hellokan", "noisy", "pde", "none", "scale", "feynman"])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--rows", nargs="*", default=[])
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     RESULTS.parent.mkdir(exist_ok=True)
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         for name, make, target in cases(given.what, given.rows):
             if any((r["what"], r["name"], int(r["seed"])) == (given.what, name, seed) for r in read()):
                 continue
