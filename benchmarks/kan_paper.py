@@ -166,7 +166,7 @@ def main() -> None:
     elif given.what == "large":
         large(given.seeds)
     else:
-        compare(given.cache, given.seeds, given.limit)
+        compare(given.cache, given.seeds, given.limit, given.only)
 
 
 if __name__ == "__main__":

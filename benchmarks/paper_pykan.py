@@ -75,14 +75,14 @@ def own(name: str, seed: int) -> tuple[float, float, int]:
     return float(np.sqrt(np.mean((found - wanted) ** 2)) / wanted.std()), seconds, size
 
 
-def compare(cache: Path, seeds: Sequence[int], limit: float) -> None:
+def compare(cache: Path, seeds: Sequence[int], limit: float, only: Sequence[str] = ()) -> None:
     """Fit the same samples of every function with both, and print their errors; pykan's by grid."""
     cache.mkdir(parents=True, exist_ok=True)
     python, results = python_of("pykan", PEERS["pykan"], cache), Results()
     heads = ["function", "widths", "seed", "pykan: errors by grid", "seconds", "kanpde", "seconds"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for seed in seeds:
-        for name in WIDTHS:
+        for name in only or WIDTHS:
             if any(int(row["seed"]) == seed for row in results.rows(name, "pykan")):
                 continue
             error, seconds, size = own(name, seed)
