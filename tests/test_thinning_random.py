@@ -163,6 +163,6 @@ def test_random_sequences(hidden, seed, names):
 
 @pytest.mark.slow
 @settings(max_examples=10_000, **OPTIONS)
-@sequences(5, [*QUICK * 3, "prune"])
+@sequences(4, [*QUICK * 3, "prune"])
 def test_many_random_sequences(hidden, seed, names):
     follow(hidden, seed, names)
