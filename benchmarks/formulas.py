@@ -2,7 +2,7 @@
 # the types that sympy declares are too wide
 """Formulas read off networks: how often the right one is found, and what is found where there is none.
 
-    python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 10] [--rows NAME ...]
+    python benchmarks/formulas.py hellokan|noisy|pde|none|scale|feynman [--seeds 0 1 2] [--rows NAME ...]
 
 - hellokan: exp(sin πx + y²) from 1000 noiseless samples, [2, 2, 1]; noisy: with 1 % of noise.
 - pde: Poisson's equation of the KAN paper, heat, Helmholtz and a reaction problem, from the equations alone.
@@ -81,7 +81,7 @@ def equations() -> list[tuple[str, Problem, sympy.Expr]]:
     ]
 
 
-def cases(what: str, rows: list[str]) -> Iterator[Case]:
+def cases(what: str) -> Iterator[Case]:
     """Yield the cases: name, function from the seed to a solution and to held coordinates, and target."""
     if what in ("hellokan", "noisy"):
         noise = 0.01 if what == "noisy" else 0.0
@@ -104,8 +104,7 @@ def cases(what: str, rows: list[str]) -> Iterator[Case]:
         yield "Allen-Cahn, t = 1", lambda seed: (solve(allen_cahn(), seed=seed, tolerance=1e-3), {"t": 1.0}), None
     if what == "feynman":
         for name, row in FEYNMAN.items():
-            if not rows or name in rows:
-                yield name, lambda seed, row=row: (feynman(row, seed), {}), row.target
+            yield name, lambda seed, row=row: (feynman(row, seed), {}), row.target
 
 
 def noise_rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -170,13 +169,15 @@ def read() -> list[dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["hellokan", "noisy", "pde", "none", "scale", "feynman"])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--rows", nargs="*", default=[])
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     RESULTS.parent.mkdir(exist_ok=True)
-    for seed in range(given.seeds):
-        for name, make, target in cases(given.what, given.rows):
+    for seed in given.seeds:
+        for name, make, target in cases(given.what):
+            if given.rows and name not in given.rows:
+                continue
             if any((r["what"], r["name"], int(r["seed"])) == (given.what, name, seed) for r in read()):
                 continue
             began = perf_counter()

@@ -4,7 +4,7 @@
     python benchmarks/kan_paper.py feynman [--seeds 0 1 2]
     python benchmarks/kan_paper.py toys [--seeds 0]
     python benchmarks/kan_paper.py large [--seeds 0]
-    python benchmarks/kan_paper.py pykan [--cache DIR]
+    python benchmarks/kan_paper.py pykan [--seeds 1] [--limit 300] [--cache DIR]
 
 Targets are noiseless functions on boxes, the condition is u - f at the training points. Errors are root mean squares on
 random test points, divided by the standard deviation of the function there. Seconds are those of the processor, for one
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["kan"])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="fit these; the table has all results")
+    parser.add_argument("--limit", type=float, default=300.0, help="of pykan: it begins no grid after so many seconds")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "kanpde-peers")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -165,7 +166,7 @@ def main() -> None:
     elif given.what == "large":
         large(given.seeds)
     else:
-        compare(given.cache)
+        compare(given.cache, given.seeds, given.limit, given.only)
 
 
 if __name__ == "__main__":

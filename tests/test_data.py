@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT, load_problem
 
 import kanpde
-from kanpde import KAN, LM, InputError, Phase
+from kanpde import KAN, LM, Adam, InputError, Phase
 from kanpde.classical.collocation import collocate
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
@@ -207,6 +207,17 @@ def test_a_level_that_fits_the_noise_is_taken_back():
     phases = [Phase(LM(), steps=10), Phase(LM(), steps=40, grid=12)]
     solution = kanpde.fit(x, y, KAN([3], degree=5, grid=2), phases=phases, starts=1)
     assert solution.ending.end is End.OVERFITTED and solution.model.grid == 2
+
+
+def test_a_fit_goes_on_to_finer_grids_after_a_phase_on_the_same_grid_was_taken_back():
+    x, y = samples(300)
+    phases = [Phase(LM(), steps=8), Phase(Adam(lr=3.0), steps=2), Phase(LM(), steps=8, refine=2)]
+    solution = kanpde.fit(x, y, KAN([2], degree=4, grid=2), phases=phases, starts=1)
+    first, second, third = solution.levels
+    assert second["end"] == "DIVERGED" and third["grid"] == solution.model.grid == 4
+    assert solution.ending.end is End.STEPS_DONE and third["fresh"] < first["fresh"]
+    short = kanpde.fit(x, y, KAN([2], degree=4, grid=2), phases=phases[:2], starts=1)
+    assert short.ending.end is End.DIVERGED, "no phase follows"
 
 
 def test_the_best_step_on_the_rows_for_validation_is_kept():

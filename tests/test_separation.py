@@ -159,9 +159,10 @@ def source(width):
     return Problem(domain, {"pde": Condition(domain.interior, residual), "b": dirichlet(domain.boundary, outside)})
 
 
-def test_a_narrow_source_is_found_or_the_tolerance_is_not_reached():
+def test_a_narrow_source_is_found_or_the_tolerance_is_not_reached(monkeypatch):
     """Dense random points see what the training points miss."""
-    solution = kanpde.solve(source(4e-3), tolerance=1e-2, time_limit=8)
+    monkeypatch.setattr(kanpde.training.sampling, "LEAST_OF_PRODUCTS", 4096)  # as in all runs: fewer see nothing
+    solution = kanpde.solve(source(4e-3), tolerance=1e-2, time_limit=12)
     x, y = 0.7, 0.5
     wanted = -log(torch.tensor((x - 0.6123) ** 2 + (y - 0.4321) ** 2)) / (4 * pi)
     error = abs(float(solution(x, y)) - float(wanted)) / float(wanted)

@@ -3,16 +3,22 @@
 import io
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h5py
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kanpde import KAN, LM, Box, Condition, InputError, Problem
+from kanpde import KAN, LM, Box, Condition, InputError, Problem, Solution, load, prune
+from kanpde.ends import End, Ending
 from kanpde.models.architecture import network_from
 from kanpde.models.network import trained_size
+from kanpde.paths import RESULT
 from kanpde.residuals.objective import Objective
+from kanpde.storage.record import write_record
 from kanpde.thinning.gauge import gauged
 from kanpde.thinning.removal import Edge, Node, edges_of, kan_layers, without
 from kanpde.thinning.scores import scores
@@ -65,7 +71,27 @@ def widened(network):
     return new
 
 
+def solution_of(network):
+    """The network as the solution of a run that took no step."""
+    facts = {"dtype": "float64", "points": {"value": len(POINTS.x)}, "weights": {"value": 1.0}}
+    return Solution(PROBLEM, network, [], [], Ending(End.STEPS_DONE, ""), {}, {}, facts)
+
+
+def pruned(network):
+    """The network that `kanpde.prune` returns, which is trained after each removal."""
+    return prune(solution_of(network), steps=2).model
+
+
 def saved_and_loaded(network):
+    """The network after it was in a result file (without the fields for ParaView, which do not depend on its parts)."""
+    with TemporaryDirectory() as folder:
+        with h5py.File(Path(folder) / RESULT, "w") as file:
+            write_record(file.create_group("kanpde"), solution_of(network), "")
+        return load(folder, PROBLEM).model
+
+
+def in_checkpoint(network):
+    """The network after it was stored as in a checkpoint."""
     file = io.BytesIO()
     torch.save({"architecture": network.architecture(), "state": network.state_dict()}, file)
     file.seek(0)
@@ -91,10 +117,13 @@ CHANGES = {
     "refine": (refined, None),  # on unequal grids the transfer is a fit
     "widen": (widened, 1e-12),
     "save": (saved_and_loaded, 0.0),
+    "checkpoint": (in_checkpoint, 0.0),
     "copy": (deepcopy, 0.0),
     "gauge": (lambda n: gauged(n, POINTS), 1e-10),
     "step": (stepped, None),
+    "prune": (pruned, None),
 }
+QUICK = sorted(set(CHANGES) - {"prune"})  # 0.1 s each
 
 
 @torch.no_grad()
@@ -115,11 +144,11 @@ def follow(hidden, seed, names):
         network, before = new, after
 
 
-def sequences(longest):
+def sequences(longest, names):
     return given(
         hidden=st.sampled_from(HIDDEN),
         seed=st.integers(0, 9),
-        names=st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=longest),
+        names=st.lists(st.sampled_from(names), min_size=1, max_size=longest),
     )
 
 
@@ -127,13 +156,13 @@ OPTIONS = {"deadline": None, "derandomize": True, "database": None, "suppress_he
 
 
 @settings(max_examples=200, **OPTIONS)
-@sequences(3)
+@sequences(3, QUICK)
 def test_random_sequences(hidden, seed, names):
     follow(hidden, seed, names)
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000, **OPTIONS)
-@sequences(5)
+@sequences(4, [*QUICK * 3, "prune"])
 def test_many_random_sequences(hidden, seed, names):
     follow(hidden, seed, names)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from traceback import print_exc
 
@@ -14,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kanpde.command.comparing import comparisons, run_comparison
 from kanpde.command.composing import refuse_several, take_out, through_hydra
 from kanpde.command.hydra_internals import FULL_ERROR, flags_and_options
-from kanpde.command.messages import SWEEP_OPTIONS, in_words
+from kanpde.command.messages import SWEEP_OPTIONS, in_words, wrapped_output
 from kanpde.command.resuming import resumed_folder, run_resumed
 from kanpde.command.single import attempt
 from kanpde.command.sweeping import need_extras, refuse_single_tuning, run_sweep
@@ -83,7 +84,8 @@ def _command(arguments: list[str]) -> int:
         except Exception as error:
             errors.append(error)  # raised below, so that Hydra does not report it
 
-    through_hydra(task, [*flags, *known.overrides])
+    with wrapped_output() if known.help else nullcontext():  # Hydra lists all choices of a group in one line
+        through_hydra(task, [*flags, *known.overrides])
     if errors:
         raise errors[0]
     return 0

@@ -1,7 +1,11 @@
 """Errors of Hydra, OmegaConf and YAML as one line with the correction."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from textwrap import fill
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from yaml import YAMLError
@@ -10,8 +14,21 @@ from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError, suggest
 from kanpde.paths import packaged
 
+WIDTH = 118  # of the help
 SEE_HELP = "`python -m kanpde --help` lists what there is."
 SWEEP_OPTIONS = ("isolate", "retry_failed")  # options of the whole sweep; they are removed from the config of every run
+
+
+@contextmanager
+def wrapped_output() -> Iterator[None]:
+    """Break the lines that are printed inside where they are too long."""
+    text = StringIO()
+    try:
+        with redirect_stdout(text):
+            yield
+    finally:
+        for line in text.getvalue().splitlines():
+            print(fill(line, WIDTH, subsequent_indent="  ") if len(line) > WIDTH else line)
 
 
 def in_words(error: Exception) -> str:

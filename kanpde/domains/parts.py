@@ -114,7 +114,8 @@ class Parts:
         density = min(len(x) / part.measure for x, part in zip(points, self.each, strict=True))
         kept = []
         for x, part in zip(points, self.each, strict=True):
-            order = torch.randperm(len(x), generator=torch.Generator().manual_seed(20_011))
+            generator = torch.Generator().manual_seed(20_011)  # the same points on every device
+            order = torch.randperm(len(x), generator=generator, device="cpu")
             kept.append(x[order[: round(density * part.measure)].sort().values.to(x.device)])
         return torch.cat(kept)
 

@@ -105,7 +105,7 @@ def _point(problem: Problem, corner: Corner) -> CornerPoint:
     if own is not None:
         direction = own.direction if corner.direction is None else corner.direction
         return CornerPoint(own.at, corner.angle or own.angle, own.parts, direction)
-    if not bool(inside(problem, torch.tensor([corner.at], dtype=torch.float64))):
+    if not bool(inside(problem, torch.tensor([corner.at], device="cpu", dtype=torch.float64))):
         raise InputError(
             f"The corner {where} lies outside the domain {problem.domain}.{_known(known)}",
             write=_example(known),
@@ -145,9 +145,10 @@ def _within_ray(problem: Problem, function: SingularFunction) -> SingularFunctio
         InputError: the ray meets the domain at once, or within the radius that the user gave.
     """
     ray, reach = bisector_of_exterior(function), 2 * size_of(problem)
-    distances = reach * ((torch.arange(RAY, dtype=torch.float64) + 1) / RAY).square()
-    along = torch.tensor([cos(ray), sin(ray)], dtype=torch.float64)
-    meets = inside(problem, torch.tensor(function.at, dtype=torch.float64) + distances[:, None] * along)
+    cpu = {"device": "cpu", "dtype": torch.float64}
+    distances = reach * ((torch.arange(RAY, **cpu) + 1) / RAY).square()
+    along = torch.tensor([cos(ray), sin(ray)], **cpu)
+    meets = inside(problem, torch.tensor(function.at, **cpu) + distances[:, None] * along)
     if function.angle >= 2 * pi * (1 - CLOSE) or not bool(meets.any()):
         return function
     first = int(meets.nonzero()[0])

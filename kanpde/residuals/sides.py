@@ -65,7 +65,7 @@ def kinds_at(problem: Problem, point: CornerPoint, unknown: str) -> tuple[str | 
 def _gap(problem: Problem, point: CornerPoint, part: str) -> float:
     """Return the angle between the first side of a vertex and the direction of the nearest of some points of a part."""
     x = problem.domain.parts[part].sample("gauss", 64).x[:, list(problem.domain.space)]
-    steps = x - torch.tensor(point.at, dtype=x.dtype)
+    steps = x - torch.tensor(point.at, device=x.device, dtype=x.dtype)
     along, across = steps[int(steps.norm(dim=1).argmin())].tolist()
     return abs(turned(atan2(across, along) - direction_of(problem, point)))
 
@@ -120,9 +120,9 @@ def _side_at(problem: Problem, point: CornerPoint, radius: float) -> float:
 
     def within_at(angles: Tensor) -> Tensor:
         around = torch.stack([angles.cos(), angles.sin()], dim=1)
-        return inside(problem, torch.tensor(point.at, dtype=torch.float64) + radius * around)
+        return inside(problem, torch.tensor(point.at, device="cpu", dtype=torch.float64) + radius * around)
 
-    angles = torch.linspace(0, 2 * pi, 721, dtype=torch.float64) + 0.01
+    angles = torch.linspace(0, 2 * pi, 721, device="cpu", dtype=torch.float64) + 0.01
     within = within_at(angles)
     enters = (~within[:-1] & within[1:]).nonzero()
     if len(enters) != 1:

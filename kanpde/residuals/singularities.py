@@ -99,7 +99,7 @@ def _is_laplacian(problem: Problem, point: CornerPoint) -> bool:
         return False
     points = problem.conditions[interior[0]].region.sample("uniform", 512)
     space = list(problem.domain.space)
-    gaps = (points.x[:, space] - torch.tensor(point.at, dtype=points.x.dtype)).norm(dim=1)
+    gaps = (points.x[:, space] - torch.tensor(point.at, device=points.x.device, dtype=points.x.dtype)).norm(dim=1)
     one = gaps.argsort()[:1]
     nearest = Points(points.x[one], torch.ones_like(points.weight[one]))
     i, j = space

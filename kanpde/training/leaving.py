@@ -92,7 +92,10 @@ def after_start(
 def after_phase(
     settings: Settings, state: State, leg: Leg, level: dict[str, Any], ending: Ending, around: Surroundings
 ) -> State:
-    """Keep the phase, or take it back if the residuals on fresh points are clearly larger than before it."""
+    """Keep the phase, or take it back if the residuals on fresh points are clearly larger than before it.
+
+    A run ends with a phase that is taken back, except that a fit goes on if the grid of that phase was not finer.
+    """
     points, before = fresh_points(settings, state, state.phase, settings.seed), leg.before
     assert before is not None
     fresh, fresh_before = (loss_at(settings, each, points, leg.weights) for each in (state, before))
@@ -103,10 +106,12 @@ def after_phase(
     if back is None or settings.tolerance is not None or is_penalised:  # with a tolerance, points are added instead
         return through(settings, *after_pruning(settings, state, leg, level, ending, around), ending)
     around.log(f"the phase is taken back, and the network from before it is kept: {back}")
+    is_finer = grid_of(state.network) != grid_of(before.network)
+    goes_on = settings.problem.is_fit and not (is_finer or ending.end.ends_run or is_last(settings, state))
     state = replace(state, network=before.network, coefficients=before.coefficients)
     level = {**level, "reason": str(back), "end": back.end.name}
     stays = ending.end.ends_run and ending.end is not End.NOISE_REACHED
-    return through(settings, state, level, ending if stays else back)
+    return through(settings, state, level, ending if stays or goes_on else back)
 
 
 def after_pruning(
