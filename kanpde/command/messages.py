@@ -27,7 +27,7 @@ def wrapped_output() -> Iterator[None]:
         with redirect_stdout(text):
             yield
     finally:
-        for line in text.getvalue().splitlines():
+        for line in text.getvalue().rstrip().splitlines():
             print(fill(line, WIDTH, subsequent_indent="  ") if len(line) > WIDTH else line)
 
 
