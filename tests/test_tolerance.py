@@ -9,6 +9,7 @@ from conftest import load_problem
 
 import kanpde
 import kanpde.errors
+import kanpde.training.assessment
 import kanpde.training.attempts
 import kanpde.training.surroundings
 import kanpde.training.tolerance
@@ -349,3 +350,18 @@ def test_points_are_doubled_on_domains_without_cells_and_grow_with_the_network(g
     state.network = KAN([9, 9], grid=8)(domain.ranges, generator=generator)
     grown = kanpde.training.tolerance.grown(settings, state, sampling)
     assert grown.interior > 6000 and grown.boundary > 100
+
+
+def test_what_a_larger_network_does_not_explain_counts_as_error(monkeypatch):
+    assessment = kanpde.training.assessment
+
+    def explains_nothing(*arguments):
+        found = tangent_change(*arguments)
+        return found._replace(change=0 * found.change, left=1.0, rest=0.3 * found.rest / found.left**0.5)
+
+    tangent_change = assessment.tangent_change
+    monkeypatch.setattr(assessment, "tangent_change", explains_nothing)
+    monkeypatch.setattr(assessment, "RELATIVE", 2.0)
+    problem = load_problem("poisson")(dim=1)
+    solution = kanpde.solve(problem, KAN([3], grid=3, degree=4), [Phase(LM(), 15)], seed=0)
+    assert solution.settings["estimate"] > 0.1 * solution.errors["u"]["l2"]

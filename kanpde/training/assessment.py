@@ -190,7 +190,10 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
         return Estimate(nan, looseness)
-    return Estimate(resolved(found.change / weight.sqrt(), now, settings.floor, weight), looseness)
+    change = resolved(found.change / weight.sqrt(), now, settings.floor, weight)
+    if found.left > LEFT:  # the larger network explains little: what is left may be a change of the solution too
+        return Estimate(resolved_size(max(change, found.largest * found.rest / max(size, 1e-300))), looseness)
+    return Estimate(change, looseness)
 
 
 def points_inside(problem: Problem, points: Mapping[str, Points], around: Surroundings) -> Points:
@@ -230,7 +233,11 @@ def relative_change(change: Tensor, values: Tensor, floor: float, weight: Tensor
 
 def resolved(change: Tensor, values: Tensor, floor: float, weight: Tensor | None = None) -> float:
     """Return the `relative_change`; NaN above 1, where it means nothing."""
-    error = relative_change(change, values, floor, weight)
+    return resolved_size(relative_change(change, values, floor, weight))
+
+
+def resolved_size(error: float) -> float:
+    """Return a relative error; NaN above 1, where it means nothing."""
     return error if error <= 1 else nan
 
 

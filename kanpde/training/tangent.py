@@ -37,14 +37,18 @@ FLOOR = 1e-12
 
 
 class Tangent(NamedTuple):
-    """The linearized error, the share of the loss left, and the largest change of values per residual.
+    """The linearized error, and what it leaves unexplained.
 
-    The first is multiplied by the roots of the weights of the points, (unknowns, points). The last is
-    NaN if there are too few points to tell.
+    Attributes:
+        change: the error, multiplied by the roots of the weights of the points, (unknowns, points).
+        left: the share of the loss that is left.
+        rest: the root of the loss that is left.
+        largest: the largest change of the values per residual; NaN if there are too few points to tell.
     """
 
     change: Tensor
     left: float
+    rest: float
     largest: float
 
 
@@ -93,8 +97,9 @@ def tangent_change(
     change = (of_unknowns @ (y / system.scale)[:own]).view(outputs, -1)
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
     largest = largest_change(of_unknowns, system) if is_overdetermined else nan  # leave freedom
-    left = (r + system.forward(y)).square().sum() / r.square().sum().clamp_min(torch.finfo(r.dtype).tiny)
-    return Tangent(change, float(left), largest)
+    rest = (r + system.forward(y)).norm()
+    left = (rest / r.norm().clamp_min(torch.finfo(r.dtype).tiny)).square()
+    return Tangent(change, float(left), float(rest), largest)
 
 
 def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
