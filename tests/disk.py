@@ -144,6 +144,3 @@ def _unit(rule, n, free, is_rim, generator, device, dtype):
     nodes = np.stack(np.meshgrid(*[a[0] for a in axes], indexing="ij"), axis=-1).reshape(-1, free)
     weights = np.stack(np.meshgrid(*[a[1] for a in axes], indexing="ij"), axis=-1).reshape(-1, free).prod(axis=1)
     return torch.as_tensor(nodes, device=device, dtype=dtype), torch.as_tensor(weights, device=device, dtype=dtype)
-
-
-Disk = OwnDisk  # the former name
