@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.domains.arcs import Arc, SignedDistance, series
+from kanpde.domains.arcs import Arc, SignedDistance, enclosed, series
 from kanpde.domains.arguments import check_name
-from kanpde.domains.rules import along_line
 from kanpde.domains.shape import Shape
 from kanpde.errors import InputError
 
@@ -55,7 +54,7 @@ class Curve(Shape):
             )
         found = [_coefficients(arc, k) for k, arc in enumerate(arcs, start=1)]
         _check_closed(found)
-        area = sum(_area(series((), c)) for c in found)
+        area = enclosed([series((), c) for c in found])
         if area < 0:  # reversed: s -> 1 - s changes the sign of the odd terms
             found = [c * (-1.0) ** np.arange(len(c))[:, None] for c in reversed(found)]
         shape = cls(tuple(tuple((float(a), float(b)) for a, b in c) for c in found), name)
@@ -215,9 +214,3 @@ def _check_closed(arcs: Sequence[NDArray]) -> None:
                 f"The Curve is not closed: arc {k} ends at ({_number(one[1][0])}, {_number(one[1][1])}), and {place} "
                 f"at ({_number(two[0][0])}, {_number(two[0][1])})."
             )
-
-
-def _area(arc: Arc) -> float:
-    s, w = along_line("gauss")(2 * arc.samples)
-    points, rates = arc.trace(s)
-    return 0.5 * float(w @ (points[:, 0] * rates[:, 1] - points[:, 1] * rates[:, 0]))

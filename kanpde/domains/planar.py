@@ -10,7 +10,7 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
-from kanpde.domains.arcs import right_of
+from kanpde.domains.arcs import enclosed, right_of
 from kanpde.domains.chords import branches, chord_rule
 from kanpde.domains.corners import CornerPoint
 from kanpde.domains.crossings import Bounded, Leaf, Piece, boundary_pieces
@@ -90,15 +90,8 @@ class Planar:
     # the interior ----------------------------------------------------------------------------------------------------
     @cached_property
     def measure(self) -> float:
-        """The area, by Green's theorem: half the integral of x dy - y dx along the boundary."""
-        total = 0.0
-        origin = self.bounds.mean(axis=1)
-        for piece in self.pieces:
-            s, w = _GAUSS(2 * piece.samples)
-            points, rates = piece.trace(s)
-            x, y = (points - origin).T
-            total += 0.5 * float(w @ (x * rates[:, 1] - y * rates[:, 0]))
-        return total
+        """The area."""
+        return enclosed(self.pieces)
 
     def inside(self, n: int, rule: Rule) -> tuple[NDArray, NDArray]:
         """Return about n points inside, (n, 2), and positive weights, whose sum is the area."""
@@ -130,11 +123,7 @@ class Planar:
     @cached_property
     def separate_parts(self) -> int:
         """The number of disconnected parts, each of which has one curve around it."""
-        outer = 0
-        for loop in self.loops:
-            terms = [(w, *piece.trace(s)) for i in loop for piece in (self.pieces[i],) for s, w in (_GAUSS(32),)]
-            outer += sum(float(w @ (x[:, 0] * v[:, 1] - x[:, 1] * v[:, 0])) for w, x, v in terms) > 0
-        return outer
+        return sum(enclosed([self.pieces[i] for i in loop]) > 0 for loop in self.loops)
 
     def corners(self) -> list[CornerPoint]:
         """Return the re-entrant corners, whose interior angle is larger than 180 degrees."""

@@ -3,8 +3,8 @@
 One of three things follows:
 
 - *points*, if the fresh loss is much larger than the training loss: the cells on which the loss by two Gauss rules
-  differs most are halved. Points are only added, never moved. Domains other than boxes have no
-  cells; there the number of points is doubled.
+  differs most are halved. Points are only added, never moved. Shapes, and boxes of more than three
+  coordinates, have no cells; there the number of points is doubled.
 - *steps*, if the level ended because its steps were used up.
 - *size*: a finer grid or wider layers, whichever lowers the fresh loss most in a few steps (`kanpde.training.trials`).
 
