@@ -79,7 +79,7 @@ def test_curl_in_three_coordinates():
 
 
 def test_curl_in_two_coordinates():
-    v, d, _, c = flow(("x", "y", "t"), size=2)
+    v, d, _, _ = flow(("x", "y", "t"), size=2)
     assert_close(curl(v), d[1][0] - d[0][1])
     turned = curl(v[0])
     assert_close(turned[0], d[0][1])
@@ -128,7 +128,8 @@ def test_vectors_are_combined_with_tuples():
     v, _, _, c = flow(("x", "y"), size=2)
     assert_close((v - (1.0, c.x[:, 1]))[1], v[1].value - c.x[:, 1])
     assert_close(((2.0, 1.0) - v)[0], 2 - v[0].value)
-    assert_close(((2.0, 1.0) + v)[0], 2 + v[0].value)
+    given = (2.0, 1.0)
+    assert_close((given + v)[0], 2 + v[0].value)
     assert v.coords[1].value.equal(c.x[:, 1])
 
 

@@ -67,8 +67,9 @@ class Vector(tuple):
 
     def _pairs(self, other: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the entries of both."""
-        if not isinstance(other, Iterable) or len(entries := list(other)) != len(self):
-            came = f"{len(entries)} entries" if isinstance(other, Iterable) else f"a {type(other).__name__}"
+        entries = list(other) if isinstance(other, Iterable) else None
+        if entries is None or len(entries) != len(self):
+            came = f"a {type(other).__name__}" if entries is None else f"{len(entries)} entries"
             raise InputError(
                 f"A vector or tensor of {len(self)} entries is combined with one of as many, got {came}. Products with "
                 "scalars are written with `*`; a vector that is given is a tuple, such as `v - (1.0, 0.0)`."
