@@ -12,6 +12,7 @@ from conftest import ROOT
 import kanpde
 from kanpde import KAN, LM, Phase, Sampling
 from kanpde.command import main
+from kanpde.residuals.evaluation import formula_fields, residuals_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -75,6 +76,17 @@ def test_shapes(monkeypatch, capsys):
     hole = names["ring"].part("hole").sample("gauss", 20).x.numpy().T
     assert abs(names["solution"](*rim)).max() < 0.02 < names["solution"](*hole).min() < 0.4
     assert float(capsys.readouterr().out.split()[0]) == pytest.approx(0.91 * np.pi)
+
+
+def test_a_vector_unknown():
+    """The example's exact solution satisfies its conditions."""
+    names: dict = {}
+    exec(compile(block("**Vector unknowns.**", "python"), "README.md", "exec"), names)
+    problem = names["wake"]()
+    for label, condition in problem.conditions.items():
+        points = condition.region.sample("sobol", 32)
+        residuals = residuals_of(problem, label, lambda c, space: formula_fields(problem, problem.exact, c), points)
+        assert max(float(r.abs().max()) for r in residuals) < 1e-13, label
 
 
 COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
