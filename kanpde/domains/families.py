@@ -108,4 +108,8 @@ def members_of(domain: Any, lists: Mapping[str, Sequence[float]]) -> list[dict[s
 
 def label_of(values: Mapping[str, float]) -> str:
     """Return the values as a text, such as "nu=0.05, k=2"."""
-    return ", ".join(f"{name}={value:g}" for name, value in values.items())
+    return ", ".join(f"{name}={_shortest(value)}" for name, value in values.items())
+
+
+def _shortest(value: float) -> str:
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
