@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from numbers import Real
 from typing import Any
 
 import meshio
@@ -22,7 +23,7 @@ _ROUNDING = 8  # units in the last place
 
 
 class Box:
-    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
+    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``; ``Box(t=(0, 1))`` for ordinary equations.
 
     Args:
         periodic: names of coordinates in which all functions are periodic with the length of the range as period. Such
@@ -39,13 +40,6 @@ class Box:
         self.ranges = tuple((float(lo), float(hi)) for lo, hi in ranges.values())
         self.time = self.names.index("t") if "t" in self.names else None
         self.space = tuple(i for i in range(len(self.names)) if i != self.time)
-        if not self.space:
-            raise InputError(
-                "A Box needs a spatial coordinate besides t. For an ordinary differential equation name it x.",
-                write={"x": ranges["t"]},
-                advice='Give the value at the beginning by `dirichlet(domain.face("x", 0), value)`, not by `initial`, '
-                'and a rate by `Condition(domain.face("x", 0), lambda u: diff(u, "x") - value)`.',
-            )
         self.periodic = tuple(self._position(name) for name in periodic)
 
     def __repr__(self) -> str:
@@ -90,6 +84,11 @@ class Box:
     @property
     def boundary(self) -> Region:
         """All spatial faces, at all times."""
+        if not self.space:
+            raise InputError(
+                "A domain of time alone has no boundary. Give values at the beginning by "
+                f"`initial(domain.at(t={self.ranges[0][0]:g}), value)`, and a rate by the same with `order=1`."
+            )
         faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
             raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
@@ -105,10 +104,19 @@ class Box:
         return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
-        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
+        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``.
+
+        Raises:
+            InputError: a coordinate does not exist, or its value is no number or outside its range.
+        """
         values = {}
         for name, value in fixed.items():
             lo, hi = self.ranges[self._position(name)]
+            if not isinstance(value, Real):
+                raise InputError(
+                    f"{name} must be a number, got {value!r}. Events, whose {name} depends on the solution, are not "
+                    "supported; find them afterwards, as a root of the solution."
+                )
             if not lo <= value <= hi:
                 raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
             values[self._position(name)] = (value - lo) / (hi - lo)
@@ -116,7 +124,10 @@ class Box:
 
     @property
     def parts(self) -> dict[str, Region]:
-        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
+        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0").
+
+        A box of time alone has no boundary and no faces.
+        """
         walls = [i for i in self.space if i not in self.periodic]
         regions = [self.interior, *([self.boundary] if walls else [])]
         regions += [self.face(self.names[i], side) for i in walls for side in (0, 1)]
@@ -223,8 +234,11 @@ class Box:
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
-        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D."""
-        return box_mesh([self.ranges[i] for i in (self.space if only is None else only)], n)
+        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D.
+
+        Of a box of time alone it is the interval of time.
+        """
+        return box_mesh([self.ranges[i] for i in ((self.space or (0,)) if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Return points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.

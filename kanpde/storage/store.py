@@ -27,6 +27,7 @@ from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.residuals.corners import features_of
 from kanpde.solution import Solution
+from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
 from kanpde.storage.output import Output, sample, sample_boundary
@@ -34,6 +35,7 @@ from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
 
 XDMF, BOUNDARY, BOUNDARY_XDMF = "solution.xdmf", "boundary.vtkhdf", "boundary.xdmf"
+CURVE = "solution.csv"
 
 
 # writing -------------------------------------------------------------------------------------------------------------
@@ -58,7 +60,8 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
     """Write the solution, and its values on the parts of the boundary, into the folder atomically.
 
-    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``.
+    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time alone
+    there is no boundary, and ``solution.csv`` is a table of the same values.
 
     Args:
         solution: the solution to save.
@@ -79,6 +82,8 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
         steps, points = next(iter(fields.values())).shape
         _write_views(file, solution.problem, output, list(fields), steps, points)
     files = {folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)}
+    if not solution.problem.domain.space:
+        files |= {folder / CURVE: curve(solution.problem.domain.names[0], mesh, fields)}
     if boundary is not None:
         files |= {folder / BOUNDARY: _boundary_file(*boundary, times)}
         files |= {folder / BOUNDARY_XDMF: xdmf(BOUNDARY, *boundary, times)}
@@ -109,7 +114,7 @@ def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list
     group.attrs["axes"] = [names[i] for i in free]
     group.attrs["held_fixed"] = ", ".join(f"{names[i]}={value:g}" for i, value in fixed.items())
     file["kanpde/points"] = file["VTKHDF/Points"]
-    if problem.domain.time is not None:
+    if "Steps" in file["VTKHDF"]:
         file["kanpde/times"] = file["VTKHDF/Steps/Values"]
     for name in fields:
         view(file, name, f"kanpde/fields/{name}", range(steps), points)
