@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
-from kanpde.calculus.operators import diff, gradient
+from kanpde.calculus.operators import diff, slopes
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.outside import inside_only
@@ -202,8 +202,8 @@ def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, t
 
 
 def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
-    """Return for each unknown its value and spatial derivatives, from which errors are computed."""
-    return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
+    """Return for each unknown its value and its derivatives in space (or else in time), for the errors."""
+    return [[u.value, *(g.value for g in slopes(u))] for u in unknowns]
 
 
 def values_of(*unknowns: Field) -> list[list[Tensor]]:
@@ -212,7 +212,7 @@ def values_of(*unknowns: Field) -> list[list[Tensor]]:
 
 
 def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Return the relative L2 and H1 (value and spatial gradient) distances, and the max distance over max |wanted|."""
+    """Return the relative L2 and H1 (value and derivatives, `slopes`) distances, and the max distance over max |wanted|."""
     gaps = [a - b for a, b in zip(got, wanted, strict=True)]
     return {
         "l2": float(gaps[0].norm() / wanted[0].norm()),
@@ -266,7 +266,7 @@ class Errors:
         return [[torch.cat(pieces) for pieces in zip(*of, strict=True)] for of in zip(*parts, strict=True)]
 
     def all(self, components: Components) -> dict[str, dict[str, float]]:
-        """Return by unknown: relative L2, relative H1 (value and spatial gradient), and max error over max |exact|."""
+        """Return by unknown: relative L2, relative H1 (value, `slopes`), and max error over max |exact|."""
         if not self.exact:
             return {}
         is_measured = self.problem.exact is None  # then derivatives are not known

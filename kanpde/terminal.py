@@ -139,6 +139,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     lines += idle_lines(solution)
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
+    lines += [] if solution.problem.domain.space else [f"  table:       {folder / 'solution.csv'}"]
     lines += [f"  load:        {loading}"] if loading else []
     return [*lines, *(f"Warning: {on_command_line(warning)}" for warning in solution.warnings)]
 

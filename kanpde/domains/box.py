@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from numbers import Real
 from typing import Any
 
 import meshio
@@ -16,15 +17,15 @@ from kanpde.domains.meshes import box_mesh
 from kanpde.domains.ranges import check_range, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
-from kanpde.domains.rules import unit_cube
 from kanpde.domains.shape import Combination, Operand
+from kanpde.domains.slabs import draw_slabs
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 8  # units in the last place
 
 
 class Box:
-    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
+    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``; ``Box(t=(0, 1))`` for ordinary equations.
 
     Args:
         periodic: names of coordinates in which all functions are periodic with the length of the range as period. Such
@@ -44,13 +45,6 @@ class Box:
         self.time = self.names.index("t") if "t" in self.names else None
         self.family = check_family(family, self.names)
         self.space = tuple(i for i in range(len(self.names)) if i != self.time and i not in self.family)
-        if not self.space:
-            raise InputError(
-                "A Box needs a spatial coordinate besides t. For an ordinary differential equation name it x.",
-                write={"x": ranges["t"]},
-                advice='Give the value at the beginning by `dirichlet(domain.face("x", 0), value)`, not by `initial`, '
-                'and a rate by `Condition(domain.face("x", 0), lambda u: diff(u, "x") - value)`.',
-            )
         self.periodic = tuple(self._position(name) for name in periodic)
 
     def __repr__(self) -> str:
@@ -97,6 +91,12 @@ class Box:
     @property
     def boundary(self) -> Region:
         """All spatial faces, at all times."""
+        if not self.space:
+            begin = 0.0 if self.time is None else self.ranges[self.time][0]
+            raise InputError(
+                "A domain of time alone has no boundary. Give values at the beginning by "
+                f"`initial(domain.at(t={begin:g}), value)`, and a rate by the same with `order=1`."
+            )
         faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
             raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
@@ -114,10 +114,19 @@ class Box:
         return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
-        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
+        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``.
+
+        Raises:
+            InputError: a coordinate does not exist, or its value is no number or outside its range.
+        """
         values = {}
         for name, value in fixed.items():
             lo, hi = self.ranges[self._position(name)]
+            if not isinstance(value, Real):
+                raise InputError(
+                    f"{name} must be a number, got {value!r}. Events, whose {name} depends on the solution, are not "
+                    "supported; find them afterwards, as a root of the solution."
+                )
             if not lo <= value <= hi:
                 raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
             values[self._position(name)] = (value - lo) / (hi - lo)
@@ -125,7 +134,10 @@ class Box:
 
     @property
     def parts(self) -> dict[str, Region]:
-        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
+        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0").
+
+        A box of time alone has no boundary and no faces.
+        """
         walls = [i for i in self.space if i not in self.periodic]
         regions = [self.interior, *([self.boundary] if walls else [])]
         regions += [self.face(self.names[i], side) for i in walls for side in (0, 1)]
@@ -219,15 +231,7 @@ class Box:
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
-            parts = [
-                self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
-                for s, f in zip(slabs, is_face, strict=True)
-            ]
-            areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
-            weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
-            normals = [p.normal for p in parts if p.normal is not None]
-            normal = torch.cat(normals) if len(normals) == len(parts) else None
-            return Points(torch.cat([p.x for p in parts]), weight, normal)
+            return draw_slabs(self.ranges, slabs, is_face, rule, n, generator, device, dtype)
 
         fixed = tuple(
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
@@ -235,26 +239,13 @@ class Box:
         )
         return Region(label, self.names, self.space, is_interior, fixed, draw)
 
-    def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
-        free = [i for i in range(len(self.names)) if i not in fixed]
-        unit, weight = unit_cube(rule, n, len(free), generator, device, dtype)
-        share = torch.empty(len(unit), len(self.names), device=device, dtype=dtype)
-        share[:, free] = unit
-        for i, value in fixed.items():
-            share[:, i] = value
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        normal = None
-        if is_face:
-            (axis, side) = next(iter(fixed.items()))
-            normal = torch.zeros_like(share)
-            normal[:, axis] = 2.0 * side - 1.0
-        return Points(lower + share * (upper - lower), weight, normal)
-
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
-        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D."""
-        return box_mesh([self.ranges[i] for i in (self.space if only is None else only)], n)
+        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D.
+
+        Of a box of time alone it is the interval of time.
+        """
+        return box_mesh([self.ranges[i] for i in ((self.space or (self.time or 0,)) if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Return points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.

@@ -44,7 +44,10 @@ class Domain(Protocol):
 
     @property
     def space(self) -> tuple[int, ...]:
-        """The positions of the coordinates other than time and parameters of a family, at least one."""
+        """The positions of the coordinates other than time and parameters of a family.
+
+        () for ordinary differential equations in ``t``.
+        """
         ...
 
     @property
@@ -62,7 +65,7 @@ class Domain(Protocol):
         """The boundary in space, at all times; its points have outward unit normals, whose entry for t is 0.
 
         Raises:
-            InputError: the domain has no boundary, as a torus.
+            InputError: the domain has no boundary, as a torus or an interval of time.
         """
         ...
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PIXELS, LINE = 120, 500  # numbers of points along each axis of an image, and along a line
+OVER_TIME = 3001  # along a line over time alone, as solutions of ordinary differential equations may be stiff
 TIMES = 3
 MOST_NAMED = 5  # coordinates that are held fixed
 VALUES, SIGNED = "viridis", "RdBu_r"
@@ -108,7 +109,8 @@ def _points(solution: Solution, canvas: Canvas, fixed: dict[int, float]) -> Tens
     Of pixels the first axis is the fastest.
     """
     limits = [solution.problem.domain.ranges[i] for i in canvas.axes]
-    share = np.linspace(0, 1, LINE) if len(limits) == 1 else (np.arange(PIXELS) + 0.5) / PIXELS
+    count = LINE if solution.problem.domain.space else OVER_TIME
+    share = np.linspace(0, 1, count) if len(limits) == 1 else (np.arange(PIXELS) + 0.5) / PIXELS
     if canvas.shape is not None:
         places = list(canvas.shape.points.T)
     else:
