@@ -13,7 +13,7 @@ from torch import Tensor
 from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.families import check_family
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.ranges import check_range
+from kanpde.domains.ranges import check_range, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
 from kanpde.domains.rules import unit_cube
@@ -261,17 +261,7 @@ class Box:
 
         They differ from the training points, except single points, such as the centre, that symmetric rules share.
         """
-        dim = len(self.names)
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        if dim > 3:
-            generator = torch.Generator().manual_seed(20_011)
-            unit, _ = unit_cube("sobol", 16_384, dim, generator, torch.device(device), dtype)
-        else:
-            count = min(per_axis if dim > 1 else 1001, int(most ** (1 / dim)) if dim > 1 else 1001)
-            axis = torch.linspace(0, 1, count, device=device, dtype=dtype)
-            unit = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
-        return lower + unit * (upper - lower)
+        return spread(self.ranges, device, dtype, per_axis, most)
 
 
 def require_box(domain: object, what: str, instead: str = "", write: Mapping[str, Any] | None = None) -> Box:
