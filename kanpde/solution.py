@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
 
@@ -18,6 +18,7 @@ from kanpde.domains.outside import inside_only
 from kanpde.domains.parts import Parts
 from kanpde.ends import Ending
 from kanpde.errors import InputError, ResultWarning
+from kanpde.models.held import Held
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import (
     Components,
@@ -27,6 +28,7 @@ from kanpde.residuals.evaluation import (
     from_components,
     residuals_of,
 )
+from kanpde.residuals.members import problem_at
 
 MOST_AT_ONCE = 4_000_000  # points · inputs · components for which errors are computed at once
 
@@ -161,6 +163,23 @@ class Solution(Evaluable):
         found, better = self.fields(x, values, side), asked_of(self.problem, finer, x, values, side)
         return [a - b for a, b in zip(found, better, strict=True)]
 
+    def at(self, **values: float) -> "Solution":
+        """Return the solution for given values of parameters of a family, ``solution.at(nu=0.03)``.
+
+        It is a function of the other coordinates with the errors at these values; there is no estimate for them alone.
+
+        Raises:
+            InputError: the domain is not of a family, a name is not one of its parameters, or a value is outside its
+                range.
+        """
+        problem = problem_at(self.problem, **values)
+        held = {self.problem.domain.names.index(name): float(value) for name, value in values.items()}
+        model, finer = (None if each is None else Held(each, held) for each in (self.model, self.finer))
+        assert model is not None
+        like, settings = self.like, {key: each for key, each in self.settings.items() if key != "estimate"}
+        errors = Errors(problem, like.device, like.dtype).all(components_of(model, self.derivatives))
+        return replace(self, problem=problem, model=model, finer=finer, errors=errors, settings=settings)
+
     @property
     def like(self) -> Tensor:
         return next(self.model.parameters())
@@ -193,7 +212,7 @@ def values_of(*unknowns: Field) -> list[list[Tensor]]:
 
 
 def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Return the relative L2 and H1 (value and derivatives, `slopes`) distances, and the max distance over max |wanted|."""
+    """Return relative L2 and H1 (value and derivatives, `slopes`) distances, and the max distance over max |wanted|."""
     gaps = [a - b for a, b in zip(got, wanted, strict=True)]
     return {
         "l2": float(gaps[0].norm() / wanted[0].norm()),

@@ -1,6 +1,7 @@
 """Boxes in any number of named coordinates; the coordinate named ``t`` is time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from numbers import Real
 from typing import Any
@@ -11,8 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.domains.cuboid import Cuboid
+from kanpde.domains.families import check_family
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.ranges import check_range
+from kanpde.domains.ranges import check_range, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
 from kanpde.domains.rules import unit_cube
@@ -28,10 +30,12 @@ class Box:
     Args:
         periodic: names of coordinates in which all functions are periodic with the length of the range as period. Such
             coordinates have no boundary, and networks are exactly periodic in them.
+        family: names of coordinates that are parameters of a family of problems, ``Box(x=(0, 1), nu=(0.01, 0.1),
+            family=["nu"])``. They have no boundary and no part in `gradient`, `divergence` and `laplacian`.
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
-    def __init__(self, *, periodic: Sequence[Any] = (), **ranges: tuple[float, float]):
+    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[str] = (), **ranges: tuple[float, float]):
         if not ranges:
             raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():
@@ -39,12 +43,15 @@ class Box:
         self.names = tuple(ranges)
         self.ranges = tuple((float(lo), float(hi)) for lo, hi in ranges.values())
         self.time = self.names.index("t") if "t" in self.names else None
-        self.space = tuple(i for i in range(len(self.names)) if i != self.time)
+        self.family = check_family(family, self.names)
+        self.space = tuple(i for i in range(len(self.names)) if i != self.time and i not in self.family)
         self.periodic = tuple(self._position(name) for name in periodic)
 
     def __repr__(self) -> str:
         ranges = ", ".join(f"{n}=({lo:g}, {hi:g})" for n, (lo, hi) in zip(self.names, self.ranges, strict=True))
-        return f"Box({ranges}{f', periodic={[self.names[i] for i in self.periodic]}' if self.periodic else ''})"
+        groups = {"periodic": self.periodic, "family": self.family}
+        named = "".join(f", {key}={[self.names[i] for i in group]}" for key, group in groups.items() if group)
+        return f"Box({ranges}{named})"
 
     def _position(self, name: str) -> int:
         if name not in self.names:
@@ -58,10 +65,10 @@ class Box:
         Raises:
             InputError: the box has other coordinates.
         """
-        if self.names not in (("x", "y"), ("x", "y", "z")) or self.periodic:
+        if self.names not in (("x", "y"), ("x", "y", "z")) or self.periodic or self.family:
             raise InputError(
-                "Only boxes of x and y, or of x, y and z, without periodic coordinates are combined with shapes, got "
-                f"{self}. For time, write `shape.over(t=(0.0, 1.0))`."
+                "Only boxes of x and y, or of x, y and z, without periodic coordinates and parameters of a family are "
+                f"combined with shapes, got {self}. For time, write `shape.over(t=(0.0, 1.0))`."
             )
         x, y, *rest = self.ranges
         return Cuboid(x, y, rest[0]) if rest else Rectangle(x, y)
@@ -101,6 +108,8 @@ class Box:
         i = self._position(name)
         if i in self.periodic:
             raise InputError(f'The coordinate "{name}" is periodic and has no faces. Leave the condition out.')
+        if i in self.family:
+            raise InputError(f'"{name}" is a parameter of the family and has no faces. Leave the condition out.')
         return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
@@ -137,7 +146,7 @@ class Box:
 
     @property
     def measure(self) -> float:
-        """The product of the lengths of all ranges, including that of t."""
+        """The product of the lengths of all ranges, including those of t and of parameters of a family."""
         return prod(hi - lo for lo, hi in self.ranges)
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
@@ -164,7 +173,24 @@ class Box:
             if i in self.periodic and (lo, hi) != (least, most):
                 raise InputError(f'"{name}" is periodic, so its range is the period. Narrow another coordinate.')
         old = dict(zip(self.names, self.ranges, strict=True))
-        return Box(periodic=[self.names[i] for i in self.periodic], **old | ranges)
+        return self._with(old | ranges)
+
+    def _with(self, ranges: Mapping[str, tuple[float, float]]) -> "Box":
+        """Return the box with other ranges of some of its coordinates."""
+        periodic, family = ([self.names[i] for i in group] for group in (self.periodic, self.family))
+        kept = [[name for name in group if name in ranges] for group in (periodic, family)]
+        return Box(periodic=kept[0], family=kept[1], **ranges)
+
+    # families --------------------------------------------------------------------------------------------------------
+    def holding(self, held: Sequence[str]) -> "Box":
+        """Return the box of the other coordinates, where parameters of the family are held fixed."""
+        return self._with({n: limits for n, limits in zip(self.names, self.ranges, strict=True) if n not in held})
+
+    def region_holding(self, region: Region, held: Sequence[str]) -> Region:
+        """Return a region of the box as a region of `holding`; no parameter that is held is fixed on it."""
+        smaller = self.holding(held)
+        pieces = [{smaller.names.index(self.names[i]): value for i, value in each.items()} for each in region.fixed]
+        return smaller.part_like(replace(region, fixed=tuple(pieces)))
 
     def part_like(self, region: Region) -> Region:
         """Return the part of this box with the coordinates fixed that are fixed on a region of another box."""
@@ -181,8 +207,12 @@ class Box:
 
     # description -----------------------------------------------------------------------------------------------------
     def describe(self) -> dict[str, Any]:
-        """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""
-        return {
+        """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``.
+
+        A family has also ``"family": [names]``.
+        """
+        family = {"family": [self.names[i] for i in self.family]} if self.family else {}
+        return family | {
             "kind": "Box",
             "names": list(self.names),
             "ranges": [list(limits) for limits in self.ranges],
@@ -193,7 +223,7 @@ class Box:
     def from_description(cls, description: Mapping[str, Any]) -> "Box":
         """Return the box from a description by `describe`."""
         ranges = zip(description["names"], map(tuple, description["ranges"]), strict=True)
-        return cls(periodic=description["periodic"], **dict(ranges))
+        return cls(periodic=description["periodic"], family=description.get("family", ()), **dict(ranges))
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
@@ -245,17 +275,7 @@ class Box:
 
         They differ from the training points, except single points, such as the centre, that symmetric rules share.
         """
-        dim = len(self.names)
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        if dim > 3:
-            generator = torch.Generator().manual_seed(20_011)
-            unit, _ = unit_cube("sobol", 16_384, dim, generator, torch.device(device), dtype)
-        else:
-            count = min(per_axis if dim > 1 else 1001, int(most ** (1 / dim)) if dim > 1 else 1001)
-            axis = torch.linspace(0, 1, count, device=device, dtype=dtype)
-            unit = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
-        return lower + unit * (upper - lower)
+        return spread(self.ranges, device, dtype, per_axis, most)
 
 
 def require_box(domain: object, what: str, instead: str = "", write: Mapping[str, Any] | None = None) -> Box:

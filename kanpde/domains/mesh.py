@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from kanpde.domains.corners import CornerPoint
+from kanpde.domains.family import Family, over
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.region import Region
 from kanpde.domains.spacetime import SpaceTime
@@ -164,9 +165,9 @@ class Mesh:
             write={"name": next(iter(self.parts))},
         )
 
-    def over(self, *, t: tuple[float, float]) -> SpaceTime:
-        """Return the mesh in space and time, for times in the range ``t``."""
-        return SpaceTime(self, t)
+    def over(self, *, family: Sequence[str] = (), **ranges: tuple[float, float]) -> SpaceTime | Family:
+        """Return the mesh for times in the range ``t``, and for parameters of a family (`kanpde.domains.family`)."""
+        return over(self, ranges, family)
 
     def restricted(self, **ranges: tuple[float, float]) -> Mesh:
         """Raise an error: the coordinates of a mesh cannot be narrowed."""

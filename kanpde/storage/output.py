@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kanpde.calculus.field import Field
 from kanpde.domains.facets import boundary_mesh
+from kanpde.domains.families import members_of
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem, check_vectors
 from kanpde.residuals.evaluation import exact_fields
@@ -32,6 +33,8 @@ class Output:
         slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
+        members: of a family, parameter -> values; each combination of them has a file of its own, with the other
+            parameters in the middle of their ranges. Without them these are the ends and the middles of all ranges.
         vectors: name -> one to three unknowns that are also stored as one vector, besides `Problem.vectors`.
         film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
@@ -39,6 +42,7 @@ class Output:
     cells: int | None = None
     times: int = 21
     slices: Mapping[str, float] = field(default_factory=dict)
+    members: Mapping[str, Sequence[float]] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     film: bool = False
 
@@ -84,6 +88,7 @@ class Output:
         Raises:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
+        members_of(problem.domain, self.members)
         mesh = problem.domain.mesh(1, self.axes(problem)[0])
         check_mesh(mesh)
         check_vectors(self.vectors, problem.unknowns, least=1, of="output")
