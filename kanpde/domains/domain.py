@@ -44,10 +44,7 @@ class Domain(Protocol):
 
     @property
     def space(self) -> tuple[int, ...]:
-        """The positions of the coordinates other than time and parameters of a family.
-
-        () for ordinary differential equations in ``t``.
-        """
+        """The positions of the coordinates other than time and parameters of a family; () if t is the only one."""
         ...
 
     @property

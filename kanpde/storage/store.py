@@ -62,9 +62,9 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
     """Write the solution, and its values on the parts of the boundary, into the folder atomically.
 
-    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time alone
-    there is no boundary, and ``solution.csv`` is a table of the same values. Of a family these files have the member in
-    the middle of the ranges, and others have their own, such as ``solution_nu=0.1.vtkhdf``.
+    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time
+    alone there is no boundary, and ``solution.csv`` is a table of the same values. Of a family they have the member in
+    the middle of the ranges, and others have files such as ``solution_nu=0.1.vtkhdf``.
 
     Args:
         solution: the solution to save.
@@ -87,7 +87,7 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
         steps, points = next(iter(fields.values())).shape
         _write_views(file, shown.problem, output, middle, list(fields), steps, points)
     files = {folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)}
-    if not solution.problem.domain.space:
+    if not shown.problem.domain.space:
         files |= {folder / CURVE: curve(shown.problem.domain.names[0], mesh, fields)}
     if boundary is not None:
         files |= {folder / BOUNDARY: _boundary_file(*boundary, times)}
@@ -154,7 +154,7 @@ def _write_views(
     held = [*([label_of(member)] if member else []), *(f"{names[i]}={value:g}" for i, value in fixed.items())]
     group.attrs["held_fixed"] = ", ".join(held)
     file["kanpde/points"] = file["VTKHDF/Points"]
-    if "Steps" in file["VTKHDF"]:
+    if "VTKHDF/Steps" in file:
         file["kanpde/times"] = file["VTKHDF/Steps/Values"]
     for name in fields:
         view(file, name, f"kanpde/fields/{name}", range(steps), points)
