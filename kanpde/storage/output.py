@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kanpde.calculus.field import Field
 from kanpde.domains.facets import boundary_mesh
-from kanpde.domains.families import members_of
+from kanpde.domains.families import members_of, middle_of
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem, check_vectors
 from kanpde.residuals.evaluation import exact_fields
@@ -69,6 +69,10 @@ class Output:
         space = [domain.names[i] for i in domain.space]
         fixed = {}
         for name, value in self.slices.items():
+            if name in middle_of(domain):
+                raise InputError(
+                    f'slices has "{name}", which is a parameter of the family.', write={"members": {name: [value]}}
+                )
             if name not in space:
                 raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
             lower, upper = domain.ranges[domain.names.index(name)]
