@@ -71,7 +71,9 @@ class Output:
         for name, value in self.slices.items():
             if name in middle_of(domain):
                 raise InputError(
-                    f'slices has "{name}", which is a parameter of the family.', write={"members": {name: [value]}}
+                    f'slices has "{name}", which is a parameter of the family.',
+                    write={"members": {name: [value]}},
+                    of="output",
                 )
             if name not in space:
                 raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
