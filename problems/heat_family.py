@@ -7,7 +7,7 @@ from torch import exp, sin
 from kanpde import Box, Condition, InputError, Problem, diff, dirichlet, initial, laplacian
 
 
-def heat_family(slowest: float = 0.05, fastest: float = 1.0, end: float = 1.0) -> Problem:
+def heat_family(slowest: float = 0.05, fastest: float = 1.0, end: float = 1.0, scaled_time: bool = True) -> Problem:
     r"""$u_t = \nu u_{xx}$ on $[0, 1] \times [0, T]$, u = 0 at both ends, $\sin \pi x$ initially, for all ν in a range.
 
     The diffusivity ν is a parameter of a family: a coordinate of the network that is no part of space. The solution is
@@ -17,6 +17,7 @@ def heat_family(slowest: float = 0.05, fastest: float = 1.0, end: float = 1.0) -
     Args:
         slowest, fastest: the range of ν, in length² / time.
         end: T.
+        scaled_time: whether ν t, the time in units of diffusion, is an input of the network besides the coordinates.
     """
     if not 0 < slowest < fastest:
         raise InputError(
@@ -42,4 +43,5 @@ def heat_family(slowest: float = 0.05, fastest: float = 1.0, end: float = 1.0) -
             "boundary": dirichlet(domain.boundary, 0.0),
         },
         exact=exact,
+        features=(lambda x, t, nu: nu * t,) if scaled_time else (),
     )
