@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
-from kanpde.calculus.vector import Vector
+from kanpde.calculus.tensor_operators import curl, inner, material_derivative, strain, trace
+from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
@@ -77,9 +78,11 @@ __all__ = [
     "SSBroyden",
     "Sampling",
     "Solution",
+    "Tensor2",
     "VariableProjection",
     "Vector",
     "__version__",
+    "curl",
     "diff",
     "dirichlet",
     "divergence",
@@ -89,11 +92,14 @@ __all__ = [
     "flux_jump",
     "formula",
     "gradient",
+    "identity",
     "initial",
+    "inner",
     "jump",
     "kan_of",
     "laplacian",
     "load",
+    "material_derivative",
     "neumann",
     "page",
     "periodic",
@@ -105,6 +111,8 @@ __all__ = [
     "robin",
     "save",
     "solve",
+    "strain",
+    "trace",
     "without_silu",
 ]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.parts import Parts
@@ -159,8 +160,8 @@ def residual_values(
 def results_of(
     condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> tuple[Any, ...]:
-    """Return what the condition's function returns, fields or tensors, as a tuple; it is not checked."""
+    """Return what the condition's function returns, fields or tensors, as one tuple; it is not checked."""
     context = fields[0].context
     extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
     result = condition.residual(*fields, *extra)
-    return result if isinstance(result, tuple) else (result,)
+    return flattened(result)
