@@ -36,6 +36,7 @@ from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
@@ -104,6 +105,7 @@ __all__ = [
     "page",
     "periodic",
     "pointwise",
+    "problem_at",
     "prune",
     "read_formula",
     "relu_mlp_of",

@@ -60,14 +60,15 @@ def _check_space(u: Field, operator: str) -> None:
     """
     if not u.context.space:
         raise InputError(
-            f"{operator} needs a spatial coordinate, and the domain has none besides t. Write the derivatives in time: "
-            '`diff(u, "t")`, `diff(u, "t", "t")`.'
+            f"{operator} needs a spatial coordinate, and the domain has {', '.join(u.context.names)} alone. Write the "
+            'derivatives in time: `diff(u, "t")`, `diff(u, "t", "t")`.'
         )
 
 
 def slopes(u: Field) -> Vector:
     """The derivatives whose squares the H1 norm has: along the spatial coordinates, or along t if there are none."""
-    return Vector(diff(u, name) for name in [u.context.names[i] for i in u.context.space] or ["t"])
+    along = u.context.space or (u.context.position("t"),)
+    return Vector(diff(u, u.context.names[i]) for i in along)
 
 
 @overload

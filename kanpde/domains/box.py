@@ -17,8 +17,8 @@ from kanpde.domains.meshes import box_mesh
 from kanpde.domains.ranges import check_range, label_at, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
-from kanpde.domains.rules import unit_cube
 from kanpde.domains.shape import Combination, Operand
+from kanpde.domains.slabs import draw_slabs
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 8  # units in the last place
@@ -92,9 +92,10 @@ class Box:
     def boundary(self) -> Region:
         """All spatial faces, at all times."""
         if not self.space:
+            begin = 0.0 if self.time is None else self.ranges[self.time][0]
             raise InputError(
                 "A domain of time alone has no boundary. Give values at the beginning by "
-                f"`initial(domain.at(t={self.ranges[0][0]:g}), value)`, and a rate by the same with `order=1`."
+                f"`initial(domain.at(t={begin:g}), value)`, and a rate by the same with `order=1`."
             )
         faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
@@ -230,37 +231,13 @@ class Box:
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
-            parts = [
-                self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
-                for s, f in zip(slabs, is_face, strict=True)
-            ]
-            areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
-            weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
-            normals = [p.normal for p in parts if p.normal is not None]
-            normal = torch.cat(normals) if len(normals) == len(parts) else None
-            return Points(torch.cat([p.x for p in parts]), weight, normal)
+            return draw_slabs(self.ranges, slabs, is_face, rule, n, generator, device, dtype)
 
         fixed = tuple(
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
             for s in slabs
         )
         return Region(label, self.names, self.space, is_interior, fixed, draw)
-
-    def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
-        free = [i for i in range(len(self.names)) if i not in fixed]
-        unit, weight = unit_cube(rule, n, len(free), generator, device, dtype)
-        share = torch.empty(len(unit), len(self.names), device=device, dtype=dtype)
-        share[:, free] = unit
-        for i, value in fixed.items():
-            share[:, i] = value
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        normal = None
-        if is_face:
-            (axis, side) = next(iter(fixed.items()))
-            normal = torch.zeros_like(share)
-            normal[:, axis] = 2.0 * side - 1.0
-        return Points(lower + share * (upper - lower), weight, normal)
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:

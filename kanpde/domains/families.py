@@ -13,6 +13,7 @@ from typing import Any
 from kanpde.errors import InputError, suggest
 
 _EXAMPLE = {"nu": (0.01, 0.1), "family": ["nu"]}
+_OF = "output"  # the object that has lists of members
 
 
 def family_of(domain: Any) -> tuple[int, ...]:
@@ -58,20 +59,22 @@ def check_values(domain: Any, values: Mapping[str, Any]) -> dict[int, float]:
         raise InputError(f"The domain is not of a family, and has no parameters: {domain}.", write=_EXAMPLE, of="Box")
     if not values:
         raise InputError("Expected a value of a parameter of the family.", write=_middle(domain, parameters))
-    found = {}
     for name, value in values.items():
-        if name not in parameters:
-            raise InputError(f'The family has no parameter "{name}". {suggest(name, parameters)}')
-        i = domain.names.index(name)
-        lower, upper = domain.ranges[i]
-        if not isinstance(value, Real) or not isfinite(value) or not lower <= value <= upper:
-            came = f"{value:g}" if isinstance(value, Real) else repr(value)
-            raise InputError(
-                f"{name} must be from {lower:g} to {upper:g}, the range of the family, got {came}.",
-                write=_middle(domain, [name]),
-            )
-        found[i] = float(value)
-    return found
+        _check_value(domain, name, value, _middle(domain, parameters))
+    return {domain.names.index(name): float(value) for name, value in values.items()}
+
+
+def _check_value(domain: Any, name: str, value: Any, write: Mapping[str, Any], of: str = "") -> None:
+    """Check a value of a parameter; ``write`` are values that work, arguments of the object ``of``."""
+    parameters = [domain.names[i] for i in family_of(domain)]
+    if name not in parameters:
+        raise InputError(f'The family has no parameter "{name}". {suggest(name, parameters)}', write=write, of=of)
+    lower, upper = domain.ranges[domain.names.index(name)]
+    if not isinstance(value, Real) or not isfinite(value) or not lower <= value <= upper:
+        came = f"{value:g}" if isinstance(value, Real) else repr(value)
+        raise InputError(
+            f"{name} must be from {lower:g} to {upper:g}, the range of the family, got {came}.", write=write, of=of
+        )
 
 
 def _middle(domain: Any, names: Sequence[str]) -> dict[str, float]:
@@ -94,12 +97,15 @@ def members_of(domain: Any, lists: Mapping[str, Sequence[float]]) -> list[dict[s
     Raises:
         InputError: a name is not a parameter, or a value is outside its range.
     """
+    middle = middle_of(domain)
+    if lists and not middle:
+        raise InputError(f"The domain is not of a family, and has no members: {domain}.", write={"members": {}}, of=_OF)
+    write = {"members": {name: [value] for name, value in middle.items()}}
     for name, values in lists.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise InputError(f"{name} needs a list of values of the parameter, got {values!r}.")
+            raise InputError(f"{name} needs a list of values, got {values!r}.", write=write, of=_OF)
         for value in values:
-            check_values(domain, {name: value})
-    middle = middle_of(domain)
+            _check_value(domain, name, value, write, _OF)
     if lists:
         return [middle | dict(zip(lists, map(float, each), strict=True)) for each in product(*lists.values())]
     ends = [{name: domain.ranges[domain.names.index(name)][k] for name in middle} for k in (0, 1)]

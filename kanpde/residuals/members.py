@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kanpde.calculus.context import Context
-from kanpde.calculus.field import Field, constant
+from kanpde.calculus.field import Field, constant, coordinate
 from kanpde.calculus.jet import LAPLACIAN, Key
 from kanpde.domains.corners import Corner
 from kanpde.domains.families import check_values
@@ -102,7 +102,8 @@ class _Held:
         """Return the function of an `Ansatz` for the others."""
 
         def built(coords: Sequence[Field], *outputs: Field) -> Any:
-            found = function(self.whole(coords[0].context).coords, *map(self.up, outputs))
+            whole = self.whole(coords[0].context)
+            found = function([coordinate(whole, i) for i in range(len(self.names))], *map(self.up, outputs))
             found = found if isinstance(found, tuple) else (found,)
             return tuple(self.down(each, coords[0].context) for each in found)
 

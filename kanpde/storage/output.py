@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kanpde.calculus.field import Field
 from kanpde.calculus.systems import check_vectors
 from kanpde.domains.facets import boundary_mesh
-from kanpde.domains.families import members_of
+from kanpde.domains.families import members_of, middle_of
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
@@ -65,11 +65,17 @@ class Output:
         Without space the mesh is the interval of time.
         """
         domain = problem.domain
-        if not domain.space and not self.slices:
-            return [0], {}
+        if domain.time is not None and not domain.space and not self.slices:
+            return [domain.time], {}
         space = [domain.names[i] for i in domain.space]
         fixed = {}
         for name, value in self.slices.items():
+            if name in middle_of(domain):
+                raise InputError(
+                    f'slices has "{name}", which is a parameter of the family.',
+                    write={"members": {name: [value]}},
+                    of="output",
+                )
             if name not in space:
                 raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
             lower, upper = domain.ranges[domain.names.index(name)]

@@ -83,6 +83,8 @@ def evolution_of(problem: Problem) -> Evolution | None:
     domain = problem.domain
     if not isinstance(domain, Box) or domain.time is None or len(domain.names) != 2 or domain.time in domain.periodic:
         return None
+    if not domain.space:  # the other coordinate is a parameter of a family
+        return None
     if problem.ansatz is not None or problem.parameters or problem.features or problem.singular:
         return None
     time, axis = domain.time, domain.space[0]
