@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -108,13 +109,14 @@ class Solution(Evaluable):
 
     Attributes:
         problem, model: the problem that was solved, and the trained network.
-        history: one row per step; ``error`` is the last measured relative L2 error of the first unknown.
+        history: one row per step; ``error`` is the last measured relative L2 error, the largest of all
+            unknowns.
         levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
             points, and ``relative_NAME``, the residual of each condition there relative to its largest term
             (`kanpde.training.watch`).
         ending: how the run ended; ``reason`` is the same as text.
-        errors: by unknown, relative L2, H1 and max errors on points separate from the training points; empty without
-            ``exact``.
+        errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
+            points; empty without ``exact``.
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
         standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
             those that are not known.
@@ -221,6 +223,17 @@ def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, floa
     }
 
 
+def _stacked(components: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Return values and derivatives of the components of a vector, one component after the other."""
+    return [torch.cat(each) for each in zip(*components, strict=True)]
+
+
+def largest(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return by kind the largest of the errors of all unknowns; {} without errors."""
+    each = list(errors.values())
+    return {kind: float(np.max([by_kind[kind] for by_kind in each])) for kind in (each[0] if each else ())}
+
+
 def _measured(context: Context, name: str, values: Tensor) -> Field:
     """Return measured values as a field, whose derivatives are NaN."""
     return unknown(context, name, lambda key: torch.full_like(values, nan) if key else values)
@@ -254,10 +267,11 @@ class Errors:
         return {name: measure(found, wanted) for name, measure in self.problem.measures.items()}
 
     def l2(self, components: Components) -> float:
-        """Return the relative L2 error of the first unknown."""
-        ((value,),) = self._found(components, lambda *u: values_of(u[0]))
-        exact = self.exact[0].value
-        return float((value - exact).norm() / exact.norm())
+        """Return the relative L2 error, the largest of all unknowns."""
+        found = [value for (value,) in self._found(components, values_of)]
+        pairs = [(value, exact.value) for value, exact in zip(found, self.exact, strict=True)]
+        known = [pair for pair in pairs if pair[1].any()] or pairs
+        return float(np.max([float((value - exact).norm() / exact.norm()) for value, exact in known]))
 
     def _found(self, components: Components, ask: Callable[..., list[list[Tensor]]]) -> list[list[Tensor]]:
         """Return what is asked of the unknowns where errors are measured, piece by piece to limit the memory."""
@@ -266,14 +280,21 @@ class Errors:
         return [[torch.cat(pieces) for pieces in zip(*of, strict=True)] for of in zip(*parts, strict=True)]
 
     def all(self, components: Components) -> dict[str, dict[str, float]]:
-        """Return by unknown: relative L2, relative H1 (value, `slopes`), and max error over max |exact|."""
+        """Return by unknown: relative L2, relative H1 (value, `slopes`), and max error over max |exact|.
+
+        Vector unknowns have errors as a whole too. Of several unknowns those that vanish have none.
+        """
         if not self.exact:
             return {}
         is_measured = self.problem.exact is None  # then derivatives are not known
         ask = values_of if is_measured else value_and_gradient
         found, wanted, errors = self._found(components, ask), ask(*self.exact), {}
-        for name, got, of in zip(self.problem.unknowns, found, wanted, strict=True):
-            if is_measured and not bool(of[0].any()):  # as for a class without test rows
+        pairs = dict(zip(self.problem.unknowns, zip(found, wanted, strict=True), strict=True))
+        for name in self.problem.grouped:
+            members = [pairs[member] for member in self.problem.vectors[name]]
+            pairs[name] = _stacked([got for got, _ in members]), _stacked([of for _, of in members])
+        for name, (got, of) in pairs.items():
+            if (is_measured or len(pairs) > 1) and not bool(of[0].any()):  # as for a class without test rows
                 continue
             errors[name] = distances(got, of) | ({"h1": nan} if is_measured else {})
         return errors

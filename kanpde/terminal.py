@@ -147,7 +147,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
 
 
 def member_lines(solution: Solution) -> list[str]:
-    """Return a line with the errors of some members of a family; none if it is no family or the errors are not known."""
+    """Return a line with the errors of some members of a family; none if it is no family or they are not known."""
     members = members_of(solution.problem.domain, {}) if solution.errors else []
     found = [(label_of(values), solution.at(**values).errors) for values in members]
     worst = [f"{label} {max(each['l2'] for each in errors.values()):.2e}" for label, errors in found if errors]

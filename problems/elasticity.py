@@ -8,7 +8,7 @@ from kanpde import Box, Condition, InputError, Problem, dirichlet, divergence, i
 
 
 def elasticity(lame: float = 1.0, shear: float = 0.5) -> Problem:
-    r"""$\nabla \cdot \sigma = f$ in $[0, 1]^3$ with $\sigma = \lambda\, \mathrm{tr}(\varepsilon)\, I + 2 \mu \varepsilon$.
+    r"""$\nabla \cdot \sigma = f$ in $[0, 1]^3$, $\sigma = \lambda\, \mathrm{tr}(\varepsilon) I + 2 \mu \varepsilon$.
 
     ε is the strain of the displacement u. The solution is
     $u = (\sin \pi x \cos \pi y\, e^{z/2},\; y^2 \sin \pi z + x^2 y,\; \cos \pi x\, e^{y/2} z^2)$. It is given on the

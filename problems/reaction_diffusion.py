@@ -8,10 +8,11 @@ from kanpde import Box, Condition, InputError, Problem, diff, initial, laplacian
 
 
 def reaction_diffusion(feed: float = 0.4, kill: float = 0.2, diffusion: tuple[float, float] = (0.1, 0.05)) -> Problem:
-    r"""$a_t = D_a \Delta a - a b^2 + F (1 - a) + f$, $b_t = D_b \Delta b + a b^2 - (F + k) b + g$ on $[0, 1]^2 \times [0, 1]$.
+    r"""$a_t = D_a \Delta a - a b^2 + F (1 - a) + f$, $b_t = D_b \Delta b + a b^2 - (F + k) b + g$ on $[0, 1]^3$.
 
-    No species leaves the square, ∂a/∂n = ∂b/∂n = 0 (P. Gray and S. K. Scott, Chem. Eng. Sci. 39, 1984). The sources
-    f and g are such that $a = 1 + \frac12 e^{-t} \cos \pi x \cos \pi y$, $b = \frac12 + \frac14 e^{-2t} \cos 2\pi x$.
+    x, y and t are from 0 to 1. No species leaves the square, ∂a/∂n = ∂b/∂n = 0 (P. Gray and S. K. Scott, Chem. Eng.
+    Sci. 39, 1984). The sources f and g are such that $a = 1 + \frac12 e^{-t} \cos \pi x \cos \pi y$ and
+    $b = \frac12 + \frac14 e^{-2t} \cos 2\pi x$.
 
     Args:
         feed: F, the rate at which a is supplied and both are drained.

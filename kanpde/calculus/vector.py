@@ -37,7 +37,8 @@ class Vector(tuple):
             raise InputError("The product of two vectors is ambiguous. Write `a.dot(b)` for the scalar product.")
         return type(self)(a * scalar for a in self)
 
-    __rmul__ = __mul__
+    def __rmul__(self, scalar):
+        return self * scalar
 
     def __truediv__(self, scalar):
         return type(self)(a / scalar for a in self)

@@ -167,8 +167,8 @@ class Planar:
                 return found
             spacing /= 2
         raise InputError(
-            f"The shape {self.shape} is so narrow somewhere that triangles of the size {2 * spacing:.1e} do not fill it. "
-            "Make the gap wider, or a contact of it."
+            f"The shape {self.shape} is so narrow somewhere that triangles of the size {2 * spacing:.1e} do not fill "
+            "it. Make the gap wider, or a contact of it."
         )
 
 

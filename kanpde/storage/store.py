@@ -9,7 +9,6 @@ from typing import Any
 
 import h5py
 import meshio
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -28,7 +27,7 @@ from kanpde.models.parts import bound
 from kanpde.paths import MEMBERS, RESULT
 from kanpde.problem import Problem
 from kanpde.residuals.corners import features_of
-from kanpde.solution import Solution
+from kanpde.solution import Solution, largest
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
@@ -272,7 +271,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     settings = record["settings"]
     kept = [level for level in record["levels"] if not End[level["end"]].is_taken_back]
     last = (kept or [{}])[-1]
-    errors = (record["errors"] or [{}])[0]
+    errors = largest({row["unknown"]: {k: row[k] for k in ("l2", "h1", "max")} for row in record["errors"]})
     loaded = yaml.safe_load(record["config"])
     config = loaded if isinstance(loaded, dict) else {}
     problem = config.get("problem")
@@ -284,7 +283,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         "grid": last.get("grid"),
         "loss": last.get("loss", nan),
         **{kind: errors.get(kind, nan) for kind in ("l2", "h1", "max")},
-        "error": float(np.max([row.get("l2", nan) for row in record["errors"]] or [nan])),
+        "error": errors.get("l2", nan),
         "tolerance": config.get("tolerance"),
         "estimate": settings.get("estimate", nan),
         "seconds": settings["seconds"],
