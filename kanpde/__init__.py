@@ -7,6 +7,7 @@ from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.vector import Vector
 from kanpde.classical.etdrk4 import etdrk4
+from kanpde.classical.taylor import taylor
 from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
@@ -105,6 +106,7 @@ __all__ = [
     "robin",
     "save",
     "solve",
+    "taylor",
     "without_silu",
 ]
 
