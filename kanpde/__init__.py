@@ -8,6 +8,7 @@ from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.tensor_operators import curl, inner, material_derivative, strain, trace
 from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
+from kanpde.classical.taylor import taylor
 from kanpde.configure.resuming import resume
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
@@ -114,6 +115,7 @@ __all__ = [
     "save",
     "solve",
     "strain",
+    "taylor",
     "trace",
     "without_silu",
 ]

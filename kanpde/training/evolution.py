@@ -17,7 +17,7 @@ from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.rules import TENSOR_RULES
 from kanpde.models.network import Network
-from kanpde.models.windows import base_jet, orders_of, points_at, state_of
+from kanpde.models.windows import Windows, base_jet, orders_of, points_at, state_of
 from kanpde.problem import Ansatz, Condition, Problem, Value
 from kanpde.residuals.site import site_of
 
@@ -72,6 +72,10 @@ class Evolution:
     def within(self, window: tuple[float, float]) -> Box:
         """Return the domain restricted to a window of time."""
         return self.domain.restricted(**{self.domain.names[1 - self.axis]: window})
+
+    def nothing(self) -> Windows:
+        """Return the solution before the first window."""
+        return Windows(self.order, self.axis, self.times[:1])
 
 
 def evolution_of(problem: Problem) -> Evolution | None:

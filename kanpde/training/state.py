@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.phases import Phase
@@ -114,8 +115,8 @@ class March:
         residual: of the windows so far when the state was saved; a resumed run must reproduce it.
     """
 
-    done: Windows
-    finer: Windows
+    done: Windows | Trajectory
+    finer: Windows | Trajectory
     number: int
     aim: float
     share: float
