@@ -35,6 +35,7 @@ from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.residuals.integrals import integral
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
@@ -90,6 +91,7 @@ __all__ = [
     "formula",
     "gradient",
     "initial",
+    "integral",
     "jump",
     "kan_of",
     "laplacian",

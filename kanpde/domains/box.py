@@ -186,6 +186,7 @@ class Box:
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
+        areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
@@ -193,7 +194,6 @@ class Box:
                 self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
                 for s, f in zip(slabs, is_face, strict=True)
             ]
-            areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
             weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
             normals = [p.normal for p in parts if p.normal is not None]
             normal = torch.cat(normals) if len(normals) == len(parts) else None
@@ -203,7 +203,7 @@ class Box:
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
             for s in slabs
         )
-        return Region(label, self.names, self.space, is_interior, fixed, draw)
+        return Region(label, self.names, self.space, is_interior, fixed, draw, extent=lambda: float(sum(areas)))
 
     def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
         free = [i for i in range(len(self.names)) if i not in fixed]

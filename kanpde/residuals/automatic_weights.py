@@ -8,6 +8,9 @@ g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max
 parts ξ are the coordinates in the ranges of the part, w is in one part only, with an amplitude that depends on the part
 (`kanpde.residuals.part_scales`), and g_c² is also summed over the parts. For Poisson on [-1, 1]²
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
+
+The gain of a condition on the integral of f over a region R is |R|² mean |f' w|², which bounds |∫ f' w|²; the integral
+of the wave itself may nearly vanish.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,14 +25,14 @@ from kanpde.domains.parts import ranges_of
 from kanpde.models.network import Network, on_side
 from kanpde.residuals.engines import Rows, autograd
 from kanpde.residuals.part_scales import amplitudes
-from kanpde.residuals.site import Site, site_residuals
+from kanpde.residuals.site import IntegralSite, Site, site_residuals
 
 WAVE_NUMBER = 4.0
 
 
 def automatic_weights(
     model: nn.Module,
-    sites: Sequence[Site],
+    sites: Sequence[Site | IntegralSite],
     coefficients: Tensor | None = None,
     derivatives: str = "jets",
 ) -> dict[str, float]:
@@ -44,7 +47,7 @@ def automatic_weights(
     waves: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     constants: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     interfaces, named = set(), [] if coefficients is None else list(coefficients.unbind(0))
-    for site in sites:
+    for site in (piece for each in sites for piece in (each.pieces if isinstance(each, IntegralSite) else (each,))):
         present = [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
         sides = dict.fromkeys(context.side for context in site.contexts)
         interfaces |= {site.name} if len(sides) > 1 else set()
@@ -86,6 +89,8 @@ def squared_gain(
         number: the wave number; 0 for constants.
     """
     weight, like, total = site.points.weight, present[0][0], 0.0
+    if site.condition.integral is not None:
+        weight = site.condition.integral.measure**2 * weight
     for unknown in range(like.shape[1]):
         only = torch.zeros_like(like[0])
         only[unknown] = 1.0
