@@ -123,7 +123,9 @@ def objective(domain, model, derivatives="jets", points=25):
     problem = Problem(domain, conditions(domain), unknowns=("u", "v"), parameters={"k": 0.7})
     generator = torch.Generator().manual_seed(4)
     if isinstance(domain, Parts):
-        network = PartNetworks([MODELS[model](part.ranges, 2, generator=generator) for part in domain.each], domain.part_of)
+        network = PartNetworks(
+            [MODELS[model](part.ranges, 2, generator=generator) for part in domain.each], domain.part_of
+        )
     else:
         network = MODELS[model](domain.ranges, 2, generator=generator)
     points = {name: c.region.sample("gauss", points) for name, c in problem.conditions.items()}
@@ -150,11 +152,11 @@ def test_the_jacobian_equals_brute_force(model, domain):
     r, jacobian = r.clone(), jacobian.clone()
     assert sum(site.rows for site in o.sites if isinstance(site, IntegralSite)) == 4
     reference = objective(domain, model, "autograd")
+    reference.sites = reference.sites[-4:]
     wanted_r, wanted = brute_force(reference)
-    torch.testing.assert_close(r, wanted_r, rtol=1e-10, atol=1e-12)
-    assert float((jacobian - wanted).abs().max() / wanted.abs().max()) <= 1e-10
-    torch.testing.assert_close(jacobian[-4:], wanted[-4:], rtol=1e-9, atol=1e-10)
-    assert bool((jacobian[-4:].abs().amax(dim=1) > 1e-3).tolist() == [True, True, True, False])
+    torch.testing.assert_close(r[-4:], wanted_r, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(jacobian[-4:], wanted, rtol=1e-9, atol=1e-10)
+    assert (jacobian[-4:].abs().amax(dim=1) > 1e-3).tolist() == [True, True, True, False]
     w = torch.linspace(-1, 1, len(r), dtype=torch.float64)
     torch.testing.assert_close(o.pull_back(w), jacobian.T @ w, rtol=1e-9, atol=1e-10)
     loss, slope = o.gradient()
@@ -212,23 +214,21 @@ def test_the_relative_residual_compares_with_value_and_integrand():
         assert found.square == pytest.approx((value - 4.0) ** 2, rel=1e-9, abs=1e-20)
 
 
-def test_automatic_weights_are_those_of_values_for_a_mean_on_a_domain_of_measure_one():
-    unit = Box(x=(0.0, 1.0), y=(0.0, 1.0))
-    found = {}
-    for width, domain in ((1.0, unit), (2.0, Box(x=(0.0, 2.0), y=(0.0, 1.0)))):
-        problem = Problem(
-            domain,
-            {
-                "pde": Condition(domain.interior, laplacian),
-                "values": Condition(domain.interior, lambda u: u),
-                "mean": integral(domain.interior, "u"),
-            },
-        )
-        network = KAN([2])(domain.ranges, 1)
-        points = {name: c.region.sample("gauss", 900) for name, c in problem.conditions.items()}
-        weights = automatic_weights(network, sites_of(problem, points))
-        found[width] = weights["mean"] / weights["values"]
-    assert found == pytest.approx({1.0: 1.0, 2.0: 0.25}, rel=1e-9)
+def test_automatic_weights_make_a_mean_as_sensitive_as_the_equation_is_to_long_waves():
+    domain = Box(x=(0.0, 4.0), y=(0.0, 4.0))  # ξ = (x - 2) / 2
+    problem = Problem(
+        domain,
+        {
+            "pde": Condition(domain.interior, lambda u: 10 * laplacian(u)),
+            "values": dirichlet(domain.boundary),
+            "mean": integral(domain.interior, "u"),
+        },
+    )
+    network = KAN([2])(domain.ranges, 1)
+    points = {name: c.region.sample("gauss", 900) for name, c in problem.conditions.items()}
+    weights = automatic_weights(network, sites_of(problem, points))
+    assert weights["mean"] == pytest.approx((10 * 2 * 0.5**2) ** 2 / 16**2, rel=1e-3)
+    assert weights["values"] == pytest.approx((10 * 2 * 2.0**2) ** 2, rel=0.2)
 
 
 def test_a_problem_with_an_integral_is_not_solved_in_windows_of_time():
@@ -247,10 +247,16 @@ def test_bad_input_is_refused():
             integral(BOX.interior, "u", value)
     with pytest.raises(InputError, match="no unknown"):
         residuals_of(
-            Problem(BOX, {"total": integral(BOX.interior, "w")}), "total", lambda c, s: [], BOX.interior.sample("gauss", 9)
+            Problem(BOX, {"total": integral(BOX.interior, "w")}),
+            "total",
+            lambda c, s: [],
+            BOX.interior.sample("gauss", 9),
         )
     with pytest.raises(InputError, match="returned 2 values"):
-        sites_of(Problem(BOX, {"total": integral(BOX.interior, lambda u: (u, u))}), {"total": BOX.interior.sample("gauss", 9)})
+        sites_of(
+            Problem(BOX, {"total": integral(BOX.interior, lambda u: (u, u))}),
+            {"total": BOX.interior.sample("gauss", 9)},
+        )
     measured = replace(BOX.interior, rows=3)
     with pytest.raises(InputError, match="measured points"):
         integral(measured, "u")
@@ -279,9 +285,8 @@ def neumann_poisson(mean=1.0):
     )
 
 
-@pytest.mark.parametrize("optimizer", [LM(), VariableProjection()], ids=["lm", "varpro"])
-def test_a_mean_determines_what_fluxes_leave_free(optimizer):
-    solution = solve(neumann_poisson(), MLP([16]), [Phase(optimizer, steps=80)])
+def test_a_mean_determines_what_fluxes_leave_free():
+    solution = solve(neumann_poisson(), MLP([12]), [Phase(LM(), steps=60)])
     assert solution.errors["u"]["l2"] < 1e-3
     assert "relative_mean" in solution.levels[-1]
     assert solution.settings["looseness"] < 1e4
