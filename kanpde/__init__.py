@@ -37,6 +37,7 @@ from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.residuals.integrals import integral
 from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
@@ -97,6 +98,7 @@ __all__ = [
     "identity",
     "initial",
     "inner",
+    "integral",
     "jump",
     "kan_of",
     "laplacian",

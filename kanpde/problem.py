@@ -30,6 +30,13 @@ from kanpde.domains.parts import Parts
 from kanpde.errors import Code, InputError, suggest
 
 
+class Integral(NamedTuple):
+    """The measure of the region of an integral, and the value that the integral has."""
+
+    measure: float
+    value: float
+
+
 @dataclass(frozen=True)
 class Condition:
     """A residual that must vanish on a region.
@@ -44,6 +51,7 @@ class Condition:
             (``constraints=hard``) or handed over in time (``tolerance``).
         noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
             because they have errors or are few; 0 if it is not known.
+        integral: if the integral of the residual is prescribed instead (`kanpde.integral`), its measure and value.
     """
 
     region: Region
@@ -51,6 +59,7 @@ class Condition:
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
     given: Given | None = None
     noise: float = 0.0
+    integral: Integral | None = None
 
 
 @dataclass(frozen=True)

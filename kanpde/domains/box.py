@@ -228,6 +228,7 @@ class Box:
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
+        areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
@@ -237,7 +238,7 @@ class Box:
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
             for s in slabs
         )
-        return Region(label, self.names, self.space, is_interior, fixed, draw)
+        return Region(label, self.names, self.space, is_interior, fixed, draw, extent=lambda: float(sum(areas)))
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:

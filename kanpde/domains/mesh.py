@@ -186,7 +186,8 @@ class Mesh:
     def _region(
         self, label: str, sampler: Sampler, fixed: Sequence[dict[int, float]], is_interior: bool = False, share=None
     ) -> Region:
-        return Region(label, self.names, self.space, is_interior, tuple(fixed), sampler.draw, share=share)
+        where = label, self.names, self.space, is_interior, tuple(fixed)
+        return Region(*where, sampler.draw, share=share, extent=lambda: sampler.measure)
 
     @property
     def measure(self) -> float:

@@ -73,7 +73,9 @@ def _kind(problem: Problem, part: str, unknown: str) -> str | None:
     found = [
         _order(problem, name, condition)
         for name, condition in problem.conditions.items()
-        if condition.region.label in (part, "boundary") and _concerns(problem, name, unknown)
+        if condition.region.label in (part, "boundary")
+        and _concerns(problem, name, unknown)
+        and condition.integral is None
     ]
     orders = [order for order in found if order in (0, 1)]
     return None if not orders else VALUES if min(orders) == 0 else DERIVATIVES
