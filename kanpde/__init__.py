@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from kanpde.calculus.coefficients import Coefficient
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.vector import Vector
 from kanpde.classical.etdrk4 import etdrk4
 from kanpde.configure.resuming import resume
+from kanpde.data.condition import data
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.ball import Ball
@@ -56,6 +58,7 @@ __all__ = [
     "Ansatz",
     "Ball",
     "Box",
+    "Coefficient",
     "Condition",
     "Corner",
     "Cuboid",
@@ -80,6 +83,7 @@ __all__ = [
     "VariableProjection",
     "Vector",
     "__version__",
+    "data",
     "diff",
     "dirichlet",
     "divergence",

@@ -8,6 +8,10 @@ g_c² = mean |R_c' w|² over its points, summed over the unknowns, and w_c = max
 parts ξ are the coordinates in the ranges of the part, w is in one part only, with an amplitude that depends on the part
 (`kanpde.residuals.part_scales`), and g_c² is also summed over the parts. For Poisson on [-1, 1]²
 that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is added to the input of the ansatz.)
+
+Measured values with known standard errors weigh less beside an equation (`weights_of_data`): they have errors, and the
+equation has none. Their conditions c with n_c rows get the weights n_c v, with which every residual in standard errors
+counts the same, and v is such that the wave costs `EXACTNESS` times as much in another condition as in all data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +24,13 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.domains.parts import ranges_of
 from kanpde.models.network import Network, on_side
+from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows, autograd
 from kanpde.residuals.part_scales import amplitudes
 from kanpde.residuals.site import Site, site_residuals
 
 WAVE_NUMBER = 4.0
+EXACTNESS = 1e4  # the equation then holds 100 times as exactly as the data, and data do not bend it
 
 
 def automatic_weights(
@@ -58,6 +64,15 @@ def automatic_weights(
     gains = {name: sum(sizes[side] ** 2 * gain for side, gain in each.items()) for name, each in waves.items()}
     largest = max(gains.values())
     return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
+
+
+def weights_of_data(problem: Problem, automatic: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights of measured values with known standard errors beside an equation; {} of a fit."""
+    rows = {name: c.region.rows for name, c in problem.trained.items() if c.region.rows and c.noise}
+    if problem.is_fit or not rows:
+        return {}
+    v = 1.0 / (EXACTNESS * sum(count / automatic[name] for name, count in rows.items()))
+    return {name: v * count for name, count in rows.items()}
 
 
 def _rows(model: nn.Module, context: Context, space: JetSpace, derivatives: str) -> Rows:

@@ -65,8 +65,9 @@ class Start:
 
     def with_coefficients(self, problem: Problem) -> Problem:
         """Return the problem with these values as first values of the coefficients that have the same names."""
-        known = {name: value for name, value in self.coefficients.items() if name in problem.parameters}
-        return replace(problem, parameters={**problem.parameters, **known})
+        own = problem.coefficients
+        known = {name: own[name].at(value) for name, value in self.coefficients.items() if name in own}
+        return replace(problem, parameters={**own, **known})
 
     def check(self, settings: Settings) -> None:
         """Require that the network fits the new run.
