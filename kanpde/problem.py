@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from kanpde.calculus.coefficients import Coefficient, as_coefficients
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.domains import Domain, Points, Region
@@ -73,9 +73,8 @@ class Problem:
         conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
             its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs.
-        parameters: unknown coefficients of an inverse problem: numbers, their first values, or `Coefficient` with
-            bounds, ``{"k": Coefficient(1.0, lower=0.0)}``; residuals then have a last argument with the present values
-            by name, ``p["k"]``.
+        parameters: unknown coefficients of an inverse problem with their initial values, numbers or `Coefficient` with
+            bounds; residuals then have a last argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
             training. With several unknowns it returns a tuple.
         measures: further measures of the errors by name, functions of the unknowns found and of those wanted, each
@@ -152,25 +151,14 @@ class Problem:
         """Whether all trained conditions hold at measured points, so that there is no equation."""
         return bool(self.trained) and all(c.region.is_measured for c in self.trained.values())
 
-    @property
-    def coefficients(self) -> dict[str, Coefficient]:
-        """The parameters, with their bounds."""
-        return as_coefficients(self.parameters)
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether measured points are kept back from training, on which the best steps are chosen."""
-        return any(c.region.draw_fresh is not None for c in self.trained.values())
-
     def noise(self, weights: Mapping[str, float]) -> float:
         """Return the loss that only the errors of the measured values leave.
 
         It is 0 if they are not known, and for coefficients, whose most probable values are at the least loss.
         """
-        measured = {name: c.noise for name, c in self.trained.items() if c.region.is_measured}
-        if self.parameters or not all(measured.values()):
-            return 0.0
-        return sum(weights[name] * noise for name, noise in measured.items())
+        noise = {name: c.noise for name, c in self.trained.items() if c.region.is_measured}
+        is_known = not self.parameters and all(noise.values())
+        return sum(weights[name] * each for name, each in noise.items()) if is_known else 0.0
 
     @property
     def trained(self) -> dict[str, Condition]:

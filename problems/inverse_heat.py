@@ -18,7 +18,7 @@ def inverse_heat(
     noise: float = 0.01,
     seed: int = 0,
 ) -> Problem:
-    r"""$u_t = \kappa \Delta u$ on [0, 1] for t in [0, 1] with κ unknown, $u = 0$ at the ends, $u = \sin \pi x$ initially.
+    r"""$u_t = \kappa \Delta u$ for x, t in [0, 1] with κ unknown, $u = 0$ at the ends and $u = \sin \pi x$ initially.
 
     Without data they are samples of the solution $e^{-\pi^2 \kappa t} \sin \pi x$ at random points, with normal errors.
 
@@ -32,7 +32,9 @@ def inverse_heat(
         seed: of points and errors.
     """
     if data is None and errors is not None:
-        raise InputError("The samples have the standard error `noise`; errors are those of data.", write={"noise": 0.01})
+        raise InputError(
+            "The samples have the standard error `noise`; errors are those of data.", write={"noise": 0.01}
+        )
     if not (diffusivity > 0 and rows >= 2 and 0 <= noise < inf):
         raise InputError(
             f"Samples need a positive diffusivity, two rows and noise >= 0, got {diffusivity:g}, {rows} and {noise:g}.",

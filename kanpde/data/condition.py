@@ -92,7 +92,9 @@ def _measured(of: Callable[..., Any], fields: Sequence[Any], names: Sequence[str
     values = of(*fields)
     values = values if isinstance(values, tuple) else (values,)
     if len(values) != len(names):
-        raise InputError(f"`of` returns {len(values)} values for the columns {', '.join(names)}; expected one for each.")
+        raise InputError(
+            f"`of` returns {len(values)} values for the columns {', '.join(names)}; expected one for each."
+        )
     return values
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from kanpde.calculus.coefficients import values_of
+from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
@@ -127,7 +127,9 @@ def site_residuals(site: Site, components: Iterable[Rows], coefficients: Sequenc
     for context, rows in zip(site.contexts, components, strict=True):
         columns = [r.unbind(1) for r in rows]
         fields += fields_of(problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i])
-    return residual_values(site.name, site.condition, fields, values_of(problem.coefficients, coefficients))
+    return residual_values(
+        site.name, site.condition, fields, values_of(as_coefficients(problem.parameters), coefficients)
+    )
 
 
 def pieces(points: Points) -> Iterator[Points]:

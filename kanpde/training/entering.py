@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.models.network import Network, grid_of, is_separable
 from kanpde.residuals.automatic_weights import automatic_weights, weights_of_data
 from kanpde.residuals.evaluation import asked_of, components_of
@@ -27,7 +28,8 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
     """Return an untrained network and the initial values of the problem's coefficients."""
     problem, coefficients = settings.problem, None
     if problem.parameters:
-        values = torch.tensor([c.trained for c in problem.coefficients.values()], device=settings.device, dtype=settings.dtype)
+        first = [coefficient.trained for coefficient in as_coefficients(problem.parameters).values()]
+        values = torch.tensor(first, device=settings.device, dtype=settings.dtype)
         coefficients = nn.Parameter(values)
     return built(settings, generator), coefficients
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.coefficients import values_of
+from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
@@ -191,4 +191,4 @@ class State:
     def named_coefficients(self, problem: Problem) -> dict[str, float]:
         """Return the present values of the problem's coefficients by name."""
         trained = [] if self.coefficients is None else self.coefficients.detach().unbind(0)
-        return {name: float(value) for name, value in values_of(problem.coefficients, trained).items()}
+        return {name: float(value) for name, value in values_of(as_coefficients(problem.parameters), trained).items()}
