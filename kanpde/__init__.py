@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from kanpde.calculus.coefficients import Coefficient
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
@@ -10,6 +11,7 @@ from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
 from kanpde.classical.taylor import taylor
 from kanpde.configure.resuming import resume
+from kanpde.data.condition import data
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.ball import Ball
@@ -60,6 +62,7 @@ __all__ = [
     "Ansatz",
     "Ball",
     "Box",
+    "Coefficient",
     "Condition",
     "Corner",
     "Cuboid",
@@ -86,6 +89,7 @@ __all__ = [
     "Vector",
     "__version__",
     "curl",
+    "data",
     "diff",
     "dirichlet",
     "divergence",

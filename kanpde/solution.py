@@ -120,6 +120,8 @@ class Solution(Evaluable):
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
         standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
             those that are not known.
+        intervals: with 95 % probability the coefficients are within these bounds; known if there are measured values.
+        correlations: of the errors of each coefficient with those of the others; known if there are measured values.
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
@@ -140,6 +142,8 @@ class Solution(Evaluable):
     warnings: list[ResultWarning] = field(default_factory=list)
     finer: nn.Module | None = None
     standard_errors: dict[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    correlations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:

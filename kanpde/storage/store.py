@@ -28,6 +28,7 @@ from kanpde.paths import MEMBERS, RESULT
 from kanpde.problem import Problem
 from kanpde.residuals.corners import features_of
 from kanpde.solution import Solution, largest
+from kanpde.storage.coefficient_rows import coefficients_from
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
@@ -187,15 +188,10 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         levels=record["levels"],
         ending=record["ending"],
         errors={row.pop("unknown"): row for row in record["errors"]},
-        coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
         derivatives=record["settings"].get("derivatives", "jets"),
         warnings=record["warnings"],
-        standard_errors={
-            row["name"]: row["standard_error"]
-            for row in record["coefficients"]
-            if row.get("standard_error") is not None  # missing in files of earlier versions
-        },
+        **coefficients_from(record["coefficients"]),
     )
 
 
