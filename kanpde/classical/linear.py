@@ -79,8 +79,8 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
     """Refuse problems that none of the classical solvers can solve.
 
     Raises:
-        InputError: a domain that is not a `Box`, measured values, unknown coefficients, or too many coordinates for a
-            tensor grid.
+        InputError: a domain that is not a `Box`, measured values, an integral, unknown coefficients, or too many
+            coordinates for a tensor grid.
     """
     require_box(
         problem.domain,
@@ -96,6 +96,11 @@ def check_solvable(problem: Problem, most: int = 3) -> None:
         if condition.region.is_measured:
             raise InputError(
                 f'Classical solvers here take no measured values, and "{name}" has {condition.region.rows}.'
+            )
+        if condition.integral is not None:
+            raise InputError(
+                f'Classical solvers here take conditions at points only, and "{name}" prescribes an integral. Measure '
+                "errors against Problem(..., exact=...) instead."
             )
     if problem.parameters:
         raise InputError(

@@ -14,7 +14,7 @@ from torch import Tensor
 from kanpde.domains.cuboid import Cuboid
 from kanpde.domains.families import check_family
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.ranges import check_range, spread
+from kanpde.domains.ranges import check_range, label_at, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
 from kanpde.domains.shape import Combination, Operand
@@ -35,7 +35,7 @@ class Box:
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
-    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[str] = (), **ranges: tuple[float, float]):
+    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[Any] = (), **ranges: tuple[float, float]):
         if not ranges:
             raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():
@@ -111,7 +111,7 @@ class Box:
             raise InputError(f'The coordinate "{name}" is periodic and has no faces. Leave the condition out.')
         if i in self.family:
             raise InputError(f'"{name}" is a parameter of the family and has no faces. Leave the condition out.')
-        return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
+        return self._region(label_at(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
         """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``.
@@ -130,7 +130,7 @@ class Box:
             if not lo <= value <= hi:
                 raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
             values[self._position(name)] = (value - lo) / (hi - lo)
-        return self._region(", ".join(_label(n, v) for n, v in fixed.items()), [values])
+        return self._region(", ".join(label_at(n, v) for n, v in fixed.items()), [values])
 
     @property
     def parts(self) -> dict[str, Region]:
@@ -228,6 +228,7 @@ class Box:
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
+        areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
@@ -237,7 +238,7 @@ class Box:
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
             for s in slabs
         )
-        return Region(label, self.names, self.space, is_interior, fixed, draw)
+        return Region(label, self.names, self.space, is_interior, fixed, draw, extent=lambda: float(sum(areas)))
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
@@ -245,7 +246,8 @@ class Box:
 
         Of a box of time alone it is the interval of time.
         """
-        return box_mesh([self.ranges[i] for i in ((self.space or (self.time or 0,)) if only is None else only)], n)
+        shown = self.space or [self.names.index("t")]
+        return box_mesh([self.ranges[i] for i in (shown if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Return points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
@@ -272,8 +274,3 @@ def require_box(domain: object, what: str, instead: str = "", write: Mapping[str
             f"{what} needs a Box, and the domain is a {type(domain).__name__}: {domain}.", write=write, advice=instead
         )
     return domain
-
-
-def _label(name: str, value: float) -> str:
-    """Return ``x=0.5``, with as many digits as the value needs."""
-    return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -127,7 +127,8 @@ class Family:
         free = len(self.domain.names) - (0 if part.is_interior else 1)
         for k, limits in enumerate(self.of_parameters.values()):
             names = self.names[: len(self.domain.names) + k + 1]
-            part = replace(part, names=names, space=self.space, draw=Extended(part, limits, free + k))
+            draw = Extended(part, limits, free + k)
+            part = replace(part, names=names, space=self.space, draw=draw, extent=_longer(part, limits))
         return part
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
@@ -212,3 +213,9 @@ class Family:
             domain_from(description["domain"]),
             **{name: (lower, upper) for name, lower, upper in description["ranges"]},
         )
+
+
+def _longer(part: Region, limits: tuple[float, float]) -> Callable[[], float] | None:
+    """Return what computes the measure of a part for all values of a parameter."""
+    lower, upper = limits
+    return None if part.extent is None else lambda: part.measure * (upper - lower)

@@ -24,6 +24,11 @@ def check_range(name: str, limits: object) -> None:
         )
 
 
+def label_at(name: str, value: float) -> str:
+    """Return ``x=0.5``, with as many digits as the value needs."""
+    return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"
+
+
 def spread(
     ranges: Sequence[tuple[float, float]], device: torch.device | str, dtype: torch.dtype, per_axis: int, most: int
 ) -> Float[Tensor, "points dim"]:

@@ -132,7 +132,8 @@ class Shape(ABC):
     @property
     def interior(self) -> Region:
         """The whole shape."""
-        return Region("interior", self.names, self.space, True, ({},), partial(draw_inside, self.geometry, self.level))
+        draw = partial(draw_inside, self.geometry, self.level)
+        return Region("interior", self.names, self.space, True, ({},), draw, extent=lambda: self.measure)
 
     @property
     def boundary(self) -> Region:
@@ -214,7 +215,8 @@ class Shape(ABC):
 
     def _wall(self, label: str, part: str | None) -> Region:
         draw = partial(draw_wall, self.geometry, part)
-        return Region(label, self.names, self.space, False, ({},) * self.geometry.faces(part), draw)
+        faces, extent = ({},) * self.geometry.faces(part), partial(self.geometry.extent, part)
+        return Region(label, self.names, self.space, False, faces, draw, extent=extent)
 
     def over(self, *, family: Sequence[str] = (), **ranges: tuple[float, float]) -> SpaceTime | Family:
         """Return the shape for times in the range ``t``, and for parameters of a family (`kanpde.domains.family`)."""

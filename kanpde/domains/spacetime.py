@@ -107,12 +107,15 @@ class SpaceTime:
             return Points(torch.cat([points.x, torch.full_like(points.x[:, :1], moment)], dim=1), points.weight)
 
         label = f"t={moment:g}" if float(f"{moment:g}") == moment else f"t={moment!r}"
-        return Region(label, self.names, self.space, False, ({self.time: float(moment)},), draw)
+        held = ({self.time: float(moment)},)
+        return Region(label, self.names, self.space, False, held, draw, extent=inner.extent)
 
     def _during(self, part: Region) -> Region:
         """Return a region of space at all times."""
+        begin, end = self.t
         draw = Extended(part, self.t, len(self.shape.names) - (0 if part.is_interior else 1))
-        return Region(part.label, self.names, self.space, part.is_interior, part.fixed, draw)
+        extent = None if part.extent is None else lambda: part.measure * (end - begin)
+        return Region(part.label, self.names, self.space, part.is_interior, part.fixed, draw, extent=extent)
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
         """Return whether points lie in the domain of space at a time in the range, ends included."""

@@ -73,15 +73,18 @@ def _kind(problem: Problem, part: str, unknown: str) -> str | None:
     found = [
         _order(problem, name, condition)
         for name, condition in problem.conditions.items()
-        if condition.region.label in (part, "boundary") and _concerns(problem, condition, unknown)
+        if condition.region.label in (part, "boundary")
+        and _concerns(problem, name, unknown)
+        and condition.integral is None
     ]
     orders = [order for order in found if order in (0, 1)]
     return None if not orders else VALUES if min(orders) == 0 else DERIVATIVES
 
 
-def _concerns(problem: Problem, condition: Condition, unknown: str) -> bool:
+def _concerns(problem: Problem, name: str, unknown: str) -> bool:
     """Return whether a condition may concern an unknown: it gives values of it, or what it gives is not known."""
-    return condition.given is None or (condition.given.unknown or problem.unknowns[0]) == unknown
+    given = problem.given(name)
+    return not given or unknown in [each.unknown for each in given]
 
 
 def _order(problem: Problem, name: str, condition: Condition) -> int:

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from kanpde.calculus.field import Field
+from kanpde.calculus.systems import check_vectors
 from kanpde.domains.facets import boundary_mesh
 from kanpde.domains.families import members_of, middle_of
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Problem, check_vectors
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh

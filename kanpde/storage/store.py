@@ -9,7 +9,6 @@ from typing import Any
 
 import h5py
 import meshio
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -27,8 +26,10 @@ from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.parts import bound
 from kanpde.paths import MEMBERS, RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.residuals.corners import features_of
 from kanpde.solution import Solution
+from kanpde.storage.coefficient_rows import coefficients_from
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
@@ -188,15 +189,10 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         levels=record["levels"],
         ending=record["ending"],
         errors={row.pop("unknown"): row for row in record["errors"]},
-        coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
         derivatives=record["settings"].get("derivatives", "jets"),
         warnings=record["warnings"],
-        standard_errors={
-            row["name"]: row["standard_error"]
-            for row in record["coefficients"]
-            if row.get("standard_error") is not None  # missing in files of earlier versions
-        },
+        **coefficients_from(record["coefficients"]),
     )
 
 
@@ -272,7 +268,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     settings = record["settings"]
     kept = [level for level in record["levels"] if not End[level["end"]].is_taken_back]
     last = (kept or [{}])[-1]
-    errors = (record["errors"] or [{}])[0]
+    errors = largest({row["unknown"]: {k: row[k] for k in ("l2", "h1", "max")} for row in record["errors"]})
     loaded = yaml.safe_load(record["config"])
     config = loaded if isinstance(loaded, dict) else {}
     problem = config.get("problem")
@@ -284,7 +280,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         "grid": last.get("grid"),
         "loss": last.get("loss", nan),
         **{kind: errors.get(kind, nan) for kind in ("l2", "h1", "max")},
-        "error": float(np.max([row.get("l2", nan) for row in record["errors"]] or [nan])),
+        "error": errors.get("l2", nan),
         "tolerance": config.get("tolerance"),
         "estimate": settings.get("estimate", nan),
         "seconds": settings["seconds"],
