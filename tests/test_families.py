@@ -31,6 +31,7 @@ from kanpde import (
     divergence,
     gradient,
     initial,
+    integral,
     laplacian,
     load,
     neumann,
@@ -194,6 +195,7 @@ def test_several_parameters_are_held_one_by_one_in_any_order():
         "flux": neumann(box.face("y", 1), slope),
         "periods": periodic(box, "x"),
         "there": dirichlet(box.at(a=1.5), exact),
+        "mean": integral(box.interior, "u", 1.0),
     }
     problem = Problem(box, conditions, exact=exact)
     one = problem_at(problem, b=4.0)
