@@ -193,7 +193,7 @@ def values_of(*unknowns: Field) -> list[list[Tensor]]:
 
 
 def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Return the relative L2 and H1 (value and derivatives, `slopes`) distances, and the max distance over max |wanted|."""
+    """Return the relative L2 and H1 (value and `slopes`) distances, and the max distance over max |wanted|."""
     gaps = [a - b for a, b in zip(got, wanted, strict=True)]
     return {
         "l2": float(gaps[0].norm() / wanted[0].norm()),

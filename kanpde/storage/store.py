@@ -60,8 +60,8 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
     """Write the solution, and its values on the parts of the boundary, into the folder atomically.
 
-    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time alone
-    there is no boundary, and ``solution.csv`` is a table of the same values.
+    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time
+    alone there is no boundary, and ``solution.csv`` is a table of the same values.
 
     Args:
         solution: the solution to save.
@@ -114,7 +114,7 @@ def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list
     group.attrs["axes"] = [names[i] for i in free]
     group.attrs["held_fixed"] = ", ".join(f"{names[i]}={value:g}" for i, value in fixed.items())
     file["kanpde/points"] = file["VTKHDF/Points"]
-    if "Steps" in file["VTKHDF"]:
+    if "VTKHDF/Steps" in file:
         file["kanpde/times"] = file["VTKHDF/Steps/Values"]
     for name in fields:
         view(file, name, f"kanpde/fields/{name}", range(steps), points)

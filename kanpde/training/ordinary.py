@@ -11,7 +11,6 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import Key
-from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.models.trajectory import Trajectory
 from kanpde.problem import Ansatz, Condition, Problem, Value
@@ -146,8 +145,3 @@ def on_window(
         return tuple(built(coords[0], n, i) for i, n in enumerate(outputs))
 
     return replace(problem, domain=box, conditions=conditions, exact=None, ansatz=Ansatz(function, ()))
-
-
-def gauss_points(box: Box, count: int, device: torch.device) -> Points:
-    """Return Gauss points of a window, whose weights sum to 1."""
-    return box.interior.sample("gauss", count, None, device, torch.float64)
