@@ -22,6 +22,7 @@ DOMAINS = [
     Box(x=(-1.0, 2.0), y=(0.0, 1.0), t=(0.0, 0.5)),
     Box(x=(0.25, 0.75)),
     Box(x=(-1.0, 2.0), t=(0.0, 3.0)),
+    Box(t=(1.0, 3.0)),
     Box(t=(1.0, 3.0), x=(-1e-3, 1e-3), y=(5.0, 7.0)),
     Box(x=(0.0, 2.0), y=(-1.0, 1.0), z=(0.1, 0.5)),
     Box(x=(0.1, 0.3), y=(0.0, 1.0), periodic=["x"]),
@@ -144,7 +145,7 @@ def test_mesh_and_quadrature_agree_on_measure_and_moments(domain):
     is_solid = len(domain.space) == 3 and isinstance(getattr(domain, "shape", domain), Shape)
     size, centre = sizes(domain.mesh(60 if len(domain.space) < 3 else 16 if is_solid else 8))
     rel, small = (0.03, 1e-3) if is_solid else (2e-3, 1e-9)  # tetrahedra cut off curved surfaces
-    duration = 1.0 if domain.time is None else np.diff(domain.ranges[domain.time])[0]
+    duration = 1.0 if domain.time is None or not domain.space else np.diff(domain.ranges[domain.time])[0]
     assert (size > 0).all() and size.sum() * duration == pytest.approx(domain.measure, rel=rel)
     points = domain.interior.sample("gauss", 200)
     extent = max(hi - lo for lo, hi in domain.ranges)
@@ -160,11 +161,12 @@ def test_mesh_and_quadrature_agree_on_measure_and_moments(domain):
 
 @every
 def test_mesh_of_some_coordinates_spans_the_bounding_box(domain):
-    i = domain.space[-1]
+    axes = domain.space or (domain.time,)  # the mesh of time alone is the interval
+    i = axes[-1]
     mesh = domain.mesh(5, [i])
     assert mesh.cells[0].type == "line" and not mesh.points[:, 1:].any()
     np.testing.assert_allclose(mesh.points[:, 0], np.linspace(*domain.ranges[i], 6))
-    assert len(domain.mesh(1, domain.space[:2]).cells) == 1
+    assert len(domain.mesh(1, axes[:2]).cells) == 1
 
 
 @every

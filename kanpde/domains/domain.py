@@ -100,7 +100,8 @@ class Domain(Protocol):
 
         Args:
             n: cells along each coordinate.
-            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them.
+            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them, or t
+                if there are none.
                 The caller holds the others fixed; a mesh of some of the coordinates spans the bounding box, and
                 `contains` tells which points of the slice lie in the domain.
 

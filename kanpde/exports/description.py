@@ -23,6 +23,7 @@ from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
 from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution
 
@@ -73,6 +74,8 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
         )
         facts = {"axis": model.axis, "order": model.order, "times": list(model.times), "outputs": model.outputs}
         return {"kind": "windows", **facts, "begins": begins, "networks": networks}
+    if isinstance(model, Trajectory):
+        return {"kind": "trajectory", "times": list(model.times), "weight": arrays.put(f"{name}.weight", model.weight)}
     require_one_network(model, "An exported function")
     if type(model) is not Network:
         raise InputError(
