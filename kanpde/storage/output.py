@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from kanpde.calculus.field import Field
+from kanpde.calculus.systems import check_vectors
 from kanpde.domains.facets import boundary_mesh
+from kanpde.domains.families import members_of, middle_of
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Problem, check_vectors
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
 from kanpde.solution import Solution
 from kanpde.storage.vtkhdf import check_mesh
@@ -32,6 +34,8 @@ class Output:
         slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
+        members: of a family, parameter -> values; each combination of them has a file of its own, with the other
+            parameters in the middle of their ranges. Without them these are the ends and the middles of all ranges.
         vectors: name -> one to three unknowns that are also stored as one vector, besides `Problem.vectors`.
         film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
@@ -39,6 +43,7 @@ class Output:
     cells: int | None = None
     times: int = 21
     slices: Mapping[str, float] = field(default_factory=dict)
+    members: Mapping[str, Sequence[float]] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     film: bool = False
 
@@ -60,11 +65,17 @@ class Output:
         Without space the mesh is the interval of time.
         """
         domain = problem.domain
-        if not domain.space and not self.slices:
-            return [0], {}
+        if domain.time is not None and not domain.space and not self.slices:
+            return [domain.time], {}
         space = [domain.names[i] for i in domain.space]
         fixed = {}
         for name, value in self.slices.items():
+            if name in middle_of(domain):
+                raise InputError(
+                    f'slices has "{name}", which is a parameter of the family.',
+                    write={"members": {name: [value]}},
+                    of="output",
+                )
             if name not in space:
                 raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
             lower, upper = domain.ranges[domain.names.index(name)]
@@ -84,6 +95,7 @@ class Output:
         Raises:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
+        members_of(problem.domain, self.members)
         mesh = problem.domain.mesh(1, self.axes(problem)[0])
         check_mesh(mesh)
         check_vectors(self.vectors, problem.unknowns, least=1, of="output")

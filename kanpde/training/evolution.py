@@ -87,6 +87,8 @@ def evolution_of(problem: Problem) -> Evolution | None:
     domain = problem.domain
     if not isinstance(domain, Box) or domain.time is None or len(domain.names) != 2 or domain.time in domain.periodic:
         return None
+    if not domain.space:  # the other coordinate is a parameter of a family
+        return None
     if problem.ansatz is not None or problem.parameters or problem.features or problem.singular:
         return None
     time, axis = domain.time, domain.space[0]
@@ -102,11 +104,11 @@ def evolution_of(problem: Problem) -> Evolution | None:
         at_begin = all(dict(piece) == {time: domain.ranges[time][0]} for piece in condition.region.fixed)
         if condition.given is None or not at_begin:
             return None
-        what, value, order = condition.given
-        key = order, what or problem.unknowns[0]
-        if key in given:
-            return None
-        given[key] = value
+        for what, value, order in problem.given(name):
+            key = order, what or problem.unknowns[0]
+            if key in given:
+                return None
+            given[key] = value
     generator = torch.Generator().manual_seed(0)
     in_x, in_t = 1, 0
     for name, condition in lasting.items():

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import kanpde.models
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.device import choose_dtype
 from kanpde.errors import InputError
 from kanpde.factories import class_from, made_from
@@ -66,8 +67,9 @@ class Start:
 
     def with_coefficients(self, problem: Problem) -> Problem:
         """Return the problem with these values as first values of the coefficients that have the same names."""
-        known = {name: value for name, value in self.coefficients.items() if name in problem.parameters}
-        return replace(problem, parameters={**problem.parameters, **known})
+        own = as_coefficients(problem.parameters)
+        known = {name: own[name].at(value) for name, value in self.coefficients.items() if name in own}
+        return replace(problem, parameters={**own, **known})
 
     def check(self, settings: Settings) -> None:
         """Require that the network fits the new run.
