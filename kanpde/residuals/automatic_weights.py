@@ -12,6 +12,10 @@ that is (2 κ²)² on the boundary and 1 inside. (With an ansatz the wave is add
 An integral f concerns long waves only, and a heavy single row would make training slow, so its weight makes it as
 sensitive as the most sensitive other condition is to a wave with every entry of κ equal to `LONG`. Its gain is the
 bound |R|² mean |f' w|² of |∫ f' w|², R being the region; the integral of the wave itself may nearly vanish.
+
+Measured values with known standard errors weigh less beside an equation (`weights_of_data`): they have errors, and the
+equation has none. Their conditions c with n_c rows get the weights n_c v, with which every residual in standard errors
+counts the same, and v is such that the wave costs `EXACTNESS` times as much in another condition as in all data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +28,13 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.domains.parts import ranges_of
 from kanpde.models.network import Network, on_side
+from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows, autograd
 from kanpde.residuals.part_scales import amplitudes
 from kanpde.residuals.site import IntegralSite, Site, site_residuals
 
 WAVE_NUMBER, LONG = 4.0, 1.0
+EXACTNESS = 1e4  # the equation then holds 100 times as exactly as the data, and data do not bend it
 
 
 def automatic_weights(
@@ -96,6 +102,15 @@ def _equal_weights(
 def _present(model: nn.Module, site: Site, derivatives: str) -> list[Rows]:
     """Return the components of the present solution at the points of a site and at their images."""
     return [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
+
+
+def weights_of_data(problem: Problem, automatic: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights of measured values with known standard errors beside an equation; {} of a fit."""
+    rows = {name: c.region.rows for name, c in problem.trained.items() if c.region.rows and c.noise}
+    if problem.is_fit or not rows:
+        return {}
+    v = 1.0 / (EXACTNESS * sum(count / automatic[name] for name, count in rows.items()))
+    return {name: v * count for name, count in rows.items()}
 
 
 def _rows(model: nn.Module, context: Context, space: JetSpace, derivatives: str) -> Rows:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest
@@ -58,8 +59,7 @@ def formula_fields(problem: Problem, formula: Callable[..., Any], context: Conte
         InputError: the number of values differs from the number of unknowns.
     """
     coords = [coordinate(context, i) for i in range(len(context.names))]
-    values = formula(*coords)
-    values = values if isinstance(values, tuple) else (values,)
+    values = flattened(formula(*coords))
     if len(values) != len(problem.unknowns):
         raise InputError(f"exact must return one value per unknown ({', '.join(problem.unknowns)}), got {len(values)}.")
     return [_leaf(coords[0] * 0.0 + v, name) for v, name in zip(values, problem.unknowns, strict=True)]

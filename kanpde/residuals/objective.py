@@ -32,7 +32,7 @@ class Objective:
             ``"autograd"``.
         points: by condition.
         weights: w_c by condition; conditions left out have weight 1.
-        coefficients: the problem's parameters as one trained tensor, in their order.
+        coefficients: the numbers trained in the place of the problem's coefficients, in their order.
         derivatives: the engine, "jets" or "autograd".
         sites: ``sites_of(problem, points)``, if already computed.
     """

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.parts import Parts
@@ -169,13 +171,17 @@ def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[
 
 
 def site_residuals(site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()) -> list[Tensor]:
-    """Return a site's residuals, each (points,), from the network's components at its points and their images."""
+    """Return a site's residuals, each (points,), from the network's components at its points and their images.
+
+    ``coefficients`` are the trained numbers in the place of the problem's coefficients; () takes none.
+    """
     problem, fields = site.problem, []
     for context, rows in zip(site.contexts, components, strict=True):
         columns = [r.unbind(1) for r in rows]
         fields += fields_of(problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i])
-    named = dict(zip(problem.parameters, coefficients, strict=True)) if coefficients else {}
-    return residual_values(site.name, site.condition, fields, named)
+    return residual_values(
+        site.name, site.condition, fields, values_of(as_coefficients(problem.parameters), coefficients)
+    )
 
 
 def pieces(points: Points) -> Iterator[Points]:
@@ -215,8 +221,8 @@ def residual_values(
 def results_of(
     condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> tuple[Any, ...]:
-    """Return what the condition's function returns, fields or tensors, as a tuple; it is not checked."""
+    """Return what the condition's function returns, fields or tensors, as one tuple; it is not checked."""
     context = fields[0].context
     extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
     result = condition.residual(*fields, *extra)
-    return result if isinstance(result, tuple) else (result,)
+    return flattened(result)
