@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kanpde.configure.typed import on_command_line
+from kanpde.domains.families import label_of, members_of
 from kanpde.models.network import trained_size
 from kanpde.solution import Solution
 from kanpde.training.phases import Progress
@@ -119,6 +120,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         kinds = {"L2": errors["l2"], "H1": errors["h1"], "max": errors["max"]}
         told = ", ".join(f"{kind} {value:.2e}" for kind, value in kinds.items() if isfinite(value) or kind != "H1")
         lines.append(f"Relative error of {unknown}{of}: {told}.")
+    lines += member_lines(solution)
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
     if (estimate := solution.settings.get("estimate")) is not None:
@@ -135,6 +137,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     lines += idle_lines(solution)
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
+    lines += [] if solution.problem.domain.space else [f"  table:       {folder / 'solution.csv'}"]
     lines += [f"  load:        {loading}"] if loading else []
     return [*lines, *(f"Warning: {on_command_line(warning)}" for warning in solution.warnings)]
 
@@ -159,6 +162,14 @@ def coefficient_lines(solution: Solution) -> list[str]:
             f"Mean square of the residuals of the data in standard errors: {found:.3g}, expected 1 ± {margin:.2g}."
         )
     return lines
+
+
+def member_lines(solution: Solution) -> list[str]:
+    """Return a line with the errors of some members of a family; none if it is no family or they are not known."""
+    members = members_of(solution.problem.domain, {}) if solution.errors else []
+    found = [(label_of(values), solution.at(**values).errors) for values in members]
+    worst = [f"{label} {max(each['l2'] for each in errors.values()):.2e}" for label, errors in found if errors]
+    return [f"Relative L2 errors at {', '.join(worst)}."] if worst else []
 
 
 def fresh_lines(level: Mapping[str, Any]) -> list[str]:

@@ -88,8 +88,9 @@ def solve(
         time_limit: in seconds, for the whole run.
         derivatives: "jets", or "autograd" (the reference; any module).
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
-            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet; "auto" does so if
-            the values are smooth and agree, and says in the log what it chose.
+            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet, or a shape with
+            closed smooth walls; "auto" does so on boxes if the values are smooth and agree, and says in the log what
+            it chose.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).

@@ -23,6 +23,7 @@ from kanpde.errors import InputError
 from kanpde.factories import class_from, made_from
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network, grid_of, is_separable
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
@@ -169,7 +170,7 @@ def _start(
             "early version. Go on with the module itself: solve(problem, solution.model).",
             write=NONE,
         )
-    if isinstance(network, Windows):
+    if isinstance(network, (Windows, Trajectory)):
         raise InputError(
             f"{name} holds a solution in windows of time, each of which starts from the state that the one before it "
             "has reached; no run can start from all of them. Start from a run without a tolerance, or from none.",

@@ -12,6 +12,7 @@ from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.phases import Phase
@@ -115,8 +116,8 @@ class March:
         residual: of the windows so far when the state was saved; a resumed run must reproduce it.
     """
 
-    done: Windows
-    finer: Windows
+    done: Windows | Trajectory
+    finer: Windows | Trajectory
     number: int
     aim: float
     share: float
