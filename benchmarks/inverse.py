@@ -9,9 +9,6 @@ has no noise. ``field`` is `problems/inverse_field.py`. ``rows`` has a million r
 line, which is appended to the file.
 """
 
-import argparse
-import resource
-import time
 import warnings
 from dataclasses import replace
 from math import pi
@@ -20,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from torch import exp, sin
 
-from kanpde import KAN, LM, MLP, Box, Coefficient, Condition, Phase, Problem, Sampling, data, diff, dirichlet, initial
-from kanpde import Separate, solve
+from kanpde import KAN, LM, Box, Coefficient, Condition, Phase, Problem, Sampling, data, diff, dirichlet, initial, solve
 from kanpde.configure.problem_file import ProblemFile
 from kanpde.errors import ResultWarning
 

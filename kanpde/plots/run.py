@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
+from kanpde.plots.coefficients import coefficients_figure
 from kanpde.plots.edge_functions import Labels, has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
@@ -36,6 +37,8 @@ def save_plots(
 ) -> list[Path]:
     """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
 
+    Of an inverse problem also coefficients.png.
+
     Args:
         solution: of a run.
         folder: for the files.
@@ -52,6 +55,9 @@ def save_plots(
         "history": history_figure(solution),
         "scaling": scaling_figure(solution.levels),
     }
+    coefficients = coefficients_figure(solution)
+    if coefficients is not None:
+        figures["coefficients"] = coefficients
     if has_edge_functions(solution):
         figures["network"] = network_figure(solution, names)
         for number_of_page, figure in enumerate(edges_figures(solution, labels), start=1):

@@ -24,13 +24,12 @@ def check_coefficients(settings: Settings, objective: Objective) -> None:
     """
     problem = settings.problem
     names = tuple(problem.parameters)
-    measured = [(name, c) for name, c in problem.trained.items() if c.region.rows is not None]
-    residuals = {site.name: site.residuals for site in objective.sites}
-    values = sum((c.region.rows or 0) * residuals[name] for name, c in measured)
-    if measured and values < len(names):
+    rows = {name: c.region.rows for name, c in problem.trained.items() if c.region.rows is not None}
+    values = sum(count * _residuals(objective, name) for name, count in rows.items())
+    if rows and values < len(names):
         raise InputError(
-            f"{values} measured values do not determine {len(names)} coefficients ({', '.join(names)}). Give more data, "
-            "or fix coefficients: take them out of `parameters`."
+            f"{values} measured values do not determine {len(names)} coefficients ({', '.join(names)}). Give more "
+            "data, or fix coefficients: take them out of `parameters`."
         )
     if not names or objective.engine != "jets" or not isinstance(objective.model, Network):
         return
@@ -45,9 +44,14 @@ def check_coefficients(settings: Settings, objective: Objective) -> None:
     if loose is not None:
         slopes = _slopes(settings, objective)
         raise InputError(
-            f"The conditions do not determine {loose_in_words(names, loose / sizes * slopes)}. Replace the coefficients "
-            "by fewer ones that have effects of their own."
+            f"The conditions do not determine {loose_in_words(names, loose / sizes * slopes)}. Replace the "
+            "coefficients by fewer ones that have effects of their own."
         )
+
+
+def _residuals(objective: Objective, name: str) -> int:
+    """Return the number of residuals of a condition at each of its points."""
+    return sum(site.rows for site in objective.sites if site.name == name) // len(objective.points[name].x)
 
 
 def _loose(columns: NDArray[np.float64]) -> NDArray[np.float64] | None:
