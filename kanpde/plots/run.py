@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
+from kanpde.plots.coefficients import coefficients_figure
 from kanpde.plots.edge_functions import Labels, has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
@@ -37,7 +38,7 @@ def save_plots(
 ) -> list[Path]:
     """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
 
-    For systems of two or three unknowns over time alone also orbit.png.
+    For systems of two or three unknowns over time alone also orbit.png, and of an inverse problem coefficients.png.
 
     Args:
         solution: of a run.
@@ -57,6 +58,9 @@ def save_plots(
     }
     if has_orbit(solution):
         figures["orbit"] = orbit_figure(solution)
+    coefficients = coefficients_figure(solution)
+    if coefficients is not None:
+        figures["coefficients"] = coefficients
     if has_edge_functions(solution):
         figures["network"] = network_figure(solution, names)
         for number_of_page, figure in enumerate(edges_figures(solution, labels), start=1):
