@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from kanpde.domains.corners import CornerPoint
+from kanpde.domains.family import Family, over
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.region import Region
 from kanpde.domains.spacetime import SpaceTime
@@ -161,9 +162,9 @@ class Mesh:
             write={"name": next(iter(self.parts))},
         )
 
-    def over(self, *, t: tuple[float, float]) -> SpaceTime:
-        """Return the mesh in space and time, for times in the range ``t``."""
-        return SpaceTime(self, t)
+    def over(self, *, family: Sequence[str] = (), **ranges: tuple[float, float]) -> SpaceTime | Family:
+        """Return the mesh for times in the range ``t``, and for parameters of a family (`kanpde.domains.family`)."""
+        return over(self, ranges, family)
 
     def restricted(self, **ranges: tuple[float, float]) -> Mesh:
         """Raise an error: the coordinates of a mesh cannot be narrowed."""
@@ -185,7 +186,8 @@ class Mesh:
     def _region(
         self, label: str, sampler: Sampler, fixed: Sequence[dict[int, float]], is_interior: bool = False, share=None
     ) -> Region:
-        return Region(label, self.names, self.space, is_interior, tuple(fixed), sampler.draw, share=share)
+        where = label, self.names, self.space, is_interior, tuple(fixed)
+        return Region(*where, sampler.draw, share=share, extent=lambda: sampler.measure)
 
     @property
     def measure(self) -> float:

@@ -160,14 +160,15 @@ class Planar:
         Raises:
             InputError: a gap is too narrow.
         """
-        for halvings in range(_MOST_HALVINGS + 1):
-            spacing = self.size / (n * 2**halvings)
+        spacing = self.size / n
+        for _ in range(_MOST_HALVINGS + 1):
             found = triangulate(self.polylines(spacing), lambda x: self.shape.level(x) < 0, spacing)
             if measure_of(found) > _LEAST_AREA * self.measure:
                 return found
+            spacing /= 2
         raise InputError(
-            f"The shape {self.shape} is so narrow somewhere that triangles of the size {spacing:.1e} do not fill it. "
-            "Make the gap wider, or a contact of it."
+            f"The shape {self.shape} is so narrow somewhere that triangles of the size {2 * spacing:.1e} do not fill "
+            "it. Make the gap wider, or a contact of it."
         )
 
 

@@ -48,12 +48,13 @@ def prescribed(problem: Problem) -> tuple[Box, list[Prescribed]]:
     found = []
     for name, condition in problem.conditions.items():
         faces = _faces(condition.region, box)
-        if condition.given is None or condition.given.order or not faces:
-            continue
-        unknown, value, _ = condition.given
-        if unknown is not None and unknown not in problem.unknowns:
-            raise InputError(f'"{name}" gives values of an unknown "{unknown}". {suggest(unknown, problem.unknowns)}')
-        found += [Prescribed(name, unknown or problem.unknowns[0], face, value) for face in faces]
+        for unknown, value, order in problem.given(name) if faces else ():
+            if order or unknown is None:
+                continue
+            if unknown not in problem.unknowns:
+                choices = suggest(unknown, problem.unknowns)
+                raise InputError(f'"{name}" gives values of an unknown "{unknown}". {choices}')
+            found += [Prescribed(name, unknown, face, value) for face in faces]
     if not found:
         raise InputError(
             "Hard constraints need a condition dirichlet(...) or initial(...) on whole faces of the box, and the "

@@ -34,6 +34,7 @@ from kanpde.training.standard_errors import standard_errors
 from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.training.uncertainty import Uncertainty, uncertainty
 from kanpde.training.validation import chi_squares
 from kanpde.training.watch import doubts
 from kanpde.version import __version__
@@ -200,6 +201,7 @@ def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -
 
 def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
     """Return the solution of a run that has ended."""
+    known = uncertainty(settings, state) or Uncertainty(errors=standard_errors(settings, state))
     facts = {
         "seed": settings.seed,
         "device": str(settings.device),
@@ -214,6 +216,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         **({"atol": settings.atol} if settings.atol else {}),
         **({"idle": idle} if (idle := idle_columns(settings, state)) else {}),
         **chi_squares(settings, state),
+        **known.facts,
         **errors.measures(components_of(state.network, settings.derivatives)),
         **state.used,
     }
@@ -227,7 +230,9 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         coefficients=state.named_coefficients(settings.problem) | singular_coefficients(state.network),
         settings=facts,
         derivatives=settings.derivatives,
-        warnings=doubts(settings, state),
+        warnings=[*doubts(settings, state), *known.warnings],
         finer=state.finer,
-        standard_errors=standard_errors(settings, state),
+        standard_errors=dict(known.errors),
+        intervals=dict(known.intervals),
+        correlations=dict(known.correlations),
     )
