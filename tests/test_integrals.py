@@ -23,7 +23,6 @@ from kanpde import (
     Problem,
     Rectangle,
     Region,
-    VariableProjection,
     diff,
     dirichlet,
     gradient,
