@@ -1,8 +1,8 @@
 """Large weights of silu that the basis functions cancel.
 
 A coarse basis reproduces silu almost, not quite. Least squares then use what is left as one more function, with a
-weight so much larger than the sum that its rounding errors bound the accuracy on every finer grid (1e6 for J0(20 x) on five
-cells: 1e-10). Training does not lower it, because on fine grids the loss hardly depends on it.
+weight so much larger than the sum that its rounding errors bound the accuracy on every finer grid (1e6 for J0(20 x) on
+five cells: 1e-10). Training does not lower it, because on fine grids the loss hardly depends on it.
 """
 
 import torch
