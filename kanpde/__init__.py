@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from kanpde.calculus.coefficients import Coefficient
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
-from kanpde.calculus.vector import Vector
+from kanpde.calculus.tensor_operators import curl, inner, material_derivative, strain, trace
+from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
+from kanpde.classical.taylor import taylor
 from kanpde.configure.resuming import resume
+from kanpde.data.condition import data
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.ball import Ball
@@ -35,6 +39,8 @@ from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.residuals.integrals import integral
+from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
@@ -56,6 +62,7 @@ __all__ = [
     "Ansatz",
     "Ball",
     "Box",
+    "Coefficient",
     "Condition",
     "Corner",
     "Cuboid",
@@ -77,9 +84,12 @@ __all__ = [
     "SSBroyden",
     "Sampling",
     "Solution",
+    "Tensor2",
     "VariableProjection",
     "Vector",
     "__version__",
+    "curl",
+    "data",
     "diff",
     "dirichlet",
     "divergence",
@@ -89,15 +99,20 @@ __all__ = [
     "flux_jump",
     "formula",
     "gradient",
+    "identity",
     "initial",
+    "inner",
+    "integral",
     "jump",
     "kan_of",
     "laplacian",
     "load",
+    "material_derivative",
     "neumann",
     "page",
     "periodic",
     "pointwise",
+    "problem_at",
     "prune",
     "read_formula",
     "relu_mlp_of",
@@ -105,6 +120,9 @@ __all__ = [
     "robin",
     "save",
     "solve",
+    "strain",
+    "taylor",
+    "trace",
     "without_silu",
 ]
 

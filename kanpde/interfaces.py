@@ -5,9 +5,11 @@ from __future__ import annotations
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.operators import gradient
+from kanpde.calculus.systems import Value, pick, value_at, wanted_at
+from kanpde.calculus.vector import Vector
 from kanpde.domains import Region
 from kanpde.errors import InputError
-from kanpde.problem import Condition, Value, pick, value_at
+from kanpde.problem import Condition
 
 
 def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
@@ -20,7 +22,7 @@ def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Cond
 
     def residual(*fields):
         one, two = _both(fields, unknown)
-        return two - one - value_at(value, one)
+        return two - one - wanted_at(value, one)
 
     return Condition(region, residual)
 
@@ -52,14 +54,14 @@ def flux_jump(
     def residual(*fields):
         one, two = _both(fields, unknown)
         flux_one, flux_two = (value_at(k, u) * gradient(u).dot(u.normal) for k, u in zip(pair, (one, two), strict=True))
-        return flux_two - flux_one - value_at(value, one)
+        return flux_two - flux_one - wanted_at(value, one)
 
     return Condition(region, residual)
 
 
-def _both(fields: tuple, unknown: str | None) -> tuple[Field, Field]:
+def _both(fields: tuple, unknown: str | None) -> tuple:
     """Return the unknown on both sides."""
-    fields = tuple(f for f in fields if isinstance(f, Field))
+    fields = tuple(f for f in fields if isinstance(f, (Field, Vector)))
     half = len(fields) // 2
     return pick(fields[:half], unknown), pick(fields[half:], unknown)
 

@@ -9,23 +9,33 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
+from kanpde.calculus.systems import (
+    Given,
+    Grouped,
+    Value,
+    check_vectors,
+    layout_of,
+    pick,
+    spelled_out,
+    value_at,
+    wanted_at,
+)
+from kanpde.calculus.vector import Vector
 from kanpde.domains import Domain, Points, Region
 from kanpde.domains.box import require_box
 from kanpde.domains.corners import Corner
 from kanpde.domains.parts import Parts
 from kanpde.errors import Code, InputError, suggest
 
-Value = float | Callable[..., Any]
 
+class Integral(NamedTuple):
+    """The measure of the region of an integral, and the value that the integral has."""
 
-class Given(NamedTuple):
-    """Prescribed values of an unknown, the first one for None, or of its derivative of some ``order`` in time."""
-
-    unknown: str | None
-    value: Value
-    order: int = 0
+    measure: float
+    value: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Condition:
             (``constraints=hard``) or handed over in time (``tolerance``).
         noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
             because they have errors or are few; 0 if it is not known.
+        integral: if the integral of the residual is prescribed instead (`kanpde.integral`), its measure and value.
     """
 
     region: Region
@@ -49,6 +60,7 @@ class Condition:
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
     given: Given | None = None
     noise: float = 0.0
+    integral: Integral | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +83,12 @@ class Problem:
         domain: a `Box`, or any object that implements `kanpde.domains.Domain`.
         conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
             its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
-        unknowns: names of the unknowns, in the order of the network's outputs.
-        parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
-            argument with the present values by name, ``p["k"]``.
+        unknowns: names of the unknowns, in the order of the network's outputs. "velocity:2" is a vector of two
+            unknowns, velocity_x and velocity_y, which residuals get as one `Vector`.
+        parameters: unknown coefficients of an inverse problem with their initial values, numbers or `Coefficient` with
+            bounds; residuals then have a last argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
-            training. With several unknowns it returns a tuple.
+            training. With several unknowns it returns a tuple, flat or with a tuple for every vector.
         measures: further measures of the errors by name, functions of the unknowns found and of those wanted, each
             (points, unknowns), such as the accuracy of a classification.
         test: measured points with the unknowns as their data, if there is no exact solution; used only for errors.
@@ -84,6 +97,8 @@ class Problem:
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
         vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
             such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
+            Vector unknowns are added.
+        grouped: names of vectors of consecutive unknowns that residuals get as one `Vector`; vector unknowns are added.
         singular: corners of a plane domain at which singular functions with trained coefficients are added to the
             network.
         features: functions of the coordinates that the network has as inputs besides the coordinates, such as
@@ -103,17 +118,26 @@ class Problem:
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     singular: tuple[Corner, ...] = ()
     features: tuple[Callable[..., Any] | Corner, ...] = ()
+    grouped: tuple[str, ...] = ()
 
     def __post_init__(self):
         if isinstance(self.unknowns, str):
             raise InputError(
                 f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
             )
+        names, made = spelled_out(self.unknowns, [self.domain.names[i] for i in self.domain.space])
+        object.__setattr__(self, "unknowns", names)
+        object.__setattr__(self, "vectors", {**made, **self.vectors})
+        object.__setattr__(self, "grouped", (*self.grouped, *made))
+        object.__setattr__(self, "parameters", as_coefficients(self.parameters))
         if isinstance(self.domain, Parts):
             object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
         if len(set(self.unknowns)) < len(self.unknowns):
             raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         check_vectors(self.vectors, self.unknowns, least=2)
+        if self.grouped:
+            layout = layout_of(self.unknowns, self.vectors, self.grouped)
+            object.__setattr__(self, "conditions", {n: _grouped(c, layout) for n, c in self.conditions.items()})
         if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
@@ -150,9 +174,23 @@ class Problem:
         return bool(self.trained) and all(c.region.is_measured for c in self.trained.values())
 
     def noise(self, weights: Mapping[str, float]) -> float:
-        """Return the loss that only the errors of the measured values leave; 0 if a condition has none."""
-        known = {name: weights[name] * condition.noise for name, condition in self.trained.items()}
-        return sum(known.values()) if all(known.values()) else 0.0
+        """Return the loss that only the errors of the measured values leave.
+
+        It is 0 if they are not known, and for coefficients, whose most probable values are at the least loss.
+        """
+        noise = {name: c.noise for name, c in self.trained.items() if c.region.is_measured}
+        is_known = not self.parameters and all(noise.values())
+        return sum(weights[name] * each for name, each in noise.items()) if is_known else 0.0
+
+    def given(self, name: str) -> tuple[Given, ...]:
+        """Return what a condition prescribes of the unknowns, by component; () if that is not known."""
+        given = self.conditions[name].given
+        if given is None:
+            return ()
+        first = self.unknowns[0]
+        first = next((vector for vector in self.grouped if self.vectors[vector][0] == first), first)
+        given = given._replace(unknown=given.unknown or first)
+        return given.by_component(self.vectors[given.unknown]) if given.unknown in self.grouped else (given,)
 
     @property
     def trained(self) -> dict[str, Condition]:
@@ -161,25 +199,10 @@ class Problem:
         return {name: c for name, c in self.conditions.items() if name not in hard}
 
 
-def check_vectors(vectors: Mapping[str, Sequence[str]], unknowns: Sequence[str], least: int, of: str = "") -> None:
-    """Check that every vector consists of ``least`` to three unknowns; ``of`` is the object that has them.
-
-    Raises:
-        InputError: a vector has too few or too many components, or one that is no unknown.
-    """
-    for name, members in vectors.items():
-        if isinstance(members, str) or not least <= len(members) <= 3:
-            raise InputError(
-                f'The vector "{name}" needs a list of {("one", "two")[least - 1]} to three unknowns, got {members!r}.',
-                write={"vectors": {name: list(unknowns[:3])}},
-                of=of,
-            )
-        for member in members:
-            if member not in unknowns:
-                raise InputError(
-                    f'The vector "{name}" names an unknown "{member}" that the problem does not '
-                    f"have. {suggest(member, unknowns)}"
-                )
+def _grouped(condition: Condition, layout: tuple[tuple[str, int], ...]) -> Condition:
+    """Return the condition with a residual of all unknowns one by one."""
+    is_done = isinstance(condition.residual, Grouped)
+    return condition if is_done else replace(condition, residual=Grouped(condition.residual, layout))
 
 
 def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Condition]:
@@ -204,27 +227,15 @@ def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Co
     return found
 
 
-def pick(fields: tuple, unknown: str | None) -> Field:
-    """Return the unknown of that name among the arguments of a residual; by default the first."""
-    if unknown is None:
-        return fields[0]
-    names = [f.name for f in fields if isinstance(f, Field)]
-    if unknown not in names:
-        raise InputError(f'The problem has no unknown "{unknown}". {suggest(unknown, [n for n in names if n])}')
-    return fields[names.index(unknown)]
-
-
-def value_at(value: Value, u: Field) -> Any:
-    """Return a prescribed value at the points of a field."""
-    return value(*u.coords) if callable(value) else value
-
-
 def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """u = value on the region; ``unknown`` is the name of u (by default the first unknown)."""
+    """u = value on the region; ``unknown`` is the name of u (by default the first unknown).
+
+    Of a vector, value is a tuple, a function that returns one, or a number for all components; "velocity_x" is one.
+    """
 
     def residual(*fields):
         u = pick(fields, unknown)
-        return u - value_at(value, u)
+        return u - wanted_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value))
 
@@ -239,7 +250,7 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 
     def residual(*fields):
         u = pick(fields, unknown)
-        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - value_at(value, u)
+        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - wanted_at(value, u)
 
     return Condition(region, residual)
 
@@ -259,7 +270,7 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
 
     def residual(*fields):
         u = pick(fields, unknown)
-        return diff(u, *["t"] * order) - value_at(value, u)
+        return diff(u, *["t"] * order) - wanted_at(value, u)
 
     return Condition(region, residual, given=Given(unknown, value, order))
 
@@ -281,7 +292,7 @@ def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition
         return moved
 
     def residual(*fields):
-        fields = tuple(f for f in fields if isinstance(f, Field))
+        fields = tuple(f for f in fields if isinstance(f, (Field, Vector)))
         half = len(fields) // 2
         u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
         return u - image, diff(u, name) - diff(image, name)

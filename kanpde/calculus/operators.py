@@ -1,4 +1,4 @@
-"""Differential operators on fields: diff, gradient, divergence, Laplacian."""
+"""Differential operators on fields, vectors and tensors: diff, gradient, divergence, Laplacian."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ from torch import Tensor
 from kanpde.calculus.context import plus
 from kanpde.calculus.field import Field
 from kanpde.calculus.jet import LAPLACIAN, Key
-from kanpde.calculus.vector import Vector
+from kanpde.calculus.vector import Tensor2, Vector
 from kanpde.errors import InputError
 
 
-def diff(u: Field, *names: str) -> Field:
-    """Partial derivative along the named coordinates: ``diff(u, "x", "x")`` is u_xx, ``diff(u, "x", "t")`` is u_xt."""
+@overload
+def diff(u: Field, *names: str) -> Field: ...
+
+
+@overload
+def diff(u: Vector, *names: str) -> Vector: ...
+
+
+def diff(u: Field | Vector, *names: str) -> Field | Vector:
+    """Partial derivative along the named coordinates: ``diff(u, "x", "x")`` is u_xx, ``diff(u, "x", "t")`` is u_xt.
+
+    Of a vector or tensor it is that of every entry.
+    """
+    if isinstance(u, Vector):
+        return type(u)(diff(f, *names) for f in u)
     if not isinstance(u, Field):
         raise InputError(f"diff needs a field, got {type(u).__name__}. Differentiate expressions in the unknowns.")
     positions = tuple(u.context.position(n) for n in names)
@@ -39,15 +52,66 @@ def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     return total
 
 
-def gradient(u: Field) -> Vector:
-    """The spatial gradient (one entry per spatial coordinate)."""
+def _check_space(u: Field, operator: str) -> None:
+    """Refuse operators in space where time is the only coordinate.
+
+    Raises:
+        InputError: there is no spatial coordinate.
+    """
+    if not u.context.space:
+        raise InputError(
+            f"{operator} needs a spatial coordinate, and the domain has {', '.join(u.context.names)} alone. Write the "
+            'derivatives in time: `diff(u, "t")`, `diff(u, "t", "t")`.'
+        )
+
+
+def slopes(u: Field) -> Vector:
+    """The derivatives whose squares the H1 norm has: along the spatial coordinates, or along t if there are none."""
+    along = u.context.space or (u.context.position("t"),)
+    return Vector(diff(u, u.context.names[i]) for i in along)
+
+
+@overload
+def gradient(u: Field) -> Vector: ...
+
+
+@overload
+def gradient(u: Vector) -> Tensor2: ...
+
+
+def gradient(u: Field | Vector) -> Vector | Tensor2:
+    r"""The spatial gradient, one entry per spatial coordinate; of a vector its Jacobian, rows $\partial_j v_i$.
+
+    Raises:
+        InputError: there is no spatial coordinate.
+    """
+    if isinstance(u, Vector):
+        return Tensor2(gradient(f) for f in u)
+    _check_space(u, "gradient")
     return Vector(diff(u, u.context.names[i]) for i in u.context.space)
 
 
-def divergence(v: Iterable[Field]) -> Field:
-    """The spatial divergence of a vector of fields, one entry per spatial coordinate."""
+@overload
+def divergence(v: Tensor2) -> Vector: ...
+
+
+@overload
+def divergence(v: Iterable[Field]) -> Field: ...
+
+
+def divergence(v: Iterable[Field] | Tensor2) -> Field | Vector:
+    r"""The spatial divergence $\sum_j \partial_j v_j$ of a vector of fields, one entry per spatial coordinate.
+
+    Of a tensor it is taken row by row, $\sum_j \partial_j \sigma_{ij}$.
+
+    Raises:
+        InputError: the number of entries differs from that of the spatial coordinates.
+    """
+    if isinstance(v, Tensor2):
+        return Vector(divergence(row) for row in v)
     entries = list(v)
     context = entries[0].context
+    _check_space(entries[0], "divergence")
     if len(entries) != len(context.space):
         raise InputError(
             f"divergence needs one entry per spatial coordinate, {', '.join(context.names[i] for i in context.space)}, "
@@ -68,7 +132,8 @@ def laplacian(u: Vector) -> Vector: ...
 def laplacian(u: Field | Vector) -> Field | Vector:
     """The spatial Laplacian of a field (or of every entry of a vector), computed as one component if possible."""
     if isinstance(u, Vector):
-        return Vector(laplacian(f) for f in u)
+        return type(u)(laplacian(f) for f in u)
+    _check_space(u, "laplacian")
 
     def rule(key: Key):
         if key == ():

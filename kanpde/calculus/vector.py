@@ -1,35 +1,47 @@
-"""Vectors of fields."""
+"""Vectors and tensors of fields."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kanpde.errors import InputError
 
 
 class Vector(tuple):
-    """A tuple of fields with vector arithmetic: sums, products with scalars, `dot`."""
+    """A tuple of fields with vector arithmetic: sums, products with scalars, `dot`.
+
+    Attributes:
+        name: of the unknown, for vector unknowns.
+    """
+
+    name: str | None = None
 
     def __add__(self, other):
-        return Vector(a + b for a, b in zip(self, other, strict=True))
+        return type(self)(a + b for a, b in self._pairs(other))
 
     def __sub__(self, other):
-        return Vector(a - b for a, b in zip(self, other, strict=True))
+        return type(self)(a - b for a, b in self._pairs(other))
+
+    def __rsub__(self, other):
+        return -self + other
 
     def __neg__(self):
-        return Vector(-a for a in self)
+        return type(self)(-a for a in self)
 
     def __radd__(self, other):
-        return self if isinstance(other, int) else NotImplemented  # sum() starts from 0
+        return self if isinstance(other, int) else self + other  # sum() starts from 0
 
     def __mul__(self, scalar):
         if isinstance(scalar, tuple):
             raise InputError("The product of two vectors is ambiguous. Write `a.dot(b)` for the scalar product.")
-        return Vector(a * scalar for a in self)
+        return type(self)(a * scalar for a in self)
 
-    __rmul__ = __mul__
+    def __rmul__(self, scalar):
+        return self * scalar
 
     def __truediv__(self, scalar):
-        return Vector(a / scalar for a in self)
+        return type(self)(a / scalar for a in self)
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
@@ -41,5 +53,53 @@ class Vector(tuple):
 
     def dot(self, other: Iterable) -> Any:
         """Return the sum of the products of the entries."""
-        first, *rest = (a * b for a, b in zip(self, other, strict=True))
+        first, *rest = (a * b for a, b in self._pairs(other))
         return sum(rest, first)
+
+    @property
+    def coords(self) -> Any:
+        """The coordinates as fields, as those of every entry."""
+        return self[0].coords
+
+    @property
+    def normal(self) -> Vector:
+        """The outward unit normal on a boundary, as that of every entry."""
+        return self[0].normal
+
+    def _pairs(self, other: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield the entries of both."""
+        entries = list(other) if isinstance(other, Iterable) else None
+        if entries is None or len(entries) != len(self):
+            came = f"a {type(other).__name__}" if entries is None else f"{len(entries)} entries"
+            raise InputError(
+                f"A vector or tensor of {len(self)} entries is combined with one of as many, got {came}. Products with "
+                "scalars are written with `*`; a vector that is given is a tuple, such as `v - (1.0, 0.0)`."
+            )
+        return zip(self, entries, strict=True)
+
+
+class Tensor2(Vector):
+    """A tensor of second order: a tuple of rows, each a `Vector`; sums, products with scalars, `dot` with a vector.
+
+    ``a[i][j]`` is the entry of row i and column j.
+    """
+
+    def __new__(cls, rows: Iterable[Iterable[Any]]):
+        return super().__new__(cls, (Vector(row) for row in rows))
+
+    @property
+    def T(self) -> Tensor2:
+        """The transpose."""
+        return Tensor2(zip(*self, strict=True))
+
+    def dot(self, other: Iterable) -> Any:
+        """Return the product with a vector, row by row: σ·n is ``sigma.dot(u.normal)``; with a tensor its product."""
+        if isinstance(other, Tensor2):
+            return Tensor2((row.dot(column) for column in other.T) for row in self)
+        vector = tuple(other)
+        return Vector(row.dot(vector) for row in self)
+
+
+def identity(size: int) -> Tensor2:
+    """Return the unit tensor: the stress of an isotropic material is ``lam * trace(e) * identity(3) + 2 * mu * e``."""
+    return Tensor2([float(i == j) for j in range(size)] for i in range(size))

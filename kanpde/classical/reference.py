@@ -22,8 +22,8 @@ from kanpde.classical.elements import finite_elements
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.errors import InputError
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import distances, value_and_gradient
 from kanpde.residuals.evaluation import Components, asked_of
-from kanpde.solution import distances, value_and_gradient
 
 KINDS = ("l2", "h1", "max")
 SAFETY = 1.25

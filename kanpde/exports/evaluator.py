@@ -38,6 +38,12 @@ def network(parts, arrays, x):
     """Return the outputs (points, outputs) of a network at points (points, dim)."""
     if parts["kind"] == "windows":
         return windows(parts, arrays, x)
+    if parts["kind"] == "held":
+        values = dict(parts["held"])
+        rest = iter(x.T)
+        count = x.shape[1] + len(values)
+        whole = [np.full(len(x), values[i]) if i in values else next(rest) for i in range(count)]
+        return network(parts["network"], arrays, np.stack(whole, axis=1))
     y = inputs(parts["inputs"], x)
     for k, layer in enumerate(parts["layers"]):
         if k:

@@ -65,7 +65,7 @@ def save_plots(
 
 # history ------------------------------------------------------------------------------------------------------------
 def history_figure(solution: Solution) -> Figure:
-    """Plot the loss and, where known, the relative L2 error of the first unknown and its estimates against the step.
+    """Plot the loss and, where known, the largest relative L2 error of the unknowns and its estimates against the step.
 
     The loss on fresh points and the estimates are marked at the ends of phases; warnings are written above.
     """
@@ -75,7 +75,9 @@ def history_figure(solution: Solution) -> Figure:
     drawn = [("loss", "loss |r|²", LOSS)]
     errors = [*(row.get("error") for row in solution.history), *_by_level(solution, "estimate")]
     if np.isfinite(positive(errors)).any():
-        drawn.append(("error", f"relative L2 error of {solution.problem.unknowns[0]}", ERROR))
+        names = solution.problem.unknowns
+        label = f"relative L2 error of {names[0]}" if len(names) == 1 else "largest relative L2 error of the unknowns"
+        drawn.append(("error", label, ERROR))
     figure = Figure(figsize=(8, 2.6 * len(drawn) + 0.8), layout="constrained")
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (key, label, colour) in zip(panels, drawn, strict=True):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.errors import InputError, suggest
@@ -58,8 +59,7 @@ def formula_fields(problem: Problem, formula: Callable[..., Any], context: Conte
         InputError: the number of values differs from the number of unknowns.
     """
     coords = [coordinate(context, i) for i in range(len(context.names))]
-    values = formula(*coords)
-    values = values if isinstance(values, tuple) else (values,)
+    values = flattened(formula(*coords))
     if len(values) != len(problem.unknowns):
         raise InputError(f"exact must return one value per unknown ({', '.join(problem.unknowns)}), got {len(values)}.")
     return [_leaf(coords[0] * 0.0 + v, name) for v, name in zip(values, problem.unknowns, strict=True)]
@@ -104,6 +104,8 @@ def residuals_of(
 ) -> list[Tensor]:
     """Return a condition's residuals for any function, each (points,), without weights and gradients.
 
+    The only residual of a condition on an integral is the difference of the integral and its value, (1,).
+
     Args:
         problem: the problem with the condition, which may be one that the ansatz satisfies.
         name: of the condition.
@@ -123,5 +125,10 @@ def residuals_of(
         site = site_of(problem, name, piece, side)
         with torch.no_grad():
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
-            parts.append(residual_values(name, site.condition, fields, named))
+            values = residual_values(name, site.condition, fields, named)
+        if problem.conditions[name].integral is not None:
+            values = [piece.weight @ values[0]]
+        parts.append(values)
+    if (integral := problem.conditions[name].integral) is not None:
+        return [integral.measure * torch.stack([share for (share,) in parts]).sum()[None] - integral.value]
     return [torch.cat(part) for part in zip(*parts, strict=True)]

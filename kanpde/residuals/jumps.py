@@ -65,7 +65,7 @@ def find_jumps(problem: Problem, device: torch.device) -> list[Jump]:
         return []
     box, problem, found = problem.domain, replace(problem, ansatz=None), []
     for name, condition in problem.conditions.items():
-        if condition.region.is_measured:
+        if condition.region.is_measured or condition.integral is not None:
             continue
         is_given = _gives_values(condition)
         what, function = ("values", _values) if is_given else ("coefficients of derivatives", _coefficients)
@@ -91,8 +91,8 @@ def disagreements(problem: Problem, device: torch.device) -> list[Jump]:
     given = {name: condition for name, condition in problem.conditions.items() if _gives_values(condition)}
     ranges = torch.tensor(problem.domain.ranges, device=device, dtype=torch.float64)
     for (name, one), (other, two) in combinations(given.items(), 2):
-        assert one.given is not None and two.given is not None
-        if (one.given.unknown or problem.unknowns[0]) != (two.given.unknown or problem.unknowns[0]):
+        rows = _common(problem, name, other)
+        if not rows:
             continue
         size = max(
             float(_values(problem, each, given[each].region.sample("uniform", MEETING, device=device)).abs().max())
@@ -106,7 +106,8 @@ def disagreements(problem: Problem, device: torch.device) -> list[Jump]:
             for axis, value in {**first, **second}.items():
                 x[:, axis] = value
             at = Points(x, torch.full_like(x[:, 0], 1 / len(x)))
-            gap = (_values(problem, name, at) - _values(problem, other, at)).abs()[0]
+            mine, others = _values(problem, name, at), _values(problem, other, at)
+            gap = torch.stack([(mine[j] - others[k]).abs() for j, k in rows]).amax(dim=0)
             if float(gap.max()) > LEAST * size:
                 what = f'the values of "{name}" and "{other}" differ by {float(gap.max()):.3g}'
                 found.append(Jump(what, _named(problem, x[int(gap.argmax())])))
@@ -135,13 +136,19 @@ def discontinuity(function: Callable[[Points], Tensor], a: Points, b: Points, st
     return left[int(is_jump.nonzero()[0])] if isfinite(size) and bool(is_jump.any()) else None
 
 
+def _common(problem: Problem, name: str, other: str) -> list[tuple[int, int]]:
+    """Return the pairs of residuals of two conditions that prescribe values of the same unknown."""
+    own, others = ([each.unknown for each in problem.given(each)] for each in (name, other))
+    return [(k, others.index(unknown)) for k, unknown in enumerate(own) if unknown in others]
+
+
 def _gives_values(condition: Condition) -> bool:
     """Return whether a condition prescribes values of an unknown, not those of its rate."""
     return condition.given is not None and condition.given.order == 0
 
 
 def _values(problem: Problem, name: str, points: Points) -> Tensor:
-    """Return what a condition that prescribes values subtracts from the unknown, with its sign, (1, points)."""
+    """Return what a condition that prescribes values subtracts from the unknowns, (residuals, points)."""
     return _residuals(problem, name, points, 0.0) - PRESENT
 
 

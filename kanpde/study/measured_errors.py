@@ -14,6 +14,7 @@ from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.runs.status import RunState, status
 from kanpde.solution import Solution
 from kanpde.storage.folders import replace_text
@@ -99,7 +100,7 @@ def _finer_reference(problem: Problem, solutions: Sequence[Solution], say: Calla
 
 
 def _known(solution: Solution) -> Row:
-    errors = next(iter(solution.errors.values()))
+    errors = largest(solution.errors)
     return {**{kind: errors[kind] for kind in KINDS}, "reliable": True, "text": EXACT}
 
 
@@ -107,7 +108,7 @@ def _compared(solution: Solution, known: Reference | None) -> Row:
     if known is None:
         return {**dict.fromkeys(KINDS, nan), "reliable": False, "text": "there is no reference"}
     compared = reference_error(solution, known)
-    errors = next(iter(compared.errors.values()))
+    errors = largest(compared.errors)
     text = compared.text.partition(":")[0]  # without the run's own numbers
     return {**{kind: errors[kind] for kind in KINDS}, "reliable": compared.reliable, "text": text}
 
@@ -117,7 +118,7 @@ def _estimated(solution: Solution, error: float) -> Row:
         estimate = estimate_error(solution)
     except InputError:
         return {}
-    value = next(iter(estimate.errors.values()))["l2"]
+    value = largest(estimate.errors)["l2"]
     ratio = value / error if isfinite(error) and error > 0 else nan
     return {"estimate": value, "settled": estimate.settled, "effectivity": ratio}
 

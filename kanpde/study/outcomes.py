@@ -203,8 +203,8 @@ def _fill(run: Outcome, folder: Path) -> None:
     run.settings, run.architecture, run.end = record["settings"], record["architecture"], record["ending"].end
     levels = {key: values.tolist() for key, values in record["levels"].items()}
     run.levels = [dict(zip(levels, row, strict=True)) for row in zip(*levels.values(), strict=True)]
-    run.errors = {kind: float(values[0]) for kind, values in record["errors"].items() if len(values)}
-    run.largest_error = float(np.max(record["errors"]["l2"])) if "l2" in run.errors else nan
+    run.errors = {kind: float(np.max(values)) for kind, values in record["errors"].items() if len(values)}
+    run.largest_error = run.errors.get("l2", nan)
     last = (run.kept or [{}])[-1]
     run.loss, run.parameters = number(last.get("loss")), number(last.get("parameters"))
     run.seconds = number(run.settings.get("seconds"))

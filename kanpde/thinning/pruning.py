@@ -15,9 +15,10 @@ from kanpde.errors import InputError
 from kanpde.models.network import Network, singular_coefficients, trained_size
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
+from kanpde.residuals.accuracy import Errors, largest
 from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.objective import Objective
-from kanpde.solution import Errors, Solution
+from kanpde.solution import Solution
 from kanpde.thinning.names import names_of
 from kanpde.thinning.removal import edges_of, kan_layers, sizes_of
 from kanpde.thinning.retraining import Retraining, Trained
@@ -174,7 +175,7 @@ def solution_with(solution: Solution, found: Found, retraining: Retraining, seco
         "end": ending.end.name,
     }
     errors = Errors(problem, solution.like.device, solution.like.dtype).all(new.components)
-    level |= errors.get(problem.unknowns[0], {})
+    level |= largest(errors)
     settings = {**facts, "fresh": level["fresh"], "pruned": record(found)}
     return replace(new, errors=errors, levels=[*solution.levels, level], settings=settings)
 

@@ -166,8 +166,8 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     for note in getattr(settings.problem.domain, "notes", ()):
         log(f"note: {note}")
     asked = settings.sampling
-    if settings.problem.is_fit and (asked.interior is not None or asked.rule != "auto"):
-        log("note: rule and interior of sampling have no effect on a fit; boundary limits the number of rows")
+    if settings.problem.is_fit and (asked.interior or asked.boundary or asked.rule != "auto"):
+        log("note: rule, interior and boundary of sampling have no effect on a fit; rows limits the number of rows")
     rows, parameters = sum(c.region.rows or 0 for c in settings.problem.trained.values()), size_of(state.network)
     if settings.problem.is_fit and rows * len(settings.problem.unknowns) < parameters:
         log(
@@ -177,7 +177,7 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
     check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    points = draw(settings, state.network, Sampling("uniform", 64, 64), generator)
+    points = draw(settings, state.network, Sampling("uniform", 64, 64, 64), generator)
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)

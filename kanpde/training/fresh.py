@@ -9,6 +9,7 @@ from torch import nn
 from kanpde.domains import Points, Region
 from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of, on_side, trained_size
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
 from kanpde.training.grading import graded
@@ -23,7 +24,7 @@ WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and
 def size_of(network: nn.Module) -> int:
     """Return the number of parameters on which that of the points depends; for windows of time, the mean of all."""
     parameters = trained_size(network)
-    return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
+    return parameters // max(1, network.count) if isinstance(network, (Windows, Trajectory)) else parameters
 
 
 def size_on(network: nn.Module, region: Region) -> int:

@@ -11,6 +11,7 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of, trained_size
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.residuals.evaluation import components_of
 from kanpde.training.entering import objective_of
 from kanpde.training.fresh import WORSE, WORSE_ON_ROWS, fresh_points, loss_at, losses, taken_back
@@ -158,12 +159,9 @@ def level_row(
 
 
 def error_columns(problem: Problem, errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return errors by unknown and kind as columns: ``l2``, and ``l2_NAME`` for all but the first unknown."""
-    columns = {}
-    for unknown, by_kind in errors.items():
-        suffix = "" if unknown == problem.unknowns[0] else f"_{unknown}"
-        columns.update({f"{kind}{suffix}": value for kind, value in by_kind.items()})
-    return columns
+    """Return errors by kind as columns: ``l2``, the largest of all unknowns; of several also ``l2_NAME`` of each."""
+    each = {f"{kind}_{unknown}": value for unknown, by_kind in errors.items() for kind, value in by_kind.items()}
+    return largest(errors) | (each if len(problem.unknowns) > 1 else {})
 
 
 def level_line(level: Mapping[str, Any]) -> str:
