@@ -2,13 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from kanpde.calculus.coefficients import Coefficient
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, divergence, gradient, laplacian
 from kanpde.calculus.pointwise import pointwise
 from kanpde.calculus.tensor_operators import curl, inner, material_derivative, strain, trace
 from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
+from kanpde.classical.taylor import taylor
 from kanpde.configure.resuming import resume
+from kanpde.data.condition import data
 from kanpde.data.fitting import fit, fit_problem
 from kanpde.domains import Points, Region
 from kanpde.domains.ball import Ball
@@ -28,6 +31,7 @@ from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
+from kanpde.models.separate import Separate
 from kanpde.optimizers.adam import Adam
 from kanpde.optimizers.lbfgs import LBFGS
 from kanpde.optimizers.lm import LM
@@ -36,9 +40,12 @@ from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
 from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.residuals.integrals import integral
+from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
+from kanpde.training.eigenvalues import Eigenvalues, eigen
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
@@ -57,12 +64,14 @@ __all__ = [
     "Ansatz",
     "Ball",
     "Box",
+    "Coefficient",
     "Condition",
     "Corner",
     "Cuboid",
     "Curve",
     "Cylinder",
     "Disk",
+    "Eigenvalues",
     "Ellipse",
     "Field",
     "InputError",
@@ -77,15 +86,18 @@ __all__ = [
     "Region",
     "SSBroyden",
     "Sampling",
+    "Separate",
     "Solution",
     "Tensor2",
     "VariableProjection",
     "Vector",
     "__version__",
     "curl",
+    "data",
     "diff",
     "dirichlet",
     "divergence",
+    "eigen",
     "etdrk4",
     "fit",
     "fit_problem",
@@ -95,6 +107,7 @@ __all__ = [
     "identity",
     "initial",
     "inner",
+    "integral",
     "jump",
     "kan_of",
     "laplacian",
@@ -104,6 +117,7 @@ __all__ = [
     "page",
     "periodic",
     "pointwise",
+    "problem_at",
     "prune",
     "read_formula",
     "relu_mlp_of",
@@ -112,6 +126,7 @@ __all__ = [
     "save",
     "solve",
     "strain",
+    "taylor",
     "trace",
     "without_silu",
 ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RESULT, LOG, CONFIG, FAILED = "solution.vtkhdf", "run.log", "config.yaml", "failed.txt"
+MEMBERS = "solution_*=*.*"  # fields of members of a family, such as solution_nu=0.1.vtkhdf
 
 
 CHECKPOINTS, LOCK = "state-*.ckpt", ".lock"  # of a run: its last states, and the lock of its process

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
 from kanpde.calculus.systems import (
@@ -30,6 +31,13 @@ from kanpde.domains.parts import Parts
 from kanpde.errors import Code, InputError, suggest
 
 
+class Integral(NamedTuple):
+    """The measure of the region of an integral, and the value that the integral has."""
+
+    measure: float
+    value: float
+
+
 @dataclass(frozen=True)
 class Condition:
     """A residual that must vanish on a region.
@@ -44,6 +52,7 @@ class Condition:
             (``constraints=hard``) or handed over in time (``tolerance``).
         noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
             because they have errors or are few; 0 if it is not known.
+        integral: if the integral of the residual is prescribed instead (`kanpde.integral`), its measure and value.
     """
 
     region: Region
@@ -51,6 +60,7 @@ class Condition:
     maps: tuple[Callable[[Tensor], Tensor], ...] = ()
     given: Given | None = None
     noise: float = 0.0
+    integral: Integral | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,8 @@ class Problem:
             its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs. "velocity:2" is a vector of two
             unknowns, velocity_x and velocity_y, which residuals get as one `Vector`.
-        parameters: unknown coefficients of an inverse problem with their initial values; residuals then have a last
-            argument with the present values by name, ``p["k"]``.
+        parameters: unknown coefficients of an inverse problem with their initial values, numbers or `Coefficient` with
+            bounds; residuals then have a last argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
             training. With several unknowns it returns a tuple, flat or with a tuple for every vector.
         measures: further measures of the errors by name, functions of the unknowns found and of those wanted, each
@@ -119,6 +129,7 @@ class Problem:
         object.__setattr__(self, "unknowns", names)
         object.__setattr__(self, "vectors", {**made, **self.vectors})
         object.__setattr__(self, "grouped", (*self.grouped, *made))
+        object.__setattr__(self, "parameters", as_coefficients(self.parameters))
         if isinstance(self.domain, Parts):
             object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
         if len(set(self.unknowns)) < len(self.unknowns):
@@ -163,9 +174,13 @@ class Problem:
         return bool(self.trained) and all(c.region.is_measured for c in self.trained.values())
 
     def noise(self, weights: Mapping[str, float]) -> float:
-        """Return the loss that only the errors of the measured values leave; 0 if a condition has none."""
-        known = {name: weights[name] * condition.noise for name, condition in self.trained.items()}
-        return sum(known.values()) if all(known.values()) else 0.0
+        """Return the loss that only the errors of the measured values leave.
+
+        It is 0 if they are not known, and for coefficients, whose most probable values are at the least loss.
+        """
+        noise = {name: c.noise for name, c in self.trained.items() if c.region.is_measured}
+        is_known = not self.parameters and all(noise.values())
+        return sum(weights[name] * each for name, each in noise.items()) if is_known else 0.0
 
     def given(self, name: str) -> tuple[Given, ...]:
         """Return what a condition prescribes of the unknowns, by component; () if that is not known."""

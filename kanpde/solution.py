@@ -2,34 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
-from kanpde.calculus.operators import diff, gradient
-from kanpde.calculus.unknowns import unknown
+from kanpde.calculus.operators import diff
 from kanpde.domains import Points
 from kanpde.domains.outside import inside_only
 from kanpde.domains.parts import Parts
 from kanpde.ends import Ending
 from kanpde.errors import InputError, ResultWarning
+from kanpde.models.held import Held
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import (
     Components,
     asked_of,
     components_of,
-    exact_fields,
     from_components,
     residuals_of,
 )
-
-MOST_AT_ONCE = 4_000_000  # points · inputs · components for which errors are computed at once
+from kanpde.residuals.members import problem_at
 
 
 class Evaluable(ABC):
@@ -107,8 +104,7 @@ class Solution(Evaluable):
 
     Attributes:
         problem, model: the problem that was solved, and the trained network.
-        history: one row per step; ``error`` is the last measured relative L2 error, the largest of all
-            unknowns.
+        history: one row per step; ``error`` is the last measured relative L2 error, the largest of all unknowns.
         levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
             points, and ``relative_NAME``, the residual of each condition there relative to its largest term
             (`kanpde.training.watch`).
@@ -116,14 +112,13 @@ class Solution(Evaluable):
         errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
             points; empty without ``exact``.
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
-        standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
-            those that are not known.
+        standard_errors: of the coefficients by name, if known (`kanpde.training.standard_errors` says what they mean).
+        intervals, correlations: with 95 % probability, and of errors, by name (`kanpde.training.uncertainty`).
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
         warnings: why the solution may be wrong although its training loss is small; empty if nothing was found.
-        finer: a more accurate network, whose distance from the model is the estimated error; None if there is no
-            estimate, or if the solution was loaded.
+        finer: a more accurate network, whose distance from the model is the estimated error; None if there is none.
     """
 
     problem: Problem
@@ -138,6 +133,8 @@ class Solution(Evaluable):
     warnings: list[ResultWarning] = field(default_factory=list)
     finer: nn.Module | None = None
     standard_errors: dict[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    correlations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -163,6 +160,23 @@ class Solution(Evaluable):
         found, better = self.fields(x, values, side), asked_of(self.problem, finer, x, values, side)
         return [a - b for a, b in zip(found, better, strict=True)]
 
+    def at(self, **values: float) -> "Solution":
+        """Return the solution for given values of parameters of a family, ``solution.at(nu=0.03)``.
+
+        It is a function of the other coordinates with the errors at these values; there is no estimate for them alone.
+
+        Raises:
+            InputError: the domain is not of a family, a name is not one of its parameters, or a value is outside its
+                range.
+        """
+        problem = problem_at(self.problem, **values)
+        held = {self.problem.domain.names.index(name): float(value) for name, value in values.items()}
+        model, finer = (None if each is None else Held(each, held) for each in (self.model, self.finer))
+        assert model is not None
+        like, settings = self.like, {key: each for key, each in self.settings.items() if key != "estimate"}
+        errors = Errors(problem, like.device, like.dtype).all(components_of(model, self.derivatives))
+        return replace(self, problem=problem, model=model, finer=finer, errors=errors, settings=settings)
+
     @property
     def like(self) -> Tensor:
         return next(self.model.parameters())
@@ -182,100 +196,3 @@ def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, t
     tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
     shape = torch.broadcast_shapes(*[t.shape for t in tensors])
     return torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1), shape
-
-
-def value_and_gradient(*unknowns: Field) -> list[list[Tensor]]:
-    """Return for each unknown its value and spatial derivatives, from which errors are computed."""
-    return [[u.value, *(g.value for g in gradient(u))] for u in unknowns]
-
-
-def values_of(*unknowns: Field) -> list[list[Tensor]]:
-    """Return for each unknown its value, from which errors against measured values are computed."""
-    return [[u.value] for u in unknowns]
-
-
-def distances(got: Sequence[Tensor], wanted: Sequence[Tensor]) -> dict[str, float]:
-    """Return the relative L2 and H1 (value and spatial gradient) distances, and the max distance over max |wanted|."""
-    gaps = [a - b for a, b in zip(got, wanted, strict=True)]
-    return {
-        "l2": float(gaps[0].norm() / wanted[0].norm()),
-        "h1": float(torch.stack(gaps).norm() / torch.stack(list(wanted)).norm()),
-        "max": float(gaps[0].abs().max() / wanted[0].abs().max()),
-    }
-
-
-def _stacked(components: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Return values and derivatives of the components of a vector, one component after the other."""
-    return [torch.cat(each) for each in zip(*components, strict=True)]
-
-
-def largest(errors: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return by kind the largest of the errors of all unknowns; {} without errors."""
-    each = list(errors.values())
-    return {kind: float(np.max([by_kind[kind] for by_kind in each])) for kind in (each[0] if each else ())}
-
-
-def _measured(context: Context, name: str, values: Tensor) -> Field:
-    """Return measured values as a field, whose derivatives are NaN."""
-    return unknown(context, name, lambda key: torch.full_like(values, nan) if key else values)
-
-
-class Errors:
-    """Relative errors against the exact solution or measured values, on points that are not used for training.
-
-    Attributes:
-        x: test points all over the domain, (points, dim).
-        at: where the errors are measured: the test points, or measured ones.
-        exact: the unknowns there; empty if they are not known.
-    """
-
-    def __init__(self, problem: Problem, device: torch.device, dtype: torch.dtype):
-        self.problem, measured = problem, problem.test if problem.exact is None else None
-        self.x = problem.domain.test_points(device, dtype)
-        self.at = self.x if measured is None else measured.x.to(device, dtype)
-        context = Context(problem.domain.names, problem.domain.space, self.at)
-        self.exact = exact_fields(problem, context)
-        if measured is not None and measured.data is not None:
-            columns = measured.data.to(self.at).unbind(1)
-            self.exact = [_measured(context, *pair) for pair in zip(problem.unknowns, columns, strict=True)]
-
-    def measures(self, components: Components) -> dict[str, float]:
-        """Return the problem's own measures by name; {} without measured values."""
-        if not (self.problem.measures and self.exact):
-            return {}
-        found = torch.stack([value for (value,) in self._found(components, values_of)], dim=1)
-        wanted = torch.stack([each.value for each in self.exact], dim=1)
-        return {name: measure(found, wanted) for name, measure in self.problem.measures.items()}
-
-    def l2(self, components: Components) -> float:
-        """Return the relative L2 error, the largest of all unknowns."""
-        found = [value for (value,) in self._found(components, values_of)]
-        pairs = [(value, exact.value) for value, exact in zip(found, self.exact, strict=True)]
-        known = [pair for pair in pairs if pair[1].any()] or pairs
-        return float(np.max([float((value - exact).norm() / exact.norm()) for value, exact in known]))
-
-    def _found(self, components: Components, ask: Callable[..., list[list[Tensor]]]) -> list[list[Tensor]]:
-        """Return what is asked of the unknowns where errors are measured, piece by piece to limit the memory."""
-        dim = self.at.shape[1]
-        parts = [asked_of(self.problem, components, x, ask) for x in self.at.split(MOST_AT_ONCE // (dim * (dim + 1)))]
-        return [[torch.cat(pieces) for pieces in zip(*of, strict=True)] for of in zip(*parts, strict=True)]
-
-    def all(self, components: Components) -> dict[str, dict[str, float]]:
-        """Return by unknown: relative L2, relative H1 (value and spatial gradient), and max error over max |exact|.
-
-        Vector unknowns have errors as a whole too. Of several unknowns those that vanish have none.
-        """
-        if not self.exact:
-            return {}
-        is_measured = self.problem.exact is None  # then derivatives are not known
-        ask = values_of if is_measured else value_and_gradient
-        found, wanted, errors = self._found(components, ask), ask(*self.exact), {}
-        pairs = dict(zip(self.problem.unknowns, zip(found, wanted, strict=True), strict=True))
-        for name in self.problem.grouped:
-            members = [pairs[member] for member in self.problem.vectors[name]]
-            pairs[name] = _stacked([got for got, _ in members]), _stacked([of for _, of in members])
-        for name, (got, of) in pairs.items():
-            if (is_measured or len(pairs) > 1) and not bool(of[0].any()):  # as for a class without test rows
-                continue
-            errors[name] = distances(got, of) | ({"h1": nan} if is_measured else {})
-        return errors

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kanpde.configure.typed import on_command_line
+from kanpde.domains.families import label_of, members_of
 from kanpde.models.network import trained_size
 from kanpde.solution import Solution
 from kanpde.training.phases import Progress
@@ -108,11 +109,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         loading: Python code that loads it.
     """
     lines = [f"Ended: {solution.reason}."]
-    for name, value in solution.coefficients.items():
-        error, start = solution.standard_errors.get(name), solution.problem.parameters.get(name)
-        digits = 8 if not error else min(16, max(8, 3 + ceil(log10(max(abs(value) / error, 1.0)))))
-        known = f" ± {error:.1e} (standard error)" if error is not None else ""
-        lines.append(f"Found {name} = {value:.{digits}g}{known}{'' if start is None else f' (started at {start:g})'}.")
+    lines += coefficient_lines(solution)
     tested = solution.problem.test if solution.problem.exact is None else None
     of = "" if tested is None else f" on {len(tested.x)} test rows"
     measures = {name: solution.settings[name] for name in solution.problem.measures if name in solution.settings}
@@ -123,6 +120,7 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
         kinds = {"L2": errors["l2"], "H1": errors["h1"], "max": errors["max"]}
         told = ", ".join(f"{kind} {value:.2e}" for kind, value in kinds.items() if isfinite(value) or kind != "H1")
         lines.append(f"Relative error of {unknown}{of}: {told}.")
+    lines += member_lines(solution)
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
     if (estimate := solution.settings.get("estimate")) is not None:
@@ -139,8 +137,39 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     lines += idle_lines(solution)
     lines.append(f"Results: {folder}")
     lines.append(f"  view:        paraview {folder / 'solution.xdmf'}")
+    lines += [] if solution.problem.domain.space else [f"  table:       {folder / 'solution.csv'}"]
     lines += [f"  load:        {loading}"] if loading else []
     return [*lines, *(f"Warning: {on_command_line(warning)}" for warning in solution.warnings)]
+
+
+def coefficient_lines(solution: Solution) -> list[str]:
+    """Return a line for every coefficient with what is known of its error, and lines on all of them."""
+    lines = []
+    for name, value in solution.coefficients.items():
+        error, start = solution.standard_errors.get(name), solution.problem.parameters.get(name)
+        digits = 8 if not error else min(16, max(8, 3 + ceil(log10(max(abs(value) / error, 1.0)))))
+        known = f" ± {error:.1e} (standard error)" if error is not None else ""
+        if name in solution.intervals:
+            lower, upper = solution.intervals[name]
+            known += f", with 95 % probability from {lower:.{digits}g} to {upper:.{digits}g}"
+        lines.append(f"Found {name} = {value:.{digits}g}{known}{'' if start is None else f' (started at {start:g})'}.")
+    pairs = {frozenset((a, b)): (a, b, r) for a, of in solution.correlations.items() for b, r in of.items()}
+    if pairs:
+        lines.append(f"Correlations: {', '.join(f'{a} and {b} {r:.3g}' for a, b, r in pairs.values())}.")
+    if "chi_square_data" in solution.settings:
+        found, margin = solution.settings["chi_square_data"], solution.settings["chi_square_data_margin"]
+        lines.append(
+            f"Mean square of the residuals of the data in standard errors: {found:.3g}, expected 1 ± {margin:.2g}."
+        )
+    return lines
+
+
+def member_lines(solution: Solution) -> list[str]:
+    """Return a line with the errors of some members of a family; none if it is no family or they are not known."""
+    members = members_of(solution.problem.domain, {}) if solution.errors else []
+    found = [(label_of(values), solution.at(**values).errors) for values in members]
+    worst = [f"{label} {max(each['l2'] for each in errors.values()):.2e}" for label, errors in found if errors]
+    return [f"Relative L2 errors at {', '.join(worst)}."] if worst else []
 
 
 def fresh_lines(level: Mapping[str, Any]) -> list[str]:

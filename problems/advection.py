@@ -1,4 +1,8 @@
-"""Advection of a sine wave at a high speed."""
+"""Advection of a sine wave at a high speed.
+
+Source: S. Krishnapriyan et al., Characterizing possible failure modes in physics-informed neural networks, NeurIPS
+2021, section 4 (β = 30).
+"""
 
 from math import pi
 

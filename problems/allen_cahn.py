@@ -1,4 +1,8 @@
-"""The Allen-Cahn equation: fronts that form from smooth data."""
+"""The Allen-Cahn equation: fronts that form from smooth data.
+
+Source: M. Raissi, P. Perdikaris, G. E. Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378 (2019),
+section 3.1.2.
+"""
 
 from functools import cache
 from math import pi

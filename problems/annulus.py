@@ -1,4 +1,7 @@
-"""Poisson's equation on an eccentric annulus with Dirichlet boundary values."""
+"""Poisson's equation on an eccentric annulus with Dirichlet boundary values.
+
+Source: manufactured.
+"""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Poisson's equation in a ball with an eccentric inner ball cut out."""
+"""Poisson's equation in a ball with an eccentric inner ball cut out.
+
+Source: manufactured.
+"""
 
 from torch import cos, exp, sin
 

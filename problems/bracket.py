@@ -1,4 +1,7 @@
-"""Heat conduction in a bracket whose mesh is read from a file of gmsh."""
+"""Heat conduction in a bracket whose mesh is read from a file of gmsh.
+
+Source: made for this package; the reference is a solution by finite elements (benchmarks/bracket_reference.py).
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,8 @@
-"""Burgers' equation: a sine wave that steepens into a thin front."""
+"""Burgers' equation: a sine wave that steepens into a thin front.
+
+Source: C. Basdevant et al., Spectral and finite difference solutions of the Burgers equation, Comput. Fluids 14
+(1986) 23-41.
+"""
 
 from math import ceil, pi, sqrt
 

@@ -1,4 +1,7 @@
-"""The heat equation on a disk with a hole."""
+"""The heat equation on a disk with a hole.
+
+Source: manufactured.
+"""
 
 import torch
 

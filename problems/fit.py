@@ -1,4 +1,8 @@
-"""Functions fitted to tables of measured data."""
+"""Functions fitted to tables of measured data.
+
+Source: J0(20x) and exp(sin πx + y²) are examples of Z. Liu et al., KAN: Kolmogorov-Arnold networks, 2024, section
+3.1.
+"""
 
 from math import pi
 

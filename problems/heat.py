@@ -1,4 +1,7 @@
-"""The heat equation in space-time."""
+"""The heat equation in space-time.
+
+Source: the product of sines that decays, J. Fourier, Théorie analytique de la chaleur, 1822.
+"""
 
 from math import pi, prod
 

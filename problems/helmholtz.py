@@ -1,4 +1,8 @@
-"""The Helmholtz equation on a square."""
+"""The Helmholtz equation on a square.
+
+Source: S. Wang, Y. Teng, P. Perdikaris, Understanding and mitigating gradient flow pathologies in physics-informed
+neural networks, SIAM J. Sci. Comput. 43 (2021), section 2.5.
+"""
 
 from math import pi
 

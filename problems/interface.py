@@ -1,4 +1,8 @@
-"""Two materials that meet at a circle."""
+"""Two materials that meet at a circle.
+
+Source: a cylinder in a uniform field (J. D. Jackson, Classical Electrodynamics, 1999, section 4.4 for a sphere),
+with manufactured parts added.
+"""
 
 from torch import cos, sin
 

@@ -1,4 +1,8 @@
-"""The Korteweg-de Vries equation: one soliton, two that meet, and a cosine that breaks up into solitons."""
+"""The Korteweg-de Vries equation: one soliton, two that meet, and a cosine that breaks up into solitons.
+
+Source: N. J. Zabusky, M. D. Kruskal, Interaction of "solitons" in a collisionless plasma, Phys. Rev. Lett. 15
+(1965) 240-243.
+"""
 
 from functools import cache
 from math import pi

@@ -1,4 +1,8 @@
-"""The Kuramoto-Sivashinsky equation: growing long waves, damped short ones, and chaos in the long run."""
+"""The Kuramoto-Sivashinsky equation: growing long waves, damped short ones, and chaos in the long run.
+
+Source: A.-K. Kassam, L. N. Trefethen, Fourth-order time-stepping for stiff PDEs, SIAM J. Sci. Comput. 26 (2005)
+1214-1233.
+"""
 
 from functools import cache
 from math import pi

@@ -1,4 +1,8 @@
-"""Poisson's equation on an L, whose re-entrant corner makes derivatives infinite."""
+"""Poisson's equation on an L, whose re-entrant corner makes derivatives infinite.
+
+Source: W. F. Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement algorithms, Appl.
+Math. Comput. 220 (2013), section 2.2.
+"""
 
 from math import pi
 

@@ -1,4 +1,8 @@
-"""Poisson's equation with a narrow peak on a smooth background."""
+"""Poisson's equation with a narrow peak on a smooth background.
+
+Source: W. F. Mitchell, A collection of 2D elliptic problems for testing adaptive grid refinement algorithms, Appl.
+Math. Comput. 220 (2013), section 2.4.
+"""
 
 from math import pi
 

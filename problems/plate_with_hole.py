@@ -1,4 +1,8 @@
-"""A plate with a circular hole under tension: Kirsch's problem of plane elasticity."""
+"""A plate with a circular hole under tension: Kirsch's problem of plane elasticity.
+
+Source: E. G. Kirsch, Die Theorie der Elastizität und die Bedürfnisse der Festigkeitslehre, Z. VDI 42 (1898)
+797-807.
+"""
 
 import torch
 

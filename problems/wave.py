@@ -1,4 +1,7 @@
-"""The wave equation with a narrow pulse that travels round a periodic interval."""
+"""The wave equation with a narrow pulse that travels round a periodic interval.
+
+Source: d'Alembert's solution of 1747, with a narrow pulse.
+"""
 
 import torch
 

@@ -340,6 +340,8 @@ def test_found_coefficients_are_reported():
         reason="converged",
         coefficients={"k": 2.5},
         standard_errors={},
+        intervals={},
+        correlations={},
         errors={},
         history=[],
         model=model,

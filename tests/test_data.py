@@ -384,7 +384,7 @@ def test_large_tables_are_trained_on_parts(tmp_path, monkeypatch):
     starts = sampling.for_first_phase(region, 2000)
     assert (starts.size(region, 2000), starts.size(region, 99), sampling.size(region, 99)) == (6000, 6000, 20_000)
     assert sampling.for_first_phase(region, 10).size(region, 10) == 5000
-    assert Sampling(boundary=7000).for_first_phase(region, 10).boundary == 7000
+    assert Sampling(rows=7000).for_first_phase(region, 10).rows == 7000
     small = fit_problem({"x": rows[:9000, 0], "u": rows[:9000, 1]}).conditions[DATA].region
     assert sampling.for_first_phase(small, 10).size(small, 10) == 7200
     drawn = []

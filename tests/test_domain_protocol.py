@@ -14,6 +14,7 @@ import kanpde.domains
 from kanpde import Ball, Box, Cuboid, Curve, Cylinder, Disk, Ellipse, InputError, Parts, Polygon, Rectangle
 from kanpde.domains import Domain
 from kanpde.domains.box import require_box
+from kanpde.domains.families import family_of
 from kanpde.domains.kinds import domain_from, kinds
 from kanpde.domains.rules import RULES
 from kanpde.domains.shape import Shape
@@ -22,11 +23,18 @@ DOMAINS = [
     Box(x=(-1.0, 2.0), y=(0.0, 1.0), t=(0.0, 0.5)),
     Box(x=(0.25, 0.75)),
     Box(x=(-1.0, 2.0), t=(0.0, 3.0)),
+    Box(t=(1.0, 3.0)),
     Box(t=(1.0, 3.0), x=(-1e-3, 1e-3), y=(5.0, 7.0)),
     Box(x=(0.0, 2.0), y=(-1.0, 1.0), z=(0.1, 0.5)),
     Box(x=(0.1, 0.3), y=(0.0, 1.0), periodic=["x"]),
     Box(x=(0.0, 2.0), t=(0.0, 1.0), periodic=["x"]),
     Box(**{f"x{i}": (0.0, 1.0 + i) for i in range(5)}),
+    Box(nu=(0.1, 0.3), x=(0.0, 1.0), t=(0.0, 2.0), family=["nu"]),
+    Box(x=(0.0, 1.0), y=(-1.0, 1.0), nu=(0.1, 0.3), k=(1.0, 2.0), periodic=["y"], family=["k", "nu"]),
+    Disk((2.0, -1.0), 0.3).over(nu=(0.1, 0.3), family=["nu"]),
+    (Rectangle((0, 1), (0, 1)) - Disk((0.5, 0.5), 0.2)).over(
+        t=(0.5, 2.0), k=(1.0, 3.0), nu=(0.1, 0.3), family=["nu", "k"]
+    ),
     OwnDisk(),
     OwnDisk(radius=0.3, centre=(2.0, -1.0)),
     OwnDisk(radius=2.0, centre=(0.0, 1.0), t=(0.5, 1.5)),
@@ -82,7 +90,9 @@ def test_it_has_all_that_the_protocol_lists(domain):
     assert not [name for name in members if not hasattr(type(domain), name) and name not in vars(domain)]
     assert len(domain.names) == len(domain.ranges) and all(lo < hi for lo, hi in domain.ranges)
     assert (domain.time is None) == ("t" not in domain.names) and "t" not in [domain.names[i] for i in domain.space]
-    assert sorted([*domain.space, *([] if domain.time is None else [domain.time])]) == list(range(len(domain.names)))
+    is_meshed = domain.time is None or not domain.space  # time alone is what the mesh spans
+    others = [*([] if is_meshed else [domain.time]), *family_of(domain)]
+    assert sorted([*domain.space, *others]) == list(range(len(domain.names)))
 
 
 @every
@@ -118,6 +128,7 @@ def test_normals_are_unit_and_outward(domain, rule):
     small = 1e-7 * max(hi - lo for lo, hi in domain.ranges)
     torch.testing.assert_close(points.normal.norm(dim=1), torch.ones(len(points.x)).double())
     assert domain.time is None or bool((points.normal[:, domain.time] == 0).all())
+    assert bool((points.normal[:, family_of(domain)] == 0).all())
     assert not bool(domain.contains(points.x + small * points.normal).any())
     assert bool(domain.contains(points.x - small * points.normal).all())
 
@@ -144,7 +155,8 @@ def test_mesh_and_quadrature_agree_on_measure_and_moments(domain):
     is_solid = len(domain.space) == 3 and isinstance(getattr(domain, "shape", domain), Shape)
     size, centre = sizes(domain.mesh(60 if len(domain.space) < 3 else 16 if is_solid else 8))
     rel, small = (0.03, 1e-3) if is_solid else (2e-3, 1e-9)  # tetrahedra cut off curved surfaces
-    duration = 1.0 if domain.time is None else np.diff(domain.ranges[domain.time])[0]
+    others = [*([] if domain.time is None else [domain.time]), *family_of(domain)]
+    duration = prod(hi - lo for lo, hi in (domain.ranges[i] for i in others))
     assert (size > 0).all() and size.sum() * duration == pytest.approx(domain.measure, rel=rel)
     points = domain.interior.sample("gauss", 200)
     extent = max(hi - lo for lo, hi in domain.ranges)
@@ -153,18 +165,18 @@ def test_mesh_and_quadrature_agree_on_measure_and_moments(domain):
         assert moment == pytest.approx(
             (size @ centre[:, column]) * duration, rel=rel, abs=small * domain.measure * extent
         )
-    if domain.time is not None:
-        middle = sum(domain.ranges[domain.time]) / 2
-        assert float(points.weight @ points.x[:, domain.time]) == pytest.approx(middle)
+    for i in others:
+        assert float(points.weight @ points.x[:, i]) == pytest.approx(sum(domain.ranges[i]) / 2)
 
 
 @every
 def test_mesh_of_some_coordinates_spans_the_bounding_box(domain):
-    i = domain.space[-1]
+    axes = domain.space or (domain.time,)  # the mesh of time alone is the interval
+    i = axes[-1]
     mesh = domain.mesh(5, [i])
     assert mesh.cells[0].type == "line" and not mesh.points[:, 1:].any()
     np.testing.assert_allclose(mesh.points[:, 0], np.linspace(*domain.ranges[i], 6))
-    assert len(domain.mesh(1, domain.space[:2]).cells) == 1
+    assert len(domain.mesh(1, axes[:2]).cells) == 1
 
 
 @every

@@ -100,7 +100,7 @@ def test_error_points_are_not_training_points():
         (lambda: Box(x=(1.0, 1.0)), "lower < upper"),
         (lambda: Box(x=(2.0, 1.0)), "lower < upper"),
         (lambda: Box(x=(0.0, float("inf"))), "finite"),
-        (lambda: Box(t=(0.0, 1.0)), "spatial"),
+        (lambda: Box(t=(0.0, 1.0)).boundary, "no boundary"),
         (lambda: Box(x=(0.0, 1.0), periodic=["z"]), 'no coordinate "z"'),
         (lambda: BOX.face("x", 2), "side"),
         (lambda: BOX.at(t=9.0), "outside"),

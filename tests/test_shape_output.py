@@ -264,3 +264,15 @@ def test_parts_of_combined_shapes_may_overlap():
         numbers = {name: int(number) for name, (number, _) in mesh.field_data.items()}
         for side in sides:
             np.testing.assert_array_equal(mesh.cell_data["part"][0] == numbers[side[3:]], mesh.cell_data[side][0] == 1)
+
+
+@pytest.mark.parametrize("inner", [0.999, 0.9999])
+def test_a_gap_narrower_than_the_spacing_has_a_mesh(inner):
+    ring = Disk() - Disk(radius=inner, name="hole")
+    cells = ring.mesh(20)
+    assert volumes(cells).sum() == pytest.approx(ring.measure, rel=1e-3)
+
+
+def test_a_gap_that_no_mesh_fills_is_refused():
+    with pytest.raises(InputError, match="so narrow somewhere"):
+        (Disk() - Disk(radius=1 - 1e-5, name="hole")).mesh(4)

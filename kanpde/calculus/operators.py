@@ -52,6 +52,25 @@ def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     return total
 
 
+def _check_space(u: Field, operator: str) -> None:
+    """Refuse operators in space where time is the only coordinate.
+
+    Raises:
+        InputError: there is no spatial coordinate.
+    """
+    if not u.context.space:
+        raise InputError(
+            f"{operator} needs a spatial coordinate, and the domain has {', '.join(u.context.names)} alone. Write the "
+            'derivatives in time: `diff(u, "t")`, `diff(u, "t", "t")`.'
+        )
+
+
+def slopes(u: Field) -> Vector:
+    """The derivatives whose squares the H1 norm has: along the spatial coordinates, or along t if there are none."""
+    along = u.context.space or (u.context.position("t"),)
+    return Vector(diff(u, u.context.names[i]) for i in along)
+
+
 @overload
 def gradient(u: Field) -> Vector: ...
 
@@ -61,9 +80,14 @@ def gradient(u: Vector) -> Tensor2: ...
 
 
 def gradient(u: Field | Vector) -> Vector | Tensor2:
-    r"""The spatial gradient, one entry per spatial coordinate; of a vector its Jacobian, rows $\partial_j v_i$."""
+    r"""The spatial gradient, one entry per spatial coordinate; of a vector its Jacobian, rows $\partial_j v_i$.
+
+    Raises:
+        InputError: there is no spatial coordinate.
+    """
     if isinstance(u, Vector):
         return Tensor2(gradient(f) for f in u)
+    _check_space(u, "gradient")
     return Vector(diff(u, u.context.names[i]) for i in u.context.space)
 
 
@@ -87,6 +111,7 @@ def divergence(v: Iterable[Field] | Tensor2) -> Field | Vector:
         return Vector(divergence(row) for row in v)
     entries = list(v)
     context = entries[0].context
+    _check_space(entries[0], "divergence")
     if len(entries) != len(context.space):
         raise InputError(
             f"divergence needs one entry per spatial coordinate, {', '.join(context.names[i] for i in context.space)}, "
@@ -108,6 +133,7 @@ def laplacian(u: Field | Vector) -> Field | Vector:
     """The spatial Laplacian of a field (or of every entry of a vector), computed as one component if possible."""
     if isinstance(u, Vector):
         return type(u)(laplacian(f) for f in u)
+    _check_space(u, "laplacian")
 
     def rule(key: Key):
         if key == ():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kanpde.domains.box import require_box
+from kanpde.domains.families import family_of, label_of, middle_of
 from kanpde.errors import InputError
 from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows
@@ -74,22 +75,33 @@ def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bo
     return True
 
 
-def check_solvable(problem: Problem, most: int = 3) -> None:
-    """Refuse problems that none of the classical solvers can solve.
+def check_solvable(problem: Problem, is_meshed: bool = False, most: int = 3) -> None:
+    """Refuse problems that none of the classical solvers can solve; ``is_meshed`` is for solvers on such a domain.
 
     Raises:
-        InputError: a domain that is not a `Box`, measured values, unknown coefficients, or too many coordinates for a
-            tensor grid.
+        InputError: a domain that is not a `Box`, measured values, an integral, unknown coefficients, or too many
+            coordinates for a tensor grid.
     """
-    require_box(
-        problem.domain,
-        "A classical solver (Chebyshev collocation, finite elements)",
-        "Measure errors against Problem(..., exact=...) instead.",
-    )
+    if not is_meshed:
+        require_box(
+            problem.domain,
+            "A classical solver (Chebyshev collocation, finite elements)",
+            "Measure errors against Problem(..., exact=...) instead.",
+        )
+    if family_of(problem.domain):
+        raise InputError(
+            "Classical solvers here solve one problem, and this is a family of them. Give values of its parameters: "
+            f"problem_at(problem, {label_of(middle_of(problem.domain))})."
+        )
     for name, condition in problem.conditions.items():
         if condition.region.is_measured:
             raise InputError(
                 f'Classical solvers here take no measured values, and "{name}" has {condition.region.rows}.'
+            )
+        if condition.integral is not None:
+            raise InputError(
+                f'Classical solvers here take conditions at points only, and "{name}" prescribes an integral. Measure '
+                "errors against Problem(..., exact=...) instead."
             )
     if problem.parameters:
         raise InputError(

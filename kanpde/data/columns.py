@@ -59,13 +59,17 @@ def chosen_columns(table: Table, wanted: Columns) -> tuple[tuple[str, ...], tupl
             f'The column "{reserved[0]}" cannot be {"the only" if reserved == ["t"] else "an"} input, because the name '
             "has a meaning for a Box. Give the column another name."
         )
-    return inputs, outputs, _checked_errors(table, wanted.errors, outputs)
+    return inputs, outputs, checked_errors(table, wanted.errors, outputs)
 
 
-def _checked_errors(
+def checked_errors(
     table: Table, given: Sequence[str] | Mapping[str, str] | None, outputs: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the columns of the standard errors in the order of the outputs; () if there are none."""
+    """Return the columns of the standard errors in the order of the outputs; () if there are none.
+
+    Raises:
+        InputError: a column is missing, or a standard error is not positive.
+    """
     if not given:
         return ()
     if isinstance(given, Mapping):

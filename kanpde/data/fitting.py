@@ -22,7 +22,7 @@ from torch import Tensor
 from kanpde.calculus.field import Field
 from kanpde.data.classes import MEASURES, cross_entropy_residuals, indicators, labels_of
 from kanpde.data.columns import Columns, chosen_columns
-from kanpde.data.rows import DATA, Rows, divided, rows_region
+from kanpde.data.rows import DATA, Rows, data_of, divided, rows_region
 from kanpde.data.table import Table, read_table
 from kanpde.domains.box import Box
 from kanpde.errors import InputError, suggest
@@ -206,11 +206,3 @@ def _classification(
         measures=MEASURES,
         ansatz=Ansatz(Softmax(), ()),
     )
-
-
-def data_of(unknowns: Sequence[Field]) -> Tensor:
-    """Return the measured values at the points, (points, columns)."""
-    data = unknowns[0].context.data
-    if data is None:
-        raise InputError("A fit has values at the rows of its table only, and no equation elsewhere.")
-    return data

@@ -1,13 +1,15 @@
 """Rows of measured values, divided into parts for training, validation and test, and the region that they form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from kanpde.domains import Points, Region
-from kanpde.domains.box import Box
+from kanpde.domains import Domain, Points, Region
 from kanpde.errors import InputError
 
 DATA = "data"  # name of the condition
@@ -71,8 +73,8 @@ def _split(order: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDA
     return order[~is_taken], order[is_taken]
 
 
-def rows_region(domain: Box, training: Rows, held_back: Rows) -> Region:
-    """Return the region that consists of the rows; its fresh points are those held back."""
+def rows_region(domain: Domain, training: Rows, held_back: Rows | None) -> Region:
+    """Return the region that consists of the rows; its fresh points are those held back, if there are any."""
 
     def draw(rule: str, n: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Points:
         if n >= len(training.x):
@@ -81,4 +83,13 @@ def rows_region(domain: Box, training: Rows, held_back: Rows) -> Region:
         return training.part(order.sort().values.cpu().numpy()).points(device, dtype)
 
     whole = replace(domain.interior, label=DATA, is_interior=False, draw=draw)
-    return replace(whole, rows=len(training.x), draw_fresh=held_back.points)
+    fresh = None if held_back is None else held_back.points
+    return replace(whole, rows=len(training.x), draw_fresh=fresh, share=None)
+
+
+def data_of(unknowns: Sequence[Any]) -> Tensor:
+    """Return the measured values at the points, (points, columns)."""
+    data = unknowns[0].context.data
+    if data is None:
+        raise InputError("Measured values are known at the rows of their table only. Elsewhere there is no residual.")
+    return data

@@ -1,7 +1,9 @@
 """Boxes in any number of named coordinates; the coordinate named ``t`` is time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
+from numbers import Real
 from typing import Any
 
 import meshio
@@ -10,27 +12,30 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.domains.cuboid import Cuboid
+from kanpde.domains.families import check_family
 from kanpde.domains.meshes import box_mesh
-from kanpde.domains.ranges import check_range
+from kanpde.domains.ranges import check_range, label_at, spread
 from kanpde.domains.rectangle import Rectangle
 from kanpde.domains.region import Points, Region
-from kanpde.domains.rules import unit_cube
 from kanpde.domains.shape import Combination, Operand
+from kanpde.domains.slabs import draw_slabs
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 8  # units in the last place
 
 
 class Box:
-    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``.
+    """A product of intervals, ``Box(x=(-1, 1), y=(-1, 1), t=(0, 1))``; ``Box(t=(0, 1))`` for ordinary equations.
 
     Args:
         periodic: names of coordinates in which all functions are periodic with the length of the range as period. Such
             coordinates have no boundary, and networks are exactly periodic in them.
+        family: names of coordinates that are parameters of a family of problems, ``Box(x=(0, 1), nu=(0.01, 0.1),
+            family=["nu"])``. They have no boundary and no part in `gradient`, `divergence` and `laplacian`.
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
-    def __init__(self, *, periodic: Sequence[Any] = (), **ranges: tuple[float, float]):
+    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[Any] = (), **ranges: tuple[float, float]):
         if not ranges:
             raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():
@@ -38,19 +43,15 @@ class Box:
         self.names = tuple(ranges)
         self.ranges = tuple((float(lo), float(hi)) for lo, hi in ranges.values())
         self.time = self.names.index("t") if "t" in self.names else None
-        self.space = tuple(i for i in range(len(self.names)) if i != self.time)
-        if not self.space:
-            raise InputError(
-                "A Box needs a spatial coordinate besides t. For an ordinary differential equation name it x.",
-                write={"x": ranges["t"]},
-                advice='Give the value at the beginning by `dirichlet(domain.face("x", 0), value)`, not by `initial`, '
-                'and a rate by `Condition(domain.face("x", 0), lambda u: diff(u, "x") - value)`.',
-            )
+        self.family = check_family(family, self.names)
+        self.space = tuple(i for i in range(len(self.names)) if i != self.time and i not in self.family)
         self.periodic = tuple(self._position(name) for name in periodic)
 
     def __repr__(self) -> str:
         ranges = ", ".join(f"{n}=({lo:g}, {hi:g})" for n, (lo, hi) in zip(self.names, self.ranges, strict=True))
-        return f"Box({ranges}{f', periodic={[self.names[i] for i in self.periodic]}' if self.periodic else ''})"
+        groups = {"periodic": self.periodic, "family": self.family}
+        named = "".join(f", {key}={[self.names[i] for i in group]}" for key, group in groups.items() if group)
+        return f"Box({ranges}{named})"
 
     def _position(self, name: str) -> int:
         if name not in self.names:
@@ -64,10 +65,10 @@ class Box:
         Raises:
             InputError: the box has other coordinates.
         """
-        if self.names not in (("x", "y"), ("x", "y", "z")) or self.periodic:
+        if self.names not in (("x", "y"), ("x", "y", "z")) or self.periodic or self.family:
             raise InputError(
-                "Only boxes of x and y, or of x, y and z, without periodic coordinates are combined with shapes, got "
-                f"{self}. For time, write `shape.over(t=(0.0, 1.0))`."
+                "Only boxes of x and y, or of x, y and z, without periodic coordinates and parameters of a family are "
+                f"combined with shapes, got {self}. For time, write `shape.over(t=(0.0, 1.0))`."
             )
         x, y, *rest = self.ranges
         return Cuboid(x, y, rest[0]) if rest else Rectangle(x, y)
@@ -90,6 +91,12 @@ class Box:
     @property
     def boundary(self) -> Region:
         """All spatial faces, at all times."""
+        if not self.space:
+            begin = 0.0 if self.time is None else self.ranges[self.time][0]
+            raise InputError(
+                "A domain of time alone has no boundary. Give values at the beginning by "
+                f"`initial(domain.at(t={begin:g}), value)`, and a rate by the same with `order=1`."
+            )
         faces = [{i: float(side)} for i in self.space if i not in self.periodic for side in (0, 1)]
         if not faces:
             raise InputError("Every spatial coordinate is periodic, so there is no boundary. Leave the condition out.")
@@ -102,21 +109,35 @@ class Box:
         i = self._position(name)
         if i in self.periodic:
             raise InputError(f'The coordinate "{name}" is periodic and has no faces. Leave the condition out.')
-        return self._region(_label(name, self.ranges[i][side]), [{i: float(side)}])
+        if i in self.family:
+            raise InputError(f'"{name}" is a parameter of the family and has no faces. Leave the condition out.')
+        return self._region(label_at(name, self.ranges[i][side]), [{i: float(side)}])
 
     def at(self, **fixed: float) -> Region:
-        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``."""
+        """Return the slice with some coordinates held fixed, for example ``domain.at(t=0)``.
+
+        Raises:
+            InputError: a coordinate does not exist, or its value is no number or outside its range.
+        """
         values = {}
         for name, value in fixed.items():
             lo, hi = self.ranges[self._position(name)]
+            if not isinstance(value, Real):
+                raise InputError(
+                    f"{name} must be a number, got {value!r}. Events, whose {name} depends on the solution, are not "
+                    "supported; find them afterwards, as a root of the solution."
+                )
             if not lo <= value <= hi:
                 raise InputError(f"{name}={value:g} is outside the domain's range [{lo:g}, {hi:g}].")
             values[self._position(name)] = (value - lo) / (hi - lo)
-        return self._region(", ".join(_label(n, v) for n, v in fixed.items()), [values])
+        return self._region(", ".join(label_at(n, v) for n, v in fixed.items()), [values])
 
     @property
     def parts(self) -> dict[str, Region]:
-        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0")."""
+        """The named regions: "interior", "boundary", every spatial face ("x=0"), the initial slice ("t=0").
+
+        A box of time alone has no boundary and no faces.
+        """
         walls = [i for i in self.space if i not in self.periodic]
         regions = [self.interior, *([self.boundary] if walls else [])]
         regions += [self.face(self.names[i], side) for i in walls for side in (0, 1)]
@@ -126,7 +147,7 @@ class Box:
 
     @property
     def measure(self) -> float:
-        """The product of the lengths of all ranges, including that of t."""
+        """The product of the lengths of all ranges, including those of t and of parameters of a family."""
         return prod(hi - lo for lo, hi in self.ranges)
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
@@ -153,7 +174,24 @@ class Box:
             if i in self.periodic and (lo, hi) != (least, most):
                 raise InputError(f'"{name}" is periodic, so its range is the period. Narrow another coordinate.')
         old = dict(zip(self.names, self.ranges, strict=True))
-        return Box(periodic=[self.names[i] for i in self.periodic], **old | ranges)
+        return self._with(old | ranges)
+
+    def _with(self, ranges: Mapping[str, tuple[float, float]]) -> "Box":
+        """Return the box with other ranges of some of its coordinates."""
+        periodic, family = ([self.names[i] for i in group] for group in (self.periodic, self.family))
+        kept = [[name for name in group if name in ranges] for group in (periodic, family)]
+        return Box(periodic=kept[0], family=kept[1], **ranges)
+
+    # families --------------------------------------------------------------------------------------------------------
+    def holding(self, held: Sequence[str]) -> "Box":
+        """Return the box of the other coordinates, where parameters of the family are held fixed."""
+        return self._with({n: limits for n, limits in zip(self.names, self.ranges, strict=True) if n not in held})
+
+    def region_holding(self, region: Region, held: Sequence[str]) -> Region:
+        """Return a region of the box as a region of `holding`; no parameter that is held is fixed on it."""
+        smaller = self.holding(held)
+        pieces = [{smaller.names.index(self.names[i]): value for i, value in each.items()} for each in region.fixed]
+        return smaller.part_like(replace(region, fixed=tuple(pieces)))
 
     def part_like(self, region: Region) -> Region:
         """Return the part of this box with the coordinates fixed that are fixed on a region of another box."""
@@ -170,8 +208,12 @@ class Box:
 
     # description -----------------------------------------------------------------------------------------------------
     def describe(self) -> dict[str, Any]:
-        """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``."""
-        return {
+        """Return ``{"kind": "Box", "names": [...], "ranges": [[lower, upper], ...], "periodic": [names]}``.
+
+        A family has also ``"family": [names]``.
+        """
+        family = {"family": [self.names[i] for i in self.family]} if self.family else {}
+        return family | {
             "kind": "Box",
             "names": list(self.names),
             "ranges": [list(limits) for limits in self.ranges],
@@ -182,66 +224,37 @@ class Box:
     def from_description(cls, description: Mapping[str, Any]) -> "Box":
         """Return the box from a description by `describe`."""
         ranges = zip(description["names"], map(tuple, description["ranges"]), strict=True)
-        return cls(periodic=description["periodic"], **dict(ranges))
+        return cls(periodic=description["periodic"], family=description.get("family", ()), **dict(ranges))
 
     def _region(self, label: str, slabs: list[dict[int, float]], is_interior: bool = False) -> Region:
         """Return the union of slabs, each with some coordinates fixed at a fraction of their range."""
+        areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
         is_face = [len(s) == 1 and next(iter(s)) in self.space and next(iter(s.values())) in (0, 1) for s in slabs]
 
         def draw(rule, n, generator, device, dtype) -> Points:
-            parts = [
-                self._draw_slab(s, f, rule, -(-n // len(slabs)), generator, device, dtype)
-                for s, f in zip(slabs, is_face, strict=True)
-            ]
-            areas = [prod(hi - lo for i, (lo, hi) in enumerate(self.ranges) if i not in s) for s in slabs]
-            weight = torch.cat([p.weight * (a / sum(areas)) for p, a in zip(parts, areas, strict=True)])
-            normals = [p.normal for p in parts if p.normal is not None]
-            normal = torch.cat(normals) if len(normals) == len(parts) else None
-            return Points(torch.cat([p.x for p in parts]), weight, normal)
+            return draw_slabs(self.ranges, slabs, is_face, rule, n, generator, device, dtype)
 
         fixed = tuple(
             {i: hi if share == 1 else lo + share * (hi - lo) for i, share in s.items() for lo, hi in [self.ranges[i]]}
             for s in slabs
         )
-        return Region(label, self.names, self.space, is_interior, fixed, draw)
-
-    def _draw_slab(self, fixed: dict[int, float], is_face: bool, rule, n, generator, device, dtype) -> Points:
-        free = [i for i in range(len(self.names)) if i not in fixed]
-        unit, weight = unit_cube(rule, n, len(free), generator, device, dtype)
-        share = torch.empty(len(unit), len(self.names), device=device, dtype=dtype)
-        share[:, free] = unit
-        for i, value in fixed.items():
-            share[:, i] = value
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        normal = None
-        if is_face:
-            (axis, side) = next(iter(fixed.items()))
-            normal = torch.zeros_like(share)
-            normal[:, axis] = 2.0 * side - 1.0
-        return Points(lower + share * (upper - lower), weight, normal)
+        return Region(label, self.names, self.space, is_interior, fixed, draw, extent=lambda: float(sum(areas)))
 
     # output ----------------------------------------------------------------------------------------------------------
     def mesh(self, n: int, only: Sequence[int] | None = None) -> meshio.Mesh:
-        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D."""
-        return box_mesh([self.ranges[i] for i in (self.space if only is None else only)], n)
+        """Return a mesh of the spatial box (or of the coordinates ``only``), n cells along each, embedded in 3-D.
+
+        Of a box of time alone it is the interval of time.
+        """
+        shown = self.space or [self.names.index("t")]
+        return box_mesh([self.ranges[i] for i in (shown if only is None else only)], n)
 
     def test_points(self, device, dtype, per_axis: int = 101, most: int = 40_000) -> torch.Tensor:
         """Return points for measuring errors: an equidistant grid with the boundary, or Sobol points in more than 3-D.
 
         They differ from the training points, except single points, such as the centre, that symmetric rules share.
         """
-        dim = len(self.names)
-        lower = torch.tensor([lo for lo, _ in self.ranges], device=device, dtype=dtype)
-        upper = torch.tensor([hi for _, hi in self.ranges], device=device, dtype=dtype)
-        if dim > 3:
-            generator = torch.Generator().manual_seed(20_011)
-            unit, _ = unit_cube("sobol", 16_384, dim, generator, torch.device(device), dtype)
-        else:
-            count = min(per_axis if dim > 1 else 1001, int(most ** (1 / dim)) if dim > 1 else 1001)
-            axis = torch.linspace(0, 1, count, device=device, dtype=dtype)
-            unit = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
-        return lower + unit * (upper - lower)
+        return spread(self.ranges, device, dtype, per_axis, most)
 
 
 def require_box(domain: object, what: str, instead: str = "", write: Mapping[str, Any] | None = None) -> Box:
@@ -261,8 +274,3 @@ def require_box(domain: object, what: str, instead: str = "", write: Mapping[str
             f"{what} needs a Box, and the domain is a {type(domain).__name__}: {domain}.", write=write, advice=instead
         )
     return domain
-
-
-def _label(name: str, value: float) -> str:
-    """Return ``x=0.5``, with as many digits as the value needs."""
-    return f"{name}={value:g}" if float(f"{value:g}") == value else f"{name}={value!r}"

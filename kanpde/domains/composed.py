@@ -32,7 +32,11 @@ def united(label: str, regions: Sequence[tuple[Region, float]], is_interior: boo
         return Points(torch.cat([p.x for p in drawn]), weight, normal)
 
     fixed: tuple[Mapping[int, float], ...] = tuple(piece for region, _ in regions for piece in region.fixed)
-    return replace(regions[0][0], label=label, is_interior=is_interior, fixed=fixed, draw=draw)
+
+    def extent() -> float:
+        return sum(region.measure for region, _ in regions)
+
+    return replace(regions[0][0], label=label, is_interior=is_interior, fixed=fixed, draw=draw, extent=extent)
 
 
 def filtered(region: Region, share: float, keeps: Callable[[Tensor], Tensor]) -> Region:
@@ -47,7 +51,8 @@ def filtered(region: Region, share: float, keeps: Callable[[Tensor], Tensor]) ->
         assert points.normal is not None
         return Points(points.x[kept], points.weight[kept] / points.weight[kept].sum(), points.normal[kept])
 
-    return replace(region, fixed=({},) * max(1, round(share * region.pieces)), draw=draw)
+    fixed = ({},) * max(1, round(share * region.pieces))
+    return replace(region, fixed=fixed, draw=draw, extent=lambda: share * region.measure)
 
 
 def oriented(part: Any, region: Region) -> Region:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from kanpde.domains.arcs import Arc, SignedDistance, enclosed, series
 from kanpde.domains.arguments import check_name
+from kanpde.domains.segments import meeting
 from kanpde.domains.shape import Shape
 from kanpde.errors import InputError
 
 _DEGREES = (16, 32, 64, 128, 256, 512)
 _ROUNDING, _CLOSED, _STILL = 1e-13, 1e-10, 1e-6
-_BLOCK = 256  # chords that are compared with all others at once, which limits the memory
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,15 +112,13 @@ class Curve(Shape):
         for number, arc in enumerate(self.arcs(), start=1):
             _check_speed(arc, number)
         lines = [arc.points(np.arange(2 * arc.samples) / (2 * arc.samples)) for arc in self.arcs()]
-        a = np.concatenate(lines)
-        b = np.roll(a, -1, axis=0)
-        one, two = _crossing_chords(a, b)
-        if len(one):
+        corners = np.concatenate(lines)
+        if len(pairs := meeting(corners)):
             owner = np.repeat(np.arange(1, len(lines) + 1), [len(line) for line in lines])
-            at = a[one[0]]
+            (one, two), at = pairs[0], corners[pairs[0, 0]]
             raise InputError(
-                f"The Curve crosses itself near ({_number(at[0])}, {_number(at[1])}), in arc {owner[one[0]]} and arc "
-                f"{owner[two[0]]}. Give arcs in their order along the boundary, without a part that is passed twice."
+                f"The Curve crosses itself near ({_number(at[0])}, {_number(at[1])}), in arc {owner[one]} and arc "
+                f"{owner[two]}. Give arcs in their order along the boundary, without a part that is passed twice."
             )
 
     def describe(self) -> dict[str, Any]:
@@ -187,21 +185,6 @@ def _check_speed(arc: Arc, number: int) -> None:
 
 def _number(value: float) -> str:
     return f"{value if abs(value) > 1e-9 else 0.0:.6g}"
-
-
-def _crossing_chords(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
-    """Return the numbers of chords a[i]b[i] of a closed polyline that cross each other, without neighbours."""
-
-    def side(p: NDArray, q: NDArray, r: NDArray) -> NDArray:
-        return (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
-
-    found = []
-    for first in range(0, len(a), _BLOCK):
-        p, q, r, s = a[first : first + _BLOCK, None], b[first : first + _BLOCK, None], a[None], b[None]
-        one, two = np.nonzero((side(p, q, r) * side(p, q, s) < 0) & (side(r, s, p) * side(r, s, q) < 0))
-        found.append(np.stack([first + one, two]))
-    one, two = np.concatenate(found, axis=1)
-    return one, two
 
 
 def _check_closed(arcs: Sequence[NDArray]) -> None:

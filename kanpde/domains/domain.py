@@ -23,6 +23,8 @@ class Domain(Protocol):
     all arguments, because a checkpoint is continued only if it is the same. A method ``boundary_mesh(n)`` is optional:
     `kanpde.domains.facets` says what it returns, and finds the parts of facets without it. A domain that is plane in
     space may also have ``corners()``, which returns its re-entrant vertices (`kanpde.domains.corners.CornerPoint`).
+    Coordinates that are parameters of a family of problems are no part of space; `kanpde.domains.families` says what
+    a domain with parameters has besides.
     """
 
     @property
@@ -42,7 +44,7 @@ class Domain(Protocol):
 
     @property
     def space(self) -> tuple[int, ...]:
-        """The positions of the other coordinates, at least one."""
+        """The positions of the coordinates other than time and parameters of a family; () if t is the only one."""
         ...
 
     @property
@@ -60,7 +62,7 @@ class Domain(Protocol):
         """The boundary in space, at all times; its points have outward unit normals, whose entry for t is 0.
 
         Raises:
-            InputError: the domain has no boundary, as a torus.
+            InputError: the domain has no boundary, as a torus or an interval of time.
         """
         ...
 
@@ -73,7 +75,7 @@ class Domain(Protocol):
 
     @property
     def measure(self) -> float:
-        """The length, area or volume of the spatial domain, multiplied by the duration if there is time."""
+        """The length, area or volume of the spatial domain, times the duration and the ranges of parameters."""
         ...
 
     def at(self, **fixed: float) -> Region:
@@ -100,9 +102,9 @@ class Domain(Protocol):
 
         Args:
             n: cells along each coordinate.
-            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them.
-                The caller holds the others fixed; a mesh of some of the coordinates spans the bounding box, and
-                `contains` tells which points of the slice lie in the domain.
+            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them, or
+                t if there are none. The caller holds the others fixed; a mesh of some of the coordinates spans the
+                bounding box, and `contains` tells which points of the slice lie in the domain.
 
         Returns:
             A mesh with one kind of cells (line, triangle, quad, tetra or hexahedron) and points (points, 3): column k

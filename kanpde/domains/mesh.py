@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from kanpde.domains.corners import CornerPoint
+from kanpde.domains.family import Family, over
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.region import Region
 from kanpde.domains.spacetime import SpaceTime
@@ -36,7 +36,6 @@ from kanpde.errors import InputError, suggest
 
 _ROUNDING, _ROUNDING_OF_MAPS = 8, 64  # units in the last place of the points, as for a `Box`, and of double precision
 _TEST_POINTS = {1: 1_000, 2: 10_000, 3: 10_000}
-_said: set[str] = set()  # what `Mesh.read` has printed
 
 
 class Mesh:
@@ -69,6 +68,7 @@ class Mesh:
         subdomains: Mapping[str, ArrayLike] | None = None,
         names: Sequence[str] | None = None,
     ):
+        self.notes: list[str] = []  # what a log should say of it
         self.points = np.array(points, dtype=float)
         self.cells = {kind: np.array(rows, dtype=int) for kind, rows in cells.items()}
         check_arrays(self.points, self.cells)
@@ -89,8 +89,8 @@ class Mesh:
     def read(cls, path: str | Path) -> Mesh:
         """Return the mesh in a file that meshio reads, with gmsh's physical groups as parts (MSH 2.2 and 4.1).
 
-        Prints the bounding box once, because a file says nothing about units, and what was left out: nodes in no cell,
-        and groups whose dimension is neither that of the cells nor one less. Groups without a name are called
+        Its `notes` have the bounding box, because a file says nothing about units, and what was left out: nodes in no
+        cell, and groups whose dimension is neither that of the cells nor one less. Groups without a name are called
         "curve 1", "surface 2".
 
         Raises:
@@ -106,9 +106,7 @@ class Mesh:
         parts = ", ".join(name for name in mesh.parts if name not in ("interior", "boundary")) or "none"
         line = f"{path.name}: {mesh}; parts: {parts}"
         line += f" (left out: {'; '.join(content.notes)})" if content.notes else ""
-        if line not in _said:
-            _said.add(line)
-            print(line, file=sys.stderr)
+        mesh.notes = [line]
         return mesh
 
     def __repr__(self) -> str:
@@ -164,9 +162,9 @@ class Mesh:
             write={"name": next(iter(self.parts))},
         )
 
-    def over(self, *, t: tuple[float, float]) -> SpaceTime:
-        """Return the mesh in space and time, for times in the range ``t``."""
-        return SpaceTime(self, t)
+    def over(self, *, family: Sequence[str] = (), **ranges: tuple[float, float]) -> SpaceTime | Family:
+        """Return the mesh for times in the range ``t``, and for parameters of a family (`kanpde.domains.family`)."""
+        return over(self, ranges, family)
 
     def restricted(self, **ranges: tuple[float, float]) -> Mesh:
         """Raise an error: the coordinates of a mesh cannot be narrowed."""
@@ -188,7 +186,8 @@ class Mesh:
     def _region(
         self, label: str, sampler: Sampler, fixed: Sequence[dict[int, float]], is_interior: bool = False, share=None
     ) -> Region:
-        return Region(label, self.names, self.space, is_interior, tuple(fixed), sampler.draw, share=share)
+        where = label, self.names, self.space, is_interior, tuple(fixed)
+        return Region(*where, sampler.draw, share=share, extent=lambda: sampler.measure)
 
     @property
     def measure(self) -> float:

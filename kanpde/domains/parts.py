@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kanpde.calculus.piecewise import Piecewise
 from kanpde.domains.composed import filtered, joined_meshes, oriented, united
+from kanpde.domains.families import family_of
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.region import Region
@@ -59,6 +60,8 @@ class Parts:
                 )
             if part.periodic:
                 raise InputError(f"A part cannot be periodic, and {name} is {part}.")
+            if family_of(part):
+                raise InputError(f"A domain of several parts has no parameters of a family, and {name} is {part}.")
         check_touching(parts)
 
     def __repr__(self) -> str:

@@ -15,11 +15,12 @@ from kanpde.domains.chords import branches, chord_rule
 from kanpde.domains.corners import CornerPoint
 from kanpde.domains.crossings import Bounded, Leaf, Piece, boundary_pieces
 from kanpde.domains.rules import Rule, along_line
-from kanpde.domains.triangulation import triangulate
+from kanpde.domains.triangulation import measure_of, triangulate
 from kanpde.errors import InputError
 
 _GAUSS = along_line("gauss")
 _JOIN, _SMOOTH = 1e-8, 1e-3  # in units of the size; radians
+_LEAST_AREA, _MOST_HALVINGS = 0.9, 5  # share of the area that a mesh has; of its spacing
 
 
 class Planar:
@@ -152,8 +153,23 @@ class Planar:
         return lines
 
     def mesh(self, n: int) -> meshio.Mesh:
-        """Return triangles, about n of them along the longer side of the bounding box."""
-        return triangulate(self.polylines(self.size / n), lambda x: self.shape.level(x) < 0, self.size / n)
+        """Return triangles, about n of them along the longer side of the bounding box.
+
+        They are smaller where a gap is narrower than the distance of its curved sides from their chords.
+
+        Raises:
+            InputError: a gap is too narrow.
+        """
+        spacing = self.size / n
+        for _ in range(_MOST_HALVINGS + 1):
+            found = triangulate(self.polylines(spacing), lambda x: self.shape.level(x) < 0, spacing)
+            if measure_of(found) > _LEAST_AREA * self.measure:
+                return found
+            spacing /= 2
+        raise InputError(
+            f"The shape {self.shape} is so narrow somewhere that triangles of the size {2 * spacing:.1e} do not fill "
+            "it. Make the gap wider, or a contact of it."
+        )
 
 
 def _along(piece: Piece, n: int, rule: Rule) -> tuple[NDArray, NDArray, NDArray]:

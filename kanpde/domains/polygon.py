@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from kanpde.domains.arcs import Arc, segment
 from kanpde.domains.arguments import check_name
+from kanpde.domains.segments import meeting
 from kanpde.domains.shape import Shape
 from kanpde.errors import InputError
 
@@ -125,38 +125,25 @@ def _check_simple(corners: NDArray) -> None:
             raise InputError(
                 f"The vertices {k + 1} and {(k + 1) % count + 1} of the Polygon coincide at {_text(a)}. Leave one out."
             )
-    for i, j in combinations(range(count), 2):
+    folds = []
+    for j in range(count):
+        i = (j - 1) % count
+        if _folds(corners[i] - corners[j], following[j] - corners[j]):
+            folds.append(sorted((i, j)))
+    bad = sorted([*meeting(corners, 1e-9 * size).tolist(), *folds])
+    if bad:
+        i, j = bad[0]
         a, b, c, d = corners[i], following[i], corners[j], following[j]
-        adjacent = j == i + 1 or (i == 0 and j == count - 1)
-        first, second, apex = (a, d, b) if j == i + 1 else (b, c, a)
-        is_bad = _folds(first - apex, second - apex) if adjacent else _touch(a, b, c, d, 1e-9 * size)
-        if is_bad:
-            raise InputError(
-                f"The sides {i + 1} and {j + 1} of the Polygon cross or touch: {_text(a)} to {_text(b)}, and "
-                f"{_text(c)} to {_text(d)}. Give the vertices in the order along the boundary."
-            )
+        raise InputError(
+            f"The sides {i + 1} and {j + 1} of the Polygon cross or touch: {_text(a)} to {_text(b)}, and "
+            f"{_text(c)} to {_text(d)}. Give the vertices in the order along the boundary."
+        )
 
 
 def _folds(one: NDArray, two: NDArray) -> bool:
     """Return whether two sides from one corner lie on each other."""
     lengths = np.linalg.norm(one) * np.linalg.norm(two)
     return bool(one @ two > 0 and abs(one[0] * two[1] - one[1] * two[0]) < 1e-9 * lengths)
-
-
-def _touch(a: NDArray, b: NDArray, c: NDArray, d: NDArray, tolerance: float) -> bool:
-    """Return whether two segments cross or come nearer than the tolerance."""
-
-    def side(p, q, r):
-        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
-
-    if side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0:
-        return True
-    return any(_gap(p, q, r) < tolerance for p, q, r in ((a, b, c), (a, b, d), (c, d, a), (c, d, b)))
-
-
-def _gap(a: NDArray, b: NDArray, x: NDArray) -> float:
-    share = min(max(float((x - a) @ (b - a) / ((b - a) @ (b - a))), 0.0), 1.0)
-    return float(np.linalg.norm(x - a - share * (b - a)))
 
 
 def _text(point: NDArray) -> str:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from kanpde.errors import InputError
+
 
 @dataclass(frozen=True)
 class Points:
@@ -32,7 +34,8 @@ class Region:
     their number, and ``draw_fresh`` returns those that are kept back from training. For a part of the interior, such
     as a material, ``share`` is its part of the measure. ``sides`` are the positions of the parts of a domain of `Parts`
     whose functions a condition on the region gets, two on an interface; () takes at every point those of the part
-    around it.
+    around it. ``extent`` returns its length, area or volume, multiplied by the duration if it is about a range of t; of
+    single points it is their number.
     """
 
     label: str
@@ -45,11 +48,26 @@ class Region:
     draw_fresh: Callable[[torch.device, torch.dtype], Points] | None = None
     share: float | None = None
     sides: tuple[int, ...] = ()
+    extent: Callable[[], float] | None = None
 
     @property
     def is_measured(self) -> bool:
         """Whether the region consists of measured points."""
         return self.rows is not None
+
+    @property
+    def measure(self) -> float:
+        """The length, area or volume, multiplied by the duration if there is a range of t.
+
+        Raises:
+            InputError: the region does not say.
+        """
+        if self.extent is None:
+            raise InputError(
+                f'The measure of the region "{self.label}" is not known. Give it to a region of your own: '
+                "`Region(..., extent=lambda: 3.14)`."
+            )
+        return self.extent()
 
     @property
     def pieces(self) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor
 from kanpde.domains.arcs import Arc
 from kanpde.domains.corners import CornerPoint
 from kanpde.domains.drawing import draw_inside, draw_wall
+from kanpde.domains.family import Family, over
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.meshes import box_mesh
 from kanpde.domains.overlap import check_operands
@@ -131,7 +132,8 @@ class Shape(ABC):
     @property
     def interior(self) -> Region:
         """The whole shape."""
-        return Region("interior", self.names, self.space, True, ({},), partial(draw_inside, self.geometry, self.level))
+        draw = partial(draw_inside, self.geometry, self.level)
+        return Region("interior", self.names, self.space, True, ({},), draw, extent=lambda: self.measure)
 
     @property
     def boundary(self) -> Region:
@@ -213,11 +215,12 @@ class Shape(ABC):
 
     def _wall(self, label: str, part: str | None) -> Region:
         draw = partial(draw_wall, self.geometry, part)
-        return Region(label, self.names, self.space, False, ({},) * self.geometry.faces(part), draw)
+        faces, extent = ({},) * self.geometry.faces(part), partial(self.geometry.extent, part)
+        return Region(label, self.names, self.space, False, faces, draw, extent=extent)
 
-    def over(self, *, t: tuple[float, float]) -> SpaceTime:
-        """Return the shape in space and time, for times in the range ``t``."""
-        return SpaceTime(self, t)
+    def over(self, *, family: Sequence[str] = (), **ranges: tuple[float, float]) -> SpaceTime | Family:
+        """Return the shape for times in the range ``t``, and for parameters of a family (`kanpde.domains.family`)."""
+        return over(self, ranges, family)
 
 
 @dataclass(frozen=True)

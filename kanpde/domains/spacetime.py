@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.domains.corners import CornerPoint
+from kanpde.domains.extended import Extended
 from kanpde.domains.kinds import domain_from
 from kanpde.domains.ranges import check_range
 from kanpde.domains.region import Points, Region
-from kanpde.domains.rules import TENSOR_RULES, along_line, unit_cube
 from kanpde.errors import InputError, suggest
 
 _ROUNDING = 8  # units in the last place
@@ -107,33 +107,15 @@ class SpaceTime:
             return Points(torch.cat([points.x, torch.full_like(points.x[:, :1], moment)], dim=1), points.weight)
 
         label = f"t={moment:g}" if float(f"{moment:g}") == moment else f"t={moment!r}"
-        return Region(label, self.names, self.space, False, ({self.time: float(moment)},), draw)
+        held = ({self.time: float(moment)},)
+        return Region(label, self.names, self.space, False, held, draw, extent=inner.extent)
 
     def _during(self, part: Region) -> Region:
         """Return a region of space at all times."""
         begin, end = self.t
-        free = len(self.shape.names) - (0 if part.is_interior else 1)
-
-        def draw(rule: str, n: int, generator, device, dtype) -> Points:
-            if rule not in ("auto", *TENSOR_RULES):  # a random time at each random point
-                points = part.draw(rule, n, generator, device, dtype)
-                unit, _ = unit_cube(rule, len(points.x), 1, generator, torch.device(device), dtype)
-                order = torch.randperm(len(unit), generator=generator, device=generator.device).to(device)
-                return _extended(points, begin + (end - begin) * unit[order[: len(points.x)]])
-            instants = max(2, round(n ** (1 / (free + 1))))
-            nodes, weights = along_line("gauss" if rule == "auto" else rule)(instants)
-            points = part.draw(rule, max(2, round(n / len(nodes))), generator, device, dtype)
-            t = torch.as_tensor(begin + (end - begin) * nodes, device=device, dtype=dtype)
-            share = torch.as_tensor(weights, device=device, dtype=dtype)
-            count = len(points.x)
-            every = Points(
-                points.x.repeat(len(t), 1),
-                (share[:, None] * points.weight).flatten(),
-                None if points.normal is None else points.normal.repeat(len(t), 1),
-            )
-            return _extended(every, t.repeat_interleave(count)[:, None])
-
-        return Region(part.label, self.names, self.space, part.is_interior, part.fixed, draw)
+        draw = Extended(part, self.t, len(self.shape.names) - (0 if part.is_interior else 1))
+        extent = None if part.extent is None else lambda: part.measure * (end - begin)
+        return Region(part.label, self.names, self.space, part.is_interior, part.fixed, draw, extent=extent)
 
     def contains(self, x: Float[Tensor, "points dim"]) -> Bool[Tensor, " points"]:
         """Return whether points lie in the domain of space at a time in the range, ends included."""
@@ -185,9 +167,3 @@ class SpaceTime:
     def from_description(cls, description: Mapping[str, Any]) -> SpaceTime:
         """Return the domain from a description by `describe`."""
         return cls(domain_from(description["shape"]), tuple(description["t"]))
-
-
-def _extended(points: Points, t: Tensor) -> Points:
-    """Return points with a last coordinate t (points, 1)."""
-    normal = None if points.normal is None else torch.cat([points.normal, torch.zeros_like(t)], dim=1)
-    return Points(torch.cat([points.x, t], dim=1), points.weight, normal)

@@ -251,6 +251,11 @@ def _volumes(nodes: NDArray, cells: NDArray) -> Float[np.ndarray, " cells"]:
     return np.linalg.det(corners[:, 1:] - corners[:, :1]) / (2 if cells.shape[1] == 3 else 6)
 
 
+def measure_of(mesh: meshio.Mesh) -> float:
+    """Return the area of triangles."""
+    return float(_volumes(mesh.points[:, :2], mesh.cells[0].data).sum())
+
+
 def _mesh(nodes: NDArray, cells: NDArray, kind: str) -> meshio.Mesh:
     """Return the mesh of the cells, positively oriented, and of the nodes that they use."""
     cells = np.where((_volumes(nodes, cells) < 0)[:, None], cells[:, [1, 0, *range(2, cells.shape[1])]], cells)

@@ -17,12 +17,14 @@ from kanpde.bases.fourier import MARGIN
 from kanpde.bases.wavelet import NORM, REACH, WIDTH, dyadic
 from kanpde.errors import InputError
 from kanpde.hard_constraints.built_in import describe
+from kanpde.models.held import Held
 from kanpde.models.kan import KANLayer
 from kanpde.models.layer import Layer
 from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
 from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution
 
@@ -73,6 +75,11 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
         )
         facts = {"axis": model.axis, "order": model.order, "times": list(model.times), "outputs": model.outputs}
         return {"kind": "windows", **facts, "begins": begins, "networks": networks}
+    if isinstance(model, Trajectory):
+        return {"kind": "trajectory", "times": list(model.times), "weight": arrays.put(f"{name}.weight", model.weight)}
+    if isinstance(model, Held):
+        held = [[i, value] for i, value in model.held.items()]
+        return {"kind": "held", "held": held, "network": _network(model.network, arrays, f"{name}.network")}
     require_one_network(model, "An exported function")
     if type(model) is not Network:
         raise InputError(

@@ -97,7 +97,7 @@ def symbolic_residuals(
         yield from (each.subs(symbols[i], symbols[i] + high - low) - each for each in expressions)
     for name, condition in problem.conditions.items():
         region = condition.region
-        if condition.maps or problem.parameters or region.is_measured:
+        if condition.maps or problem.parameters or region.is_measured or condition.integral is not None:
             raise NotSymbolic(f'the condition "{name}"')
         for fixed in region.fixed:
             held = {symbols[i]: expression_of(float(value)) for i, value in fixed.items()}

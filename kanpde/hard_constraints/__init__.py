@@ -1,7 +1,8 @@
 r"""Boundary and initial values built into the solution, so that they hold exactly and need no training.
 
 The unknown becomes $u = G + D N$ with the network's output N: G has the given values, and D vanishes where they are
-given. `kanpde.hard_constraints.box` does this for whole faces of boxes.
+given. `kanpde.hard_constraints.box` does this for whole faces of boxes, `kanpde.hard_constraints.shape` for closed
+smooth walls of shapes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from kanpde.domains.box import Box, require_box
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.box import BoxValues, Face, is_zero, on_face
 from kanpde.hard_constraints.built_in import WithValues
+from kanpde.hard_constraints.smooth_parts import built_on_shape, shape_of
 from kanpde.problem import Ansatz, Problem, Value
 
 SOFT = {"constraints": "soft"}
@@ -29,14 +31,19 @@ class Prescribed:
     value: Value
 
 
+def check_own(problem: Problem) -> None:
+    """Refuse a problem with an ansatz of its own."""
+    if problem.ansatz is not None:
+        raise InputError("The problem has an ansatz of its own, which hard constraints would replace.", write=SOFT)
+
+
 def prescribed(problem: Problem) -> tuple[Box, list[Prescribed]]:
     """Return the box of a problem, and all Dirichlet and initial values on whole faces of it.
 
     Raises:
         InputError: the problem has an ansatz of its own, or no such condition, or its domain is not a `Box`.
     """
-    if problem.ansatz is not None:
-        raise InputError("The problem has an ansatz of its own, which hard constraints would replace.", write=SOFT)
+    check_own(problem)
     box = require_box(problem.domain, "A hard constraint", "Or give the problem an Ansatz of your own.", SOFT)
     found = []
     for name, condition in problem.conditions.items():
@@ -60,11 +67,15 @@ def prescribed(problem: Problem) -> tuple[Box, list[Prescribed]]:
 def hardened(problem: Problem) -> Problem:
     """Return the problem with all Dirichlet and initial values on whole faces of a box built in.
 
-    Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` tests this.
+    Values of two faces must agree where these meet; `kanpde.training.checks.check_ansatz` tests this. On a shape they
+    are built in on its closed smooth walls; those of other conditions stay trained.
 
     Raises:
-        InputError: as `prescribed`, or there are values in too many coordinates.
+        InputError: as `prescribed`, or there are values in too many coordinates; on a shape, nothing can be built in.
     """
+    check_own(problem)
+    if shape_of(problem.domain) is not None:
+        return built_on_shape(problem, SOFT).problem
     box, found = prescribed(problem)
     parts = []
     for unknown in problem.unknowns:

@@ -79,6 +79,11 @@ class Windows(Network):
         return Windows(self.order, self.axis, (*self.times, end), begins, networks)
 
     @property
+    def count(self) -> int:
+        """Number of windows."""
+        return len(self.networks)
+
+    @property
     def end(self) -> float:
         """The end of the last window."""
         return self.times[-1]

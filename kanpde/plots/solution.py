@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.domains.box import Box
+from kanpde.domains.families import family_of, members_of
 from kanpde.plots.shapes import Canvas, draw_arrows, shape_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PIXELS, LINE = 120, 500  # numbers of points along each axis of an image, and along a line
+OVER_TIME = 3001  # along a line over time alone, as solutions of ordinary differential equations may be stiff
 TIMES = 3
 MOST_NAMED = 5  # coordinates that are held fixed
 VALUES, SIGNED = "viridis", "RdBu_r"
@@ -64,7 +67,8 @@ def solution_figure(solution: Solution) -> Figure:
 def _slices(solution: Solution) -> tuple[Canvas, list[tuple[str, Tensor]], str]:
     """Return where values are drawn, the points and caption of every slice, and the text on fixed coordinates."""
     domain = solution.problem.domain
-    axes: tuple[int, ...] = (*domain.space, *([] if domain.time is None else [domain.time]))[:2]
+    family = family_of(domain)
+    axes: tuple[int, ...] = (*domain.space, *([] if domain.time is None else [domain.time]), *family)[:2]
     canvas = Canvas(axes, shape_of(domain, axes, PIXELS), None)
     if len(axes) == 1:
         return canvas, [("", _points(solution, canvas, {}))], ""
@@ -74,7 +78,11 @@ def _slices(solution: Solution) -> tuple[Canvas, list[tuple[str, Tensor]], str]:
     moments: list[tuple[str, dict[int, float]]] = [("", {})]
     if domain.time not in (None, *axes):
         begin, end = domain.ranges[domain.time]
-        moments = [(f", t = {t:.3g}", {domain.time: float(t)}) for t in np.linspace(begin, end, TIMES)]
+        times = np.linspace(begin, end, TIMES)
+        shown = [0.5 * (begin + end)] if set(family) - set(axes) else times
+        moments = [(f", t = {t:.3g}", {domain.time: float(t)}) for t in shown]
+    if set(family) - set(axes):
+        moments = [(caption + word, at | held) for caption, at in moments for word, held in _members(domain, axes)]
     fixed = max(options, key=lambda at: _spread(solution, _points(solution, canvas, at | moments[0][1])))
     slices = [(caption, _points(solution, canvas, fixed | moment)) for caption, moment in moments]
     if canvas.shape is None and not isinstance(domain, Box):
@@ -85,13 +93,24 @@ def _slices(solution: Solution) -> tuple[Canvas, list[tuple[str, Tensor]], str]:
     return canvas, slices, f"{named}, {more} more at {share} % of their ranges" if more > 0 else named
 
 
+def _members(domain: Any, axes: Sequence[int]) -> list[tuple[str, dict[int, float]]]:
+    """Return the captions of members of a family, with the values of the parameters that are no axes by position."""
+    found = []
+    for values in members_of(domain, {}):
+        held = {domain.names.index(name): value for name, value in values.items()}
+        others = {i: value for i, value in held.items() if i not in axes}
+        found.append(("".join(f", {domain.names[i]} = {value:.3g}" for i, value in others.items()), others))
+    return found
+
+
 def _points(solution: Solution, canvas: Canvas, fixed: dict[int, float]) -> Tensor:
     """Return points (points, dim): on a line with its ends, at corners of triangles, or at the centres of pixels.
 
     Of pixels the first axis is the fastest.
     """
     limits = [solution.problem.domain.ranges[i] for i in canvas.axes]
-    share = np.linspace(0, 1, LINE) if len(limits) == 1 else (np.arange(PIXELS) + 0.5) / PIXELS
+    count = LINE if solution.problem.domain.space else OVER_TIME
+    share = np.linspace(0, 1, count) if len(limits) == 1 else (np.arange(PIXELS) + 0.5) / PIXELS
     if canvas.shape is not None:
         places = list(canvas.shape.points.T)
     else:
@@ -208,7 +227,8 @@ def _draw_images(
     """Draw one unknown: a row per slice, a column per quantity with one colour bar for all its slices."""
     (left, right), (bottom, top) = (problem.domain.ranges[i] for i in canvas.axes)
     names = [problem.domain.names[i] for i in canvas.axes]
-    is_alike = "t" not in names and 0.2 < (top - bottom) / (right - left) < 5
+    in_space = set(canvas.axes) <= set(problem.domain.space)
+    is_alike = in_space and 0.2 < (top - bottom) / (right - left) < 5
     aspect = "equal" if is_alike else "auto"
     for k, column in enumerate(columns[0]):
         stack: list[Axes] = list(panels[:, k])
@@ -222,7 +242,7 @@ def _draw_images(
         for panel, (caption, x), slice_ in zip(stack, slices, columns, strict=True):
             title, values = slice_[column][block]
             drawn = canvas.draw(panel, problem.domain, values, aspect=aspect, vmin=low, vmax=high, cmap=colours)
-            if column != "residual" and block >= len(problem.unknowns) and "t" not in names:
+            if column != "residual" and block >= len(problem.unknowns) and in_space:
                 members = list(problem.vectors.values())[block - len(problem.unknowns)][:2]
                 parts = [slice_[column][problem.unknowns.index(name)][1] for name in members]
                 draw_arrows(panel, x[:, canvas.axes].cpu().numpy(), *parts)

@@ -11,6 +11,7 @@ import torch
 
 from kanpde.calculus.singular import SingularFunction, bisector_of_exterior
 from kanpde.domains.corners import DERIVATIVES, VALUES, Corner, CornerPoint, exponents, place
+from kanpde.domains.families import family_of
 from kanpde.errors import Code, InputError, suggest
 from kanpde.models.functions import Function
 from kanpde.models.singular import Singular
@@ -41,9 +42,10 @@ def added_functions(problem: Problem, device: torch.device, dtype: torch.dtype) 
             "the boundary would multiply the singular functions too.",
             write={"constraints": "soft"},
         )
-    if problem.domain.time is not None:
+    if problem.domain.time is not None or family_of(problem.domain):
+        what = "time" if problem.domain.time is not None else "the parameters of the family"
         raise InputError(
-            "The factors of singular functions depend on time, and those that are added to a network are constants. "
+            f"The factors of singular functions depend on {what}, and those that are added to a network are constants. "
             "Let the functions be inputs of the network instead.",
             write={"features": Code(str(problem.singular)), "singular": ()},
         )

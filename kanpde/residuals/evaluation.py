@@ -104,6 +104,8 @@ def residuals_of(
 ) -> list[Tensor]:
     """Return a condition's residuals for any function, each (points,), without weights and gradients.
 
+    The only residual of a condition on an integral is the difference of the integral and its value, (1,).
+
     Args:
         problem: the problem with the condition, which may be one that the ansatz satisfies.
         name: of the condition.
@@ -123,5 +125,10 @@ def residuals_of(
         site = site_of(problem, name, piece, side)
         with torch.no_grad():
             fields = [field for context in site.contexts for field in unknowns(context, site.space)]
-            parts.append(residual_values(name, site.condition, fields, named))
+            values = residual_values(name, site.condition, fields, named)
+        if problem.conditions[name].integral is not None:
+            values = [piece.weight @ values[0]]
+        parts.append(values)
+    if (integral := problem.conditions[name].integral) is not None:
+        return [integral.measure * torch.stack([share for (share,) in parts]).sum()[None] - integral.value]
     return [torch.cat(part) for part in zip(*parts, strict=True)]

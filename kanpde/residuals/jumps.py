@@ -65,7 +65,7 @@ def find_jumps(problem: Problem, device: torch.device) -> list[Jump]:
         return []
     box, problem, found = problem.domain, replace(problem, ansatz=None), []
     for name, condition in problem.conditions.items():
-        if condition.region.is_measured:
+        if condition.region.is_measured or condition.integral is not None:
             continue
         is_given = _gives_values(condition)
         what, function = ("values", _values) if is_given else ("coefficients of derivatives", _coefficients)

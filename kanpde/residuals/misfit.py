@@ -11,6 +11,8 @@ The size of a term is its root mean square (RMS) over the points. Where a condit
 such as u = 0 on the boundary, all its terms may vanish there; the size of a term of the second kind is then
 $\mathrm{RMS}(\partial r / \partial D_k u)$ on the part times $\mathrm{RMS}(D_k u)$ over the whole domain. A condition
 with several residuals has one size, that of the largest term of any of them, because they are trained with one weight.
+The terms of a condition on an integral are its value, and the terms of the second kind of the integrand, of which the
+measure times the RMS bounds the integral.
 
 Two limits: an equation with a single term, such as u_x = 0, has nothing to be compared with, and its relative residual
 is 1; and terms that cancel each other, such as those of u + 1000 x - 1000 x, make the residual look small.
@@ -28,7 +30,7 @@ from kanpde.calculus.jet import LAPLACIAN, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.problem import Problem
-from kanpde.residuals.evaluation import Components, asked_of, from_components
+from kanpde.residuals.evaluation import Components, asked_of, from_components, residuals_of
 from kanpde.residuals.site import Site, pieces, recorded, residual_values, results_of, site_of
 
 MOST_FOR_TERMS = 1024  # points at which terms of the second kind are computed
@@ -66,6 +68,8 @@ def misfit_of(
         coefficients: of an inverse problem, by name.
     """
     condition, unknowns = problem.conditions[name], from_components(problem, components)
+    if condition.integral is not None:
+        return _misfit_of_integral(problem, name, components, points, coefficients)
     square, squares = 0.0, {}
     for piece in pieces(points):
         site = site_of(problem, name, piece)
@@ -79,6 +83,17 @@ def misfit_of(
                     squares[k, j] = squares.get((k, j), 0.0) + mean
     summed = max((sqrt(each) for each in squares.values() if isfinite(each)), default=0.0)
     return Misfit(square, max(summed, _largest_by_derivative(problem, name, components, points, coefficients)))
+
+
+def _misfit_of_integral(
+    problem: Problem, name: str, components: Components, points: Points, coefficients: Mapping[str, float]
+) -> Misfit:
+    """Return how well a condition on an integral is fulfilled."""
+    integral, unknowns = problem.conditions[name].integral, from_components(problem, components)
+    assert integral is not None
+    (gap,) = residuals_of(problem, name, unknowns, points, coefficients)
+    largest = _largest_by_derivative(problem, name, components, points, coefficients)
+    return Misfit(float(gap.square().sum()), max(abs(integral.value), integral.measure * largest))
 
 
 def summands(field: Field, factor: float = 1.0) -> Iterator[Tensor]:

@@ -1,11 +1,11 @@
 r"""The residual vector of a problem, points and a model, with its loss |r|², gradient and Jacobian.
 
-r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights.
+r stacks $\sqrt{w_c\, q_n}\; \mathrm{residual}_c(x_n)$ over conditions c and points n, with q the quadrature weights. A
+condition on an integral has the one entry $\sqrt{w_c}\, (|R| \sum_n q_n f(x_n) - v)$.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from math import inf
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,8 @@ from kanpde.models.network import Network, on_side
 from kanpde.problem import Problem
 from kanpde.residuals.columns import add_columns
 from kanpde.residuals.engines import ENGINES, Rows, autograd
-from kanpde.residuals.site import Site, site_residuals, sites_of
+from kanpde.residuals.site import IntegralSite, Site, site_residuals, sites_of
+from kanpde.residuals.weights import all_weights
 
 
 class Objective:
@@ -31,7 +32,7 @@ class Objective:
             ``"autograd"``.
         points: by condition.
         weights: w_c by condition; conditions left out have weight 1.
-        coefficients: the problem's parameters as one trained tensor, in their order.
+        coefficients: the numbers trained in the place of the problem's coefficients, in their order.
         derivatives: the engine, "jets" or "autograd".
         sites: ``sites_of(problem, points)``, if already computed.
     """
@@ -44,7 +45,7 @@ class Objective:
         weights: Mapping[str, float] | None = None,
         coefficients: nn.Parameter | None = None,
         derivatives: str = "jets",
-        sites: Sequence[Site] | None = None,
+        sites: Sequence[Site | IntegralSite] | None = None,
     ):
         if derivatives not in ENGINES:
             raise InputError(f'Unknown derivatives "{derivatives}". {suggest(derivatives, ENGINES)}')
@@ -129,14 +130,21 @@ class Objective:
     def _scale(self, site: Site) -> Tensor:
         return (self.weights[site.name] * site.points.weight).sqrt()
 
-    def residuals(self, site: Site) -> Float[Tensor, " rows"]:
+    def residuals(self, site: Site | IntegralSite) -> Float[Tensor, " rows"]:
         """Return the part of r that belongs to a site; with jets it can be differentiated once only."""
-        rows = [self.rows(context, site.space) for context in site.contexts]
-        scale = self._scale(site)
-        part = torch.cat([scale * r for r in self.residuals_from(site, rows)])
+        if isinstance(site, IntegralSite):
+            part = site.joined([self._share(site, piece) for piece in site.pieces], self.weights[site.name])
+        else:
+            scale = self._scale(site)
+            rows = [self.rows(context, site.space) for context in site.contexts]
+            part = torch.cat([scale * r for r in self.residuals_from(site, rows)])
         if self.engine == "jets" and part.requires_grad:
             part.register_hook(_refuse_second)
         return part
+
+    def _share(self, site: IntegralSite, piece: Site) -> Tensor:
+        rows = [self.rows(context, piece.space) for context in piece.contexts]
+        return site.share(piece, self.residuals_from(piece, rows)[0], self.weights[site.name])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -170,6 +178,8 @@ class Objective:
         return loss.detach(), self._gradient_of(loss)
 
     def _gradient_of(self, value: Tensor, keep_graph: bool = False) -> Float[Tensor, " size"]:
+        if not value.requires_grad:  # an integrand without unknowns
+            return torch.zeros_like(self.vector())
         parts = torch.autograd.grad(value, self.parameters, retain_graph=keep_graph, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
         return self._joined(filled)
@@ -214,7 +224,7 @@ class Objective:
         sizes, end = self._sizes(), 0
         for site in self.sites:
             begin, end = end, end + site.rows
-            sides = {context.side for context in site.contexts}
+            sides = site.sides
             columns = slice(0, sum(sizes))
             if len(sides) == 1 and self.coefficients is None:  # their columns are the last ones
                 (side,) = sides
@@ -226,7 +236,7 @@ class Objective:
         return found
 
     def linearize_site(
-        self, site: Site, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
+        self, site: Site | IntegralSite, jacobian: Float[Tensor, "rows size"], layers: slice = slice(None)
     ) -> Float[Tensor, " rows"]:
         """Return the part of r that belongs to a site; write its rows of the Jacobian into ``jacobian``.
 
@@ -234,18 +244,20 @@ class Objective:
         """
         assert isinstance(self.model, Network)
         jacobian.zero_()
+        if isinstance(site, IntegralSite):
+            return self._linearize_integral(site, jacobian, layers)
         traces = [self.model.on(c.side).trace(c.x, site.space, self._head(c, site.space)) for c in site.contexts]
         numbers = [self.model.first_layer(c.side) for c in site.contexts]  # of the layers with which traces begin
         n = len(site.points.x)
         spread = []
         if self.coefficients is not None:  # one value per point, so that the same backward pass gives their columns
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
-        residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
+        outputs = (self.model.on(c.side).outputs_of(t) for c, t in zip(site.contexts, traces, strict=True))
+        residuals = self.residuals_from(site, [each.unbind(0) for each in outputs], spread)
         wanted = spread if layers == slice(None) else []
         chosen = range(len(self.model.blocks))[layers]
-        places = [
-            (number + i, part) for number, trace in zip(numbers, traces, strict=True) for i, part in enumerate(trace)
-        ]
+        every = zip(numbers, traces, strict=True)
+        places = [(number + i, part) for number, trace in every for i, part in enumerate(trace)]
         places = [(chosen.index(k), part) for k, part in places if k in chosen]
         parts = [part for _, part in places]
         sizes = self._sizes()[: len(self.model.blocks)][layers]
@@ -266,26 +278,15 @@ class Objective:
                     columns[-1][:, k] = adjoint
         return torch.cat([scale * residual.detach() for residual in residuals])
 
-
-def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
-    """Return the weight of every condition: the given one, else 1.
-
-    Raises:
-        InputError: a weight is not positive and finite, or its condition is not trained.
-    """
-    weights = dict.fromkeys(names, 1.0)
-    for name, weight in given.items():
-        if name not in weights:
-            raise InputError(f'weights has "{name}", which is not a trained condition. {suggest(name, weights)}')
-        if not 0 < weight < inf:
-            raise InputError(
-                f'Weights must be positive and finite, got {weight} for "{name}".',
-                write={name: 1.0},
-                of="weights",
-                advice="A condition without weight is left out of the problem.",
-            )
-        weights[name] = float(weight)
-    return weights
+    def _linearize_integral(self, site: IntegralSite, jacobian: Tensor, layers: slice) -> Float[Tensor, " rows"]:
+        """Do `linearize_site` for an integral, whose row is the gradient of a sum over the points."""
+        assert isinstance(self.model, Network)
+        sizes, shares, (begin, end, _) = self._sizes(), [], layers.indices(len(self.model.blocks))
+        columns = slice(sum(sizes[:begin]), None if layers == slice(None) else sum(sizes[:end]))
+        for piece in site.pieces:  # one after the other, because `_gradient_of` frees what a piece needs
+            shares.append(self._share(site, piece))
+            jacobian[0] += self._gradient_of(shares[-1])[columns]
+        return site.joined(shares, self.weights[site.name]).detach()
 
 
 def _refuse_second(adjoint: Tensor) -> None:

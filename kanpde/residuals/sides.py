@@ -20,12 +20,10 @@ BISECTIONS = 60
 
 
 def inside(problem: Problem, x: Float[Tensor, "points 2"]) -> Bool[Tensor, " points"]:
-    """Return whether points of the plane lie in the domain, with time at its beginning."""
+    """Return whether points of the plane lie in the domain, with time and parameters at their lower ends."""
     domain = problem.domain
-    whole = x.new_empty(len(x), len(domain.names))
+    whole = x.new_tensor([lower for lower, _ in domain.ranges]).repeat(len(x), 1)
     whole[:, list(domain.space)] = x
-    if domain.time is not None:
-        whole[:, domain.time] = domain.ranges[domain.time][0]
     return domain.contains(whole)
 
 
@@ -75,7 +73,9 @@ def _kind(problem: Problem, part: str, unknown: str) -> str | None:
     found = [
         _order(problem, name, condition)
         for name, condition in problem.conditions.items()
-        if condition.region.label in (part, "boundary") and _concerns(problem, name, unknown)
+        if condition.region.label in (part, "boundary")
+        and _concerns(problem, name, unknown)
+        and condition.integral is None
     ]
     orders = [order for order in found if order in (0, 1)]
     return None if not orders else VALUES if min(orders) == 0 else DERIVATIVES

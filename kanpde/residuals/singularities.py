@@ -10,6 +10,7 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, Key
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains.corners import Corner, CornerPoint, exponents, place
+from kanpde.domains.families import family_of
 from kanpde.domains.region import Points
 from kanpde.errors import InputError, ResultWarning
 from kanpde.problem import Problem
@@ -61,7 +62,7 @@ def corner_warnings(problem: Problem) -> list[ResultWarning]:
     )
     corners = ", ".join(f"Corner(at={place(p.at)})" for p in found)
     code = f"({corners}{',' if len(found) == 1 else ''})"
-    if problem.domain.time is None:
+    if problem.domain.time is None and not family_of(problem.domain):
         advice = (
             f"In the Problem, `singular={code}` adds the singular functions with trained factors; `features=` with "
         )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
@@ -54,6 +55,54 @@ class Site:
         """Number of entries of r."""
         return self.residuals * len(self.points.x)
 
+    @property
+    def sides(self) -> set[int | None]:
+        """The parts of the domain whose functions are evaluated."""
+        return {context.side for context in self.contexts}
+
+
+@dataclass(frozen=True)
+class IntegralSite:
+    """A condition on an integral at all of its points, in pieces."""
+
+    pieces: tuple[Site, ...]
+    residuals: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name of the condition."""
+        return self.pieces[0].name
+
+    @property
+    def condition(self) -> Condition:
+        """The condition."""
+        return self.pieces[0].condition
+
+    @property
+    def space(self) -> JetSpace:
+        """The components that the integrand needs."""
+        return self.pieces[0].space
+
+    @property
+    def rows(self) -> int:
+        """Number of entries of r."""
+        return self.residuals
+
+    @property
+    def sides(self) -> set[int | None]:
+        """The parts of the domain whose functions are evaluated."""
+        return set[int | None]().union(*(piece.sides for piece in self.pieces))
+
+    def share(self, piece: Site, values: Tensor, weight: float) -> Tensor:
+        """Return the share of a piece in the entry of r, from the integrand's values at its points."""
+        assert self.condition.integral is not None
+        return weight**0.5 * self.condition.integral.measure * (piece.points.weight @ values)
+
+    def joined(self, shares: Sequence[Tensor], weight: float) -> Tensor:
+        """Return the entry of r, (1,), from the shares of all pieces."""
+        assert self.condition.integral is not None
+        return (torch.stack(list(shares)).sum() - weight**0.5 * self.condition.integral.value)[None]
+
 
 def site_of(problem: Problem, name: str, points: Points, side: int | None = None) -> Site:
     """Return a condition at points, with the components that its residual needs.
@@ -73,8 +122,8 @@ def site_of(problem: Problem, name: str, points: Points, side: int | None = None
     return Site(problem, name, condition, points, tuple(contexts), space, len(values))
 
 
-def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
-    """Return all trained conditions, each at its points in pieces.
+def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site | IntegralSite]:
+    """Return all trained conditions, each at its points in pieces; those of an integral belong together.
 
     Raises:
         InputError: there is no trained condition.
@@ -84,12 +133,15 @@ def sites_of(problem: Problem, points: Mapping[str, Points]) -> list[Site]:
             "The problem has no condition to train on. Give it one: "
             '`Problem(domain, {"pde": Condition(domain.interior, residual)})`.'
         )
-    return [
-        site_of(problem, name, piece, side)
-        for name in problem.trained
-        for side, of_side in by_side(problem, name, points[name])
-        for piece in pieces(of_side)
-    ]
+    found: list[Site | IntegralSite] = []
+    for name, condition in problem.trained.items():
+        sites = [
+            site_of(problem, name, piece, side)
+            for side, of_side in by_side(problem, name, points[name])
+            for piece in pieces(of_side)
+        ]
+        found += sites if condition.integral is None else [IntegralSite(tuple(sites))]
+    return found
 
 
 def by_side(problem: Problem, name: str, points: Points) -> list[tuple[int | None, Points]]:
@@ -119,13 +171,17 @@ def recorded(problem: Problem, contexts: Sequence[Context], use: Callable[[list[
 
 
 def site_residuals(site: Site, components: Iterable[Rows], coefficients: Sequence[Tensor] = ()) -> list[Tensor]:
-    """Return a site's residuals, each (points,), from the network's components at its points and their images."""
+    """Return a site's residuals, each (points,), from the network's components at its points and their images.
+
+    ``coefficients`` are the trained numbers in the place of the problem's coefficients; () takes none.
+    """
     problem, fields = site.problem, []
     for context, rows in zip(site.contexts, components, strict=True):
         columns = [r.unbind(1) for r in rows]
         fields += fields_of(problem, context, lambda i, columns=columns: lambda key: columns[site.space.row[key]][i])
-    named = dict(zip(problem.parameters, coefficients, strict=True)) if coefficients else {}
-    return residual_values(site.name, site.condition, fields, named)
+    return residual_values(
+        site.name, site.condition, fields, values_of(as_coefficients(problem.parameters), coefficients)
+    )
 
 
 def pieces(points: Points) -> Iterator[Points]:
@@ -154,6 +210,11 @@ def residual_values(
                 "`return u - g`."
             )
         values.append(value)
+    if condition.integral is not None and len(values) != 1:
+        raise InputError(
+            f'The integrand of "{name}" returned {len(values)} values; expected one. Give every integral a condition '
+            "of its own: `integral(domain.interior, lambda u: u * u, 1.0)`."
+        )
     return values
 
 

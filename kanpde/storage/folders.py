@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import TextIO
 
 from kanpde.errors import InputError
-from kanpde.paths import CHECKPOINTS, CONFIG, EXTENDED, FAILED, LOCK, LOG, RESULT
+from kanpde.paths import CHECKPOINTS, CONFIG, EXTENDED, FAILED, LOCK, LOG, MEMBERS, RESULT
 
 
 def new_folder(folder: Path) -> Path:
@@ -61,7 +61,18 @@ def discard(folder: Path) -> None:
 
 def clear(folder: Path) -> None:
     """Remove the files of an earlier run from the folder, and no others."""
-    for name in (LOG, CONFIG, FAILED, EXTENDED, "solution.*", ".solution.*", "*.png", CHECKPOINTS, f".{CHECKPOINTS}.*"):
+    for name in (
+        LOG,
+        CONFIG,
+        FAILED,
+        EXTENDED,
+        "solution.*",
+        ".solution.*",
+        MEMBERS,
+        "*.png",
+        CHECKPOINTS,
+        f".{CHECKPOINTS}.*",
+    ):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
 

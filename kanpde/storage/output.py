@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kanpde.calculus.field import Field
 from kanpde.calculus.systems import check_vectors
 from kanpde.domains.facets import boundary_mesh
+from kanpde.domains.families import members_of, middle_of
 from kanpde.errors import InputError, suggest
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
@@ -27,11 +28,14 @@ class Output:
     """Resolution of the stored fields, which are for pictures; elsewhere the stored network is evaluated.
 
     Args:
-        cells: cells of the mesh along every axis; None takes 100 in one and two dimensions, 24 in three.
-        times: number of times over the range of t, both ends included, if the problem has t.
+        cells: cells of the mesh along every axis; None takes 100 in one and two dimensions, 24 in three, and 1000 over
+            time alone.
+        times: number of times over the range of t, both ends included, if the problem has t besides space.
         slices: coordinate -> the value at which it is held fixed. A mesh has at most three dimensions; coordinates
             beyond the third that are not named here are held at three quarters of their range
             (many test solutions vanish in the middle).
+        members: of a family, parameter -> values; each combination of them has a file of its own, with the other
+            parameters in the middle of their ranges. Without them these are the ends and the middles of all ranges.
         vectors: name -> one to three unknowns that are also stored as one vector, besides `Problem.vectors`.
         film: whether a run of the command line also writes film.gif (`kanpde.plots.film`).
     """
@@ -39,6 +43,7 @@ class Output:
     cells: int | None = None
     times: int = 21
     slices: Mapping[str, float] = field(default_factory=dict)
+    members: Mapping[str, Sequence[float]] = field(default_factory=dict)
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     film: bool = False
 
@@ -50,16 +55,27 @@ class Output:
         if not isinstance(self.film, bool):
             raise InputError(f"film must be true or false, got {self.film}.", write={"film": True})
 
-    def count(self, dim: int) -> int:
-        """Return the number of cells along every axis of a mesh with ``dim`` dimensions."""
-        return self.cells or (24 if dim == 3 else 100)
+    def count(self, dim: int, over_time: bool = False) -> int:
+        """Return the number of cells along every axis of a mesh with ``dim`` dimensions, or over time alone."""
+        return self.cells or (1000 if over_time else 24 if dim == 3 else 100)
 
     def axes(self, problem: Problem) -> tuple[list[int], dict[int, float]]:
-        """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position."""
+        """Return the positions of the coordinates that the mesh spans, and the values of the fixed ones by position.
+
+        Without space the mesh is the interval of time.
+        """
         domain = problem.domain
+        if domain.time is not None and not domain.space and not self.slices:
+            return [domain.time], {}
         space = [domain.names[i] for i in domain.space]
         fixed = {}
         for name, value in self.slices.items():
+            if name in middle_of(domain):
+                raise InputError(
+                    f'slices has "{name}", which is a parameter of the family.',
+                    write={"members": {name: [value]}},
+                    of="output",
+                )
             if name not in space:
                 raise InputError(f'slices has "{name}", which is not a spatial coordinate. {suggest(name, space)}')
             lower, upper = domain.ranges[domain.names.index(name)]
@@ -79,6 +95,7 @@ class Output:
         Raises:
             InputError: a slice, a vector, a name or the domain's mesh is invalid.
         """
+        members_of(problem.domain, self.members)
         mesh = problem.domain.mesh(1, self.axes(problem)[0])
         check_mesh(mesh)
         check_vectors(self.vectors, problem.unknowns, least=1, of="output")
@@ -102,14 +119,16 @@ def _is_taken(name: str, others: Sequence[str]) -> bool:
 
 
 def sample(solution: Solution, output: Output) -> tuple[meshio.Mesh, NDArray | None, dict[str, NDArray]]:
-    """Return the mesh, the times (None without t), and the fields, (steps, points) or for vectors (steps, points, 3).
+    """Return the mesh, the times, and the fields, (steps, points) or for vectors (steps, points, 3).
+
+    The times are None without t, and where the mesh is the interval of time.
 
     A slice has NaN at mesh points outside the domain.
     """
     domain = solution.problem.domain
     free, _ = output.axes(solution.problem)
-    mesh = domain.mesh(output.count(len(free)), free)
-    times = None if domain.time is None else np.linspace(*domain.ranges[domain.time], output.times)
+    mesh = domain.mesh(output.count(len(free), not domain.space), free)
+    times = None if domain.time in (None, *free) else np.linspace(*domain.ranges[domain.time], output.times)
     return mesh, times, _series(solution, output, mesh, times)
 
 

@@ -20,6 +20,7 @@ from kanpde.hard_constraints.built_in import describe
 from kanpde.models.network import Network
 from kanpde.solution import Solution
 from kanpde.storage import format_1
+from kanpde.storage.coefficient_rows import coefficient_rows
 from kanpde.storage.domain_record import coordinates, described
 from kanpde.storage.vtkhdf import write_array
 from kanpde.version import __version__
@@ -71,10 +72,7 @@ def write_record(root: h5py.Group, solution: Solution, config: str) -> None:
         "history": solution.history,
         "levels": solution.levels,
         "errors": [{"unknown": name, **errors} for name, errors in solution.errors.items()],
-        "coefficients": [
-            {"name": name, "value": value, "standard_error": solution.standard_errors.get(name)}
-            for name, value in solution.coefficients.items()
-        ],
+        "coefficients": coefficient_rows(solution),
         "domain": coordinates(domain),
     }
     for name, rows in tables.items():

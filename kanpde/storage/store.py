@@ -1,6 +1,7 @@
 """Save and load runs: one HDF5 file with the fields for ParaView and everything needed to evaluate the solution."""
 
 import io
+from collections.abc import Mapping
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -14,6 +15,7 @@ from torch import nn
 
 import kanpde.models
 from kanpde.device import choose_dtype
+from kanpde.domains.families import label_of, members_of, middle_of
 from kanpde.domains.kinds import domain_from, kinds
 from kanpde.ends import End
 from kanpde.errors import InputError
@@ -22,10 +24,13 @@ from kanpde.hard_constraints import hardened
 from kanpde.hard_constraints.kinds import ansatz_from
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.parts import bound
-from kanpde.paths import RESULT
+from kanpde.paths import MEMBERS, RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.residuals.corners import features_of
-from kanpde.solution import Solution, largest
+from kanpde.solution import Solution
+from kanpde.storage.coefficient_rows import coefficients_from
+from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
 from kanpde.storage.folders import replace_files
 from kanpde.storage.output import Output, sample, sample_boundary
@@ -33,6 +38,7 @@ from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
 
 XDMF, BOUNDARY, BOUNDARY_XDMF = "solution.xdmf", "boundary.vtkhdf", "boundary.xdmf"
+CURVE = "solution.csv"
 
 
 # writing -------------------------------------------------------------------------------------------------------------
@@ -57,7 +63,9 @@ def prepare_folder(folder: str | Path, problem: Problem, output: Output = Output
 def save(solution: Solution, folder: str | Path, output: Output = Output(), config: str = "") -> Path:
     """Write the solution, and its values on the parts of the boundary, into the folder atomically.
 
-    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``.
+    The files are ``solution.vtkhdf`` and ``boundary.vtkhdf`` with ``solution.xdmf`` and ``boundary.xdmf``. Over time
+    alone there is no boundary, and ``solution.csv`` is a table of the same values. Of a family they have the member in
+    the middle of the ranges, and others have files such as ``solution_nu=0.1.vtkhdf``.
 
     Args:
         solution: the solution to save.
@@ -69,23 +77,44 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
         InputError: the folder cannot be written, or the output does not fit the problem.
     """
     folder = prepare_folder(folder, solution.problem, output)
-    mesh, times, fields = sample(solution, output)
-    boundary = sample_boundary(solution, output, times)
+    middle = middle_of(solution.problem.domain)
+    shown = solution.at(**middle) if middle else solution
+    mesh, times, fields = sample(shown, output)
+    boundary = sample_boundary(shown, output, times)
     memory = io.BytesIO()  # HDF5 can crash when a disk is full
     with h5py.File(memory, "w", libver=("v110", "v110")) as file:  # from 1.10 on, attributes have checksums too
         write_mesh(file, mesh, fields, times)
         write_record(file.create_group("kanpde"), solution, config)
         steps, points = next(iter(fields.values())).shape
-        _write_views(file, solution.problem, output, list(fields), steps, points)
+        _write_views(file, shown.problem, output, middle, list(fields), steps, points)
     files = {folder / RESULT: memory.getbuffer(), folder / XDMF: xdmf(RESULT, mesh, fields, times)}
+    if not shown.problem.domain.space:
+        files |= {folder / CURVE: curve(shown.problem.domain.names[0], mesh, fields)}
     if boundary is not None:
         files |= {folder / BOUNDARY: _boundary_file(*boundary, times)}
         files |= {folder / BOUNDARY_XDMF: xdmf(BOUNDARY, *boundary, times)}
+    files |= _member_files(solution, folder, output)
     try:
         replace_files(files)
+        for old in set(folder.glob(MEMBERS)) - set(files):
+            old.unlink()
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder / RESULT
+
+
+def _member_files(solution: Solution, folder: Path, output: Output) -> dict[Path, memoryview | bytes]:
+    """Return two files with the fields for every shown member of a family, such as solution_nu=0.1.vtkhdf."""
+    files: dict[Path, memoryview | bytes] = {}
+    for values in members_of(solution.problem.domain, output.members):
+        mesh, times, fields = sample(solution.at(**values), output)
+        memory, name = io.BytesIO(), f"solution_{label_of(values).replace(', ', '_')}"
+        with h5py.File(memory, "w", libver=("v110", "v110")) as file:
+            write_mesh(file, mesh, fields, times)
+            file.attrs["held_fixed"] = label_of(values)
+        files[folder / f"{name}.vtkhdf"] = memory.getbuffer()
+        files[folder / f"{name}.xdmf"] = xdmf(f"{name}.vtkhdf", mesh, fields, times)
+    return files
 
 
 def _boundary_file(mesh: meshio.Mesh, fields: dict[str, NDArray], times: NDArray | None) -> memoryview:
@@ -98,17 +127,35 @@ def _boundary_file(mesh: meshio.Mesh, fields: dict[str, NDArray], times: NDArray
     return memory.getbuffer()
 
 
-def _write_views(file: h5py.File, problem: Problem, output: Output, fields: list[str], steps: int, points: int) -> None:
-    """Write virtual views of the fields in the group VTKHDF, with one row for every step."""
+def _write_views(
+    file: h5py.File,
+    problem: Problem,
+    output: Output,
+    member: Mapping[str, float],
+    fields: list[str],
+    steps: int,
+    points: int,
+) -> None:
+    """Write virtual views of the fields in the group VTKHDF, with one row for every step.
+
+    Args:
+        file: with the fields.
+        problem: of the coordinates that the fields have.
+        output: of the run.
+        member: values of a family's parameters, at which the fields are.
+        fields: their names.
+        steps, points: number of rows and columns.
+    """
     group = file.create_group("kanpde/fields")
     free, fixed = output.axes(problem)
     names = problem.domain.names
     group.attrs["description"] = "fields at /kanpde/points, one row for each of /kanpde/times if there are any; virtual"
     group.attrs["units"] = "as in the problem"
     group.attrs["axes"] = [names[i] for i in free]
-    group.attrs["held_fixed"] = ", ".join(f"{names[i]}={value:g}" for i, value in fixed.items())
+    held = [*([label_of(member)] if member else []), *(f"{names[i]}={value:g}" for i, value in fixed.items())]
+    group.attrs["held_fixed"] = ", ".join(held)
     file["kanpde/points"] = file["VTKHDF/Points"]
-    if problem.domain.time is not None:
+    if "VTKHDF/Steps" in file:
         file["kanpde/times"] = file["VTKHDF/Steps/Values"]
     for name in fields:
         view(file, name, f"kanpde/fields/{name}", range(steps), points)
@@ -142,15 +189,10 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         levels=record["levels"],
         ending=record["ending"],
         errors={row.pop("unknown"): row for row in record["errors"]},
-        coefficients={row["name"]: row["value"] for row in record["coefficients"]},
         settings=record["settings"],
         derivatives=record["settings"].get("derivatives", "jets"),
         warnings=record["warnings"],
-        standard_errors={
-            row["name"]: row["standard_error"]
-            for row in record["coefficients"]
-            if row.get("standard_error") is not None  # missing in files of earlier versions
-        },
+        **coefficients_from(record["coefficients"]),
     )
 
 

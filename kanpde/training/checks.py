@@ -17,6 +17,7 @@ from kanpde.residuals.evaluation import Components, components_of, from_componen
 from kanpde.residuals.objective import Objective
 from kanpde.thinning.removal import kan_layers
 from kanpde.training.fresh import draw, size_of
+from kanpde.training.identifiable import check_coefficients
 from kanpde.training.parts import check_parts
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
@@ -166,8 +167,8 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     for note in getattr(settings.problem.domain, "notes", ()):
         log(f"note: {note}")
     asked = settings.sampling
-    if settings.problem.is_fit and (asked.interior is not None or asked.rule != "auto"):
-        log("note: rule and interior of sampling have no effect on a fit; boundary limits the number of rows")
+    if settings.problem.is_fit and (asked.interior or asked.boundary or asked.rule != "auto"):
+        log("note: rule, interior and boundary of sampling have no effect on a fit; rows limits the number of rows")
     rows, parameters = sum(c.region.rows or 0 for c in settings.problem.trained.values()), size_of(state.network)
     if settings.problem.is_fit and rows * len(settings.problem.unknowns) < parameters:
         log(
@@ -177,10 +178,11 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     later = () if settings.tolerance is None else (Phase(),)  # the levels are trained by Levenberg-Marquardt
     check_phases((*settings.phases, *later), state.network, settings.derivatives)
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
-    points = draw(settings, state.network, Sampling("uniform", 64, 64), generator)
+    points = draw(settings, state.network, Sampling("uniform", 64, 64, 64), generator)
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
+    check_coefficients(settings, objective)
     check_sizes(settings, state, objective, state.phase)
     check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):

@@ -9,10 +9,11 @@ from math import inf
 
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
-from kanpde.hard_constraints import Prescribed, hardened, prescribed
+from kanpde.hard_constraints import SOFT, Prescribed, check_own, hardened, prescribed
 from kanpde.hard_constraints.box import BoxValues, axes_of, values_at
-from kanpde.hard_constraints.built_in import WithValues
+from kanpde.hard_constraints.built_in import WithValues, describe
 from kanpde.hard_constraints.interpolant import MOST_DEGREE, Interpolant, spread
+from kanpde.hard_constraints.smooth_parts import built_on_shape, shape_of
 from kanpde.problem import Problem
 
 SMOOTH = 48  # highest degree of smooth values; pulses of degree 50 are too narrow for the default network either way
@@ -45,6 +46,8 @@ def constrained(problem: Problem, constraints: str, tolerance: float | None = No
         InputError: "hard" constraints are impossible.
     """
     if constraints == "hard":
+        if shape_of(problem.domain) is not None:
+            return _on_shape(problem)
         hard = hardened(problem)
         doubt = unsmooth(hard)
         line = f"constraints: hard; {doubt}, so that loading the result will need the problem" if doubt else ""
@@ -53,6 +56,8 @@ def constrained(problem: Problem, constraints: str, tolerance: float | None = No
         return Constrained(problem, constraints)
     if tolerance is not None:
         return Constrained(problem, "soft", "constraints: soft, because a tolerance is given")
+    if shape_of(problem.domain) is not None:
+        return Constrained(problem, "soft", "constraints: soft; on shapes values are built in on request only")
     try:
         box, given = prescribed(problem)
         hard = hardened(problem)
@@ -61,6 +66,18 @@ def constrained(problem: Problem, constraints: str, tolerance: float | None = No
     if doubt := unsmooth(hard, SMOOTH) or _disagreement(box, given):
         return Constrained(problem, "soft", f"constraints: soft, because {doubt}")
     return Constrained(hard, "hard", f"constraints: hard on {_places(problem, box, given)}")
+
+
+def _on_shape(problem: Problem) -> Constrained:
+    """Return the problem with the values on closed smooth walls of its shape built in, and what the log says."""
+    check_own(problem)
+    built = built_on_shape(problem, SOFT)
+    assert built.problem.ansatz is not None
+    line = f"constraints: hard for {', '.join(built.problem.ansatz.satisfies)}"
+    if describe(built.problem.ansatz) is None:
+        line += "; loading the result will need the problem, because a file cannot hold all of these values"
+    line += "".join(f'; soft for "{name}". {reason}' for name, reason in built.reasons.items())
+    return Constrained(built.problem, "hard", line)
 
 
 def _places(problem: Problem, box: Box, given: Sequence[Prescribed]) -> str:
@@ -83,7 +100,7 @@ def _place(box: Box, each: Prescribed) -> str:
 
 def unsmooth(hard: Problem, most: float = inf) -> str:
     """Return the first built-in values that no interpolant of at most some degree resolves, in words; "" if none."""
-    if hard.ansatz is None or not isinstance(hard.ansatz.function, WithValues):
+    if hard.ansatz is None or not isinstance(hard.ansatz.function, WithValues) or shape_of(hard.domain) is not None:
         return ""
     parts = dict(zip(hard.unknowns, hard.ansatz.function.parts, strict=True))
     box, given = prescribed(replace(hard, ansatz=None))

@@ -11,6 +11,7 @@ from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.models.network import grid_of, is_separable
 from kanpde.optimizers import Step
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import components_of
 from kanpde.training import separation, tolerance
 from kanpde.training.entering import enter, objective_of
@@ -22,6 +23,7 @@ from kanpde.training.state import Leg, State
 from kanpde.training.surroundings import Surroundings, Work, back_to, limit
 from kanpde.training.validation import noise_reached, validated, validation_of
 
+COEFFICIENT = "coefficient_"  # before the name, a column of the history
 ERROR_SHARE = 0.05  # largest fraction of the run time spent on measuring the error
 
 
@@ -101,7 +103,8 @@ def step(settings: Settings, state: State, leg: Leg, work: Work, around: Surroun
     methods = leg.methods if result.method in leg.methods else (*leg.methods, result.method)
     leg = replace(leg, good=before, step=leg.step + 1, methods=methods)
     state = measured(state, around, settings.derivatives, leg.step == phase.steps or result.end is not None)
-    state.history.append(history_row(state, leg, result, last.numel(), around))
+    row = history_row(state, leg, result, last.numel(), around)
+    state.history.append(row | coefficient_columns(state, settings.problem))
     leg = validated(state, leg, work)
     leg = replace(leg, ending=noise_reached(settings, leg, result.loss) or ending_of(leg, phase, result, state))
     state = replace(state, leg=leg, seconds=around.clock.seconds())
@@ -142,6 +145,11 @@ def history_row(state: State, leg: Leg, result: Step, parameters: int, around: S
         "error": state.error,
         "seconds": around.clock.seconds(),
     }
+
+
+def coefficient_columns(state: State, problem: Problem) -> dict[str, float]:
+    """Return the present values of the problem's coefficients as columns of the history."""
+    return {f"{COEFFICIENT}{name}": value for name, value in state.named_coefficients(problem).items()}
 
 
 def progress(state: State, leg: Leg) -> Progress:

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.models.network import Network, grid_of, is_separable
-from kanpde.residuals.automatic_weights import automatic_weights
+from kanpde.residuals.automatic_weights import automatic_weights, weights_of_data
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
@@ -27,7 +28,8 @@ def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Modu
     """Return an untrained network and the initial values of the problem's coefficients."""
     problem, coefficients = settings.problem, None
     if problem.parameters:
-        values = torch.tensor(list(problem.parameters.values()), device=settings.device, dtype=settings.dtype)
+        first = [coefficient.trained for coefficient in as_coefficients(problem.parameters).values()]
+        values = torch.tensor(first, device=settings.device, dtype=settings.dtype)
         coefficients = nn.Parameter(values)
     return built(settings, generator), coefficients
 
@@ -82,7 +84,7 @@ def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) 
     """Return the user's weights, and automatic ones for the other conditions."""
     sites = sites_of(settings.problem, points)
     automatic = automatic_weights(state.network, sites, state.coefficients, settings.derivatives)
-    return {**automatic, **settings.weights}
+    return {**automatic, **weights_of_data(settings.problem, automatic), **settings.weights}
 
 
 def spread_points(settings: Settings, around: Surroundings) -> Tensor:

@@ -17,7 +17,7 @@ from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.rules import TENSOR_RULES
 from kanpde.models.network import Network
-from kanpde.models.windows import base_jet, orders_of, points_at, state_of
+from kanpde.models.windows import Windows, base_jet, orders_of, points_at, state_of
 from kanpde.problem import Ansatz, Condition, Problem, Value
 from kanpde.residuals.site import site_of
 
@@ -73,6 +73,10 @@ class Evolution:
         """Return the domain restricted to a window of time."""
         return self.domain.restricted(**{self.domain.names[1 - self.axis]: window})
 
+    def nothing(self) -> Windows:
+        """Return the solution before the first window."""
+        return Windows(self.order, self.axis, self.times[:1])
+
 
 def evolution_of(problem: Problem) -> Evolution | None:
     """Return the problem as one of evolution; None if it is not.
@@ -82,6 +86,8 @@ def evolution_of(problem: Problem) -> Evolution | None:
     """
     domain = problem.domain
     if not isinstance(domain, Box) or domain.time is None or len(domain.names) != 2 or domain.time in domain.periodic:
+        return None
+    if not domain.space:  # the other coordinate is a parameter of a family
         return None
     if problem.ansatz is not None or problem.parameters or problem.features or problem.singular:
         return None

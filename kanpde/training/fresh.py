@@ -9,6 +9,7 @@ from torch import nn
 from kanpde.domains import Points, Region
 from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of, on_side, trained_size
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.residuals.objective import Objective
 from kanpde.training.grading import graded
@@ -16,6 +17,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, State
 
+MORE = 1.3  # points of quadrature other than those of training, as a multiple of the number of these
 WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less,
 WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and after
 
@@ -23,7 +25,7 @@ WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and
 def size_of(network: nn.Module) -> int:
     """Return the number of parameters on which that of the points depends; for windows of time, the mean of all."""
     parameters = trained_size(network)
-    return parameters // max(1, len(network.networks)) if isinstance(network, Windows) else parameters
+    return parameters // max(1, network.count) if isinstance(network, (Windows, Trajectory)) else parameters
 
 
 def size_on(network: nn.Module, region: Region) -> int:
@@ -66,6 +68,22 @@ def fresh_points(settings: Settings, state: State, phase: int, seed: int) -> dic
     """Draw as many random points as the phase trains on, with a generator of their own."""
     sampling = state.plan[phase].sampling or settings.sampling
     return draw(settings, state.network, sampling, torch.Generator(settings.device).manual_seed(seed), is_fresh=True)
+
+
+def quadrature_points(settings: Settings, state: State, phase: int, seed: int) -> dict[str, Points]:
+    """Return points of quadrature that the phase does not train on, by condition, about `MORE` times as many.
+
+    The residual of a trained network is nearly orthogonal to what the network can change. Sums over random points keep
+    that up to an error of one over the root of their number only, which a problem that is sensitive to its residuals,
+    as elasticity, enlarges. Where there are measured points, these are taken.
+    """
+    points = fresh_points(settings, state, phase, seed)
+    for name, condition in settings.problem.trained.items():
+        if not condition.region.is_measured:
+            n = round(MORE * len(points[name].x))
+            generator = torch.Generator(settings.device).manual_seed(seed)
+            points[name] = condition.region.sample("gauss", n, generator, settings.device, settings.dtype)
+    return points
 
 
 def losses(objective: Objective) -> dict[str, float]:

@@ -18,7 +18,9 @@ import torch
 
 from kanpde.ends import End, Ending
 from kanpde.models.kan import KAN
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
+from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
@@ -26,6 +28,8 @@ from kanpde.residuals.site import sites_of
 from kanpde.training.evolution import Evolution, evolution_of
 from kanpde.training.fresh import draw
 from kanpde.training.leaving import error_columns
+from kanpde.training.ordinary import Ordinary, ordinary_of
+from kanpde.training.ordinary_steps import OrdinaryStepper
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, March, State
 from kanpde.training.stepping import PASSES, Stepper, Stuck, relative
@@ -39,13 +43,18 @@ SHARE = 0.5  # sum of all local errors, as a part of the tolerance, if the equat
 SHORTER = 1 / 16  # limit of the windows' lengths after a pass in which something was not seen
 
 
-def marching(settings: Settings) -> Evolution | None:
-    """Return the evolution that a run with these settings solves in windows of time; None if it does not."""
+def marching(settings: Settings) -> Evolution | Ordinary | None:
+    """Return the problem that a run with these settings solves in windows of time; None if it does not."""
     if settings.tolerance is None or settings.derivatives != "jets" or settings.constraints != "soft":
         return None
     if not is_default(settings.model) or settings.dtype != torch.float64:
         return None
-    return evolution_of(settings.problem)
+    return in_time(settings.problem)
+
+
+def in_time(problem: Problem) -> Evolution | Ordinary | None:
+    """Return the problem as one that is solved in windows of time; None if it is not."""
+    return ordinary_of(problem) or evolution_of(problem)
 
 
 def is_default(model: Any) -> bool:
@@ -53,7 +62,9 @@ def is_default(model: Any) -> bool:
     return isinstance(model, KAN) and replace(model, hidden=tuple(model.hidden), degree=KAN.degree) == KAN()
 
 
-def march(settings: Settings, evolution: Evolution, tolerance: float, state: State, around: Surroundings) -> State:
+def march(
+    settings: Settings, evolution: Evolution | Ordinary, tolerance: float, state: State, around: Surroundings
+) -> State:
     """Train window after window to the end of the interval, in as many passes as the tolerance takes.
 
     If not even the first window can be trained, the state is returned with ``march`` None, and not done.
@@ -76,19 +87,19 @@ def march(settings: Settings, evolution: Evolution, tolerance: float, state: Sta
     return state
 
 
-def save(settings: Settings, evolution: Evolution, state: State, around: Surroundings) -> None:
+def save(settings: Settings, evolution: Evolution | Ordinary, state: State, around: Surroundings) -> None:
     """Write a checkpoint."""
     if around.save is not None and state.march is not None:
         march = replace(state.march, residual=residual(settings, evolution, state.march.done))
         around.save(replace(state, march=march, seconds=around.clock.seconds()))
 
 
-def residual(settings: Settings, evolution: Evolution, windows: Windows) -> float:
+def residual(settings: Settings, evolution: Evolution | Ordinary, windows: Windows | Trajectory) -> float:
     """Return the mean squared residuals of the windows so far at fixed points; 0 if there are none.
 
     A resumed run must find it again, which tells problems apart whose names are the same.
     """
-    if not windows.networks:
+    if not windows.count:
         return 0.0
     box = evolution.within((windows.times[0], windows.end))
     generator = torch.Generator(settings.device).manual_seed(0)
@@ -106,7 +117,7 @@ def refuse_another(settings: Settings, state: State, march: March) -> None:
     Raises:
         InputError: it is not a problem of evolution, or the residuals are others.
     """
-    evolution = evolution_of(settings.problem)
+    evolution = in_time(settings.problem)
     found = nan if evolution is None else residual(settings, evolution, march.done)
     refuse_another_problem(march.residual, found, settings, state)
 
@@ -116,9 +127,16 @@ class Run:
     """The passes of a run in windows of time."""
 
     settings: Settings
-    evolution: Evolution
+    evolution: Evolution | Ordinary
     tolerance: float
     around: Surroundings
+
+    @property
+    def stepper(self) -> Stepper | OrdinaryStepper:
+        """What trains the next window."""
+        if isinstance(self.evolution, Ordinary):
+            return OrdinaryStepper(self.settings, self.evolution, self.around)
+        return Stepper(self.settings, self.evolution, self.around)
 
     def first_pass(self, state: State) -> State:
         """Return the state before the first window."""
@@ -129,7 +147,7 @@ class Run:
         self, state: State, number: int, aim: float, share: float, longest: float, complete: Candidate | None
     ) -> State:
         """Return the state before the first window of a pass."""
-        done = Windows(self.evolution.order, self.evolution.axis, self.evolution.times[:1])
+        done = self.evolution.nothing()
         zero = torch.zeros(len(self.settings.problem.unknowns), device=self.settings.device, dtype=self.settings.dtype)
         first = min(FIRST * (self.evolution.duration), longest)
         resolution, began = 0.5 * aim ** (-1 / (self.settings.model.degree + 1)), self.around.clock.seconds()
@@ -176,15 +194,15 @@ class Run:
     def after_window(self, state: State, march: March) -> State:
         """Return the state after the next window, or at the end of the run if there can be none."""
         try:
-            march = Stepper(self.settings, self.evolution, self.around).after_window(state.history, march)
+            march = self.stepper.after_window(state.history, march)
         except Stuck as reason:
-            if march.complete is None and not march.done.networks:  # then by `kanpde.training.tolerance`
+            if march.complete is None and not march.done.count:  # then by `kanpde.training.tolerance`
                 self.around.log(
                     f"the first window of time cannot be trained ({reason}); next: the whole interval at once"
                 )
                 return replace(state, march=None)
             return self.cut(state, march, Ending(End.NOT_REACHED, str(reason)))
-        return replace(state, network=march.done if march.done.networks else state.network, march=march)
+        return replace(state, network=march.done if march.done.count else state.network, march=march)
 
     def with_level(self, state: State, march: March, estimate: float, ending: Ending) -> State:
         """Return the state with a row for the pass in the table of levels."""
@@ -198,7 +216,7 @@ class Run:
             parts[name] = weights[name] * misfit_of(settings.problem, name, components, points[name], {}).square
         counts = {name: len(at.x) for name, at in points.items()}
         used: dict[str, Any] = {"rule": settings.sampling.rule, "points": counts, "weights": weights}
-        used |= {"estimate": estimate, "looseness": march.looseness, "windows": len(network.networks)}
+        used |= {"estimate": estimate, "looseness": march.looseness, "windows": network.count}
         state = replace(state, network=network, used=used, phase=1)
         level: dict[str, Any] = {
             "phase": march.number,
@@ -215,7 +233,7 @@ class Run:
             "reason": str(ending),
             "end": ending.end.name,
             "estimate": estimate,
-            "windows": len(network.networks),
+            "windows": network.count,
         }
         level |= error_columns(settings.problem, self.around.errors.all(components))
         level |= watched(settings, state, 0, weights)
@@ -230,7 +248,7 @@ class Run:
         """Return the state at the end of the run: an earlier pass is the result, or what there is of the first one."""
         if march.complete is not None:
             return self.with_complete(state, march.complete, ending)
-        if not march.done.networks:  # the result is the untrained network; the checkpoint of the windows stays
+        if not march.done.count:  # the result is the untrained network; the checkpoint of the windows stays
             self.around.save = None
             return replace(state, march=None)
         reached = f"the solution ends at t = {march.done.end:.4g}"

@@ -28,17 +28,19 @@ class Sampling:
         interior: approximate number of points for a condition on the whole domain; None takes 6 for every parameter,
             and 2.5 for every cell along each axis, within limits. A part of the domain gets its share.
         boundary: approximate number of points for every other condition; None takes on each face twice as many as the
-            interior has across it, but in total no more than the interior; of measured points all, within the limits.
+            interior has across it, but in total no more than the interior.
+        rows: most rows of a table of measured values, drawn anew for every phase; None takes all, up to 20,000.
     """
 
     rule: str = "auto"
     interior: int | None = None
     boundary: int | None = None
+    rows: int | None = None
 
     def __post_init__(self):
         if self.rule not in RULES:
             raise InputError(f'Unknown sampling rule "{self.rule}". {suggest(self.rule, RULES)}')
-        for name in ("interior", "boundary"):
+        for name in ("interior", "boundary", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"A condition needs at least one point, got {name}={value}.", write={name: 400})
@@ -46,7 +48,7 @@ class Sampling:
     def size(self, region: Region, parameters: int, grid: int = 0) -> int:
         """Return the number of points for a condition on the region; ``grid`` is the number of cells per input."""
         if region.rows is not None:
-            return self.boundary or min(region.rows, MOST_POINTS)
+            return min(region.rows, self.rows or MOST_POINTS)
         dim = len(region.names)
         along = min(POINTS_PER_CELL * grid, MOST_FOR_CELLS ** (1 / dim))
         wanted = max(POINTS_PER_PARAMETER * parameters, round(along**dim), LEAST_POINTS)
@@ -59,9 +61,9 @@ class Sampling:
 
     def for_first_phase(self, region: Region, parameters: int) -> "Sampling":
         """Return the sampling for the first phase of several: of a large table fewer rows than in the next ones."""
-        if region.rows is None or region.rows <= MOST_POINTS or self.boundary:
+        if region.rows is None or region.rows <= MOST_POINTS or self.rows:
             return self
-        return replace(self, boundary=min(max(ROWS_PER_PARAMETER * parameters, LEAST_ROWS), MOST_POINTS))
+        return replace(self, rows=min(max(ROWS_PER_PARAMETER * parameters, LEAST_ROWS), MOST_POINTS))
 
     def for_products(self, parameters: int) -> "Sampling":
         """Return the sampling for a sum of products of functions of one coordinate each.

@@ -16,9 +16,10 @@ from kanpde.models.kan import KAN
 from kanpde.models.network import singular_coefficients
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.singularities import corner_warnings
-from kanpde.solution import Errors, Solution
+from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all
@@ -34,6 +35,7 @@ from kanpde.training.standard_errors import standard_errors
 from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
+from kanpde.training.uncertainty import Uncertainty, uncertainty
 from kanpde.training.validation import chi_squares
 from kanpde.training.watch import doubts
 from kanpde.version import __version__
@@ -87,8 +89,9 @@ def solve(
         time_limit: in seconds, for the whole run.
         derivatives: "jets", or "autograd" (the reference; any module).
         constraints: "soft" trains all conditions; "hard" builds boundary and initial values into the solution
-            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet; "auto" does so if
-            the values are smooth and agree, and says in the log what it chose.
+            (`kanpde.hard_constraints`), which needs a box and values that agree where faces meet, or a shape with
+            closed smooth walls; "auto" does so on boxes if the values are smooth and agree, and says in the log what
+            it chose.
         checkpoint: minutes between checkpoints; the state is also saved at the end of every phase.
         tolerance: the wanted relative L2 error of every unknown, instead of a schedule: windows of time, products,
             points, cells or nodes are added until the estimated error is smaller (`kanpde.training.attempts`).
@@ -199,6 +202,7 @@ def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -
 
 def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
     """Return the solution of a run that has ended."""
+    known = uncertainty(settings, state) or Uncertainty(errors=standard_errors(settings, state))
     facts = {
         "seed": settings.seed,
         "device": str(settings.device),
@@ -213,6 +217,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         **({"atol": settings.atol} if settings.atol else {}),
         **({"idle": idle} if (idle := idle_columns(settings, state)) else {}),
         **chi_squares(settings, state),
+        **known.facts,
         **errors.measures(components_of(state.network, settings.derivatives)),
         **state.used,
     }
@@ -226,7 +231,9 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         coefficients=state.named_coefficients(settings.problem) | singular_coefficients(state.network),
         settings=facts,
         derivatives=settings.derivatives,
-        warnings=doubts(settings, state),
+        warnings=[*doubts(settings, state), *known.warnings],
         finer=state.finer,
-        standard_errors=standard_errors(settings, state),
+        standard_errors=dict(known.errors),
+        intervals=dict(known.intervals),
+        correlations=dict(known.correlations),
     )

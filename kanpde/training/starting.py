@@ -17,11 +17,13 @@ import torch
 from torch import nn
 
 import kanpde.models
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.device import choose_dtype
 from kanpde.errors import InputError
 from kanpde.factories import class_from, made_from
 from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.network import Network, grid_of, is_separable
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
@@ -65,8 +67,9 @@ class Start:
 
     def with_coefficients(self, problem: Problem) -> Problem:
         """Return the problem with these values as first values of the coefficients that have the same names."""
-        known = {name: value for name, value in self.coefficients.items() if name in problem.parameters}
-        return replace(problem, parameters={**problem.parameters, **known})
+        own = as_coefficients(problem.parameters)
+        known = {name: own[name].at(value) for name, value in self.coefficients.items() if name in own}
+        return replace(problem, parameters={**own, **known})
 
     def check(self, settings: Settings) -> None:
         """Require that the network fits the new run.
@@ -167,7 +170,7 @@ def _start(
             "early version. Go on with the module itself: solve(problem, solution.model).",
             write=NONE,
         )
-    if isinstance(network, Windows):
+    if isinstance(network, (Windows, Trajectory)):
         raise InputError(
             f"{name} holds a solution in windows of time, each of which starts from the state that the one before it "
             "has reached; no run can start from all of them. Start from a run without a tolerance, or from none.",

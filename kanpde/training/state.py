@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.domains import Points
 from kanpde.domains.cells import Cells
 from kanpde.ends import End, Ending
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.phases import Phase
@@ -114,8 +116,8 @@ class March:
         residual: of the windows so far when the state was saved; a resumed run must reproduce it.
     """
 
-    done: Windows
-    finer: Windows
+    done: Windows | Trajectory
+    finer: Windows | Trajectory
     number: int
     aim: float
     share: float
@@ -143,7 +145,8 @@ class State:
 
     Attributes:
         network: at its current size.
-        coefficients: of an inverse problem, in the problem's order.
+        coefficients: the numbers that are trained in the place of an inverse problem's coefficients, in their order
+            (`kanpde.calculus.coefficients`).
         generator: of all random numbers of the run.
         plan: the phases; with a tolerance only those that are decided so far.
         phase, start: the position in the schedule; starts count in the first phase only.
@@ -188,5 +191,5 @@ class State:
 
     def named_coefficients(self, problem: Problem) -> dict[str, float]:
         """Return the present values of the problem's coefficients by name."""
-        values = [] if self.coefficients is None else self.coefficients.tolist()
-        return dict(zip(problem.parameters, values, strict=True))
+        trained = [] if self.coefficients is None else self.coefficients.detach().unbind(0)
+        return {name: float(value) for name, value in values_of(as_coefficients(problem.parameters), trained).items()}

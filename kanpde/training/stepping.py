@@ -8,10 +8,12 @@ from math import ceil, inf, log10, nan
 import torch
 from torch import Tensor
 
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.optimizers import Step
 from kanpde.residuals.objective import Objective
 from kanpde.training.evolution import Evolution, initial_values
+from kanpde.training.ordinary import Ordinary
 from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
 from kanpde.training.shapes import Shape
@@ -80,6 +82,50 @@ def relative(errors: Tensor, values: Tensor, floor: float, measure: float) -> fl
     return float(((errors / measure).sqrt() / sizes.clamp_min(torch.finfo(values.dtype).tiny)).max())
 
 
+def end_after(last: float, begin: float, length: float) -> float:
+    """Return the end of a window of about that length, such that those before the time ``last`` are not short."""
+    rest = last - begin
+    return last if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
+
+
+def allowed_error(evolution: Evolution | Ordinary, floor: float, march: March, values: Tensor, end: float) -> Tensor:
+    """Return the root mean square of the local error that a window may have, by unknown.
+
+    Args:
+        evolution: that is solved.
+        floor: as `kanpde.training.settings.Settings.floor`.
+        march: before the window.
+        values: the integrals of the squared solution over the window.
+        end: of the window.
+    """
+    part = max((end - march.done.end) / evolution.duration, LEAST_PART)
+    size = ((march.values + values) / evolution.measure(end)).sqrt() + floor
+    return march.share * part * size + torch.finfo(size.dtype).tiny
+
+
+def observer(
+    settings: Settings,
+    evolution: Evolution | Ordinary,
+    around: Surroundings,
+    history: list[dict[str, float]],
+    march: March,
+) -> Callable[[Step, Objective], bool]:
+    """Return the function that records a step and tells whether to go on."""
+    share = (march.done.end - evolution.times[0]) / evolution.duration
+    percent = max(1, round(100 * share))
+
+    def observe(step: Step, objective: Objective) -> bool:
+        size, seconds = objective.size[1], around.clock.seconds()
+        row = {"step": len(history) + 1, "start": 0, "phase": march.number, "grid": nan, "parameters": size}
+        history.append(row | {"loss": step.loss, "error": nan, "seconds": seconds})
+        shown = Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, is_percent=True)
+        done = march.done if march.done.count else None
+        around.observe(replace(shown, total=len(history), model=done))
+        return limit(settings, around) is None
+
+    return observe
+
+
 @dataclass(frozen=True)
 class Stepper:
     """Takes one window after the other: what stays the same during a run."""
@@ -106,9 +152,10 @@ class Stepper:
         count = max(FEWEST_CELLS, number_of_cells(lengths, self.evolution.width, resolution))
         return None if count > MOST_CELLS else equidistributed(lengths, *self.evolution.space, count)
 
-    def state_at_end(self, windows: Windows) -> StateAt:
+    def state_at_end(self, windows: Windows | Trajectory) -> StateAt:
         """Return the state from which the next window begins."""
-        return windows.state if windows.networks else partial(initial_values, self.evolution)
+        assert isinstance(windows, Windows)
+        return windows.state if windows.count else partial(initial_values, self.evolution)
 
     # a window --------------------------------------------------------------------------------------------------------
     def after_window(self, history: list[dict[str, float]], march: March) -> March:
@@ -125,16 +172,16 @@ class Stepper:
             raise Stuck(f"at t = {begin:.4g} the values are not finite everywhere")
         lengths, cause = self.lengths(values), Cause(march.length)
         while True:
-            end, ends = self.end_after(begin, cause.length), self.ends(lengths, march.resolution)
+            end, ends = end_after(self.evolution.times[1], begin, cause.length), self.ends(lengths, march.resolution)
             if ends is None:
                 raise Stuck(f"at t = {begin:.4g} it needs more than {MOST_CELLS} cells in space")
             if end - begin < SHORTEST * (self.evolution.duration):
                 raise Stuck(f"at t = {begin:.4g} the windows of time become too short")
             shape = Shape(ends, self.degree, modes)
             window = Window(self.settings, self.evolution, (begin, end), state_at, finer_at)
-            found = window.trained(shape, self.observer(history, march))
+            found = window.trained(shape, observer(self.settings, self.evolution, self.around, history, march))
             march = replace(march, trained=march.trained + 1)
-            if march.trained > MOST_ATTEMPTS and not march.done.networks:
+            if march.trained > MOST_ATTEMPTS and not march.done.count:
                 raise Stuck(f"at t = {begin:.4g} no length and no number of cells gives the accuracy")
             if limit(self.settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
@@ -142,7 +189,7 @@ class Stepper:
             if found is None:
                 cause = replace(cause, length=NOT_CONVERGED * (end - begin), longer=1.0)
                 continue
-            allowed = self.allowed(march, found, end)
+            allowed = allowed_error(self.evolution, self.settings.floor, march, found.values, end)
             excess, in_time = (float((error / allowed).max()) for error in (found.local, found.in_time))
             if not found.is_seen:  # something lies between the training points
                 cause, lengths = Cause(0.5 * (end - begin), 1.0), 0.7 * lengths
@@ -158,13 +205,6 @@ class Stepper:
                 lengths = limited(lengths, self.evolution.width / (SAMPLES - 1), self.evolution.wraps)
                 cause = replace(cause, is_shorter=False, before=excess, exponent=exponent)
 
-    def end_after(self, begin: float, length: float) -> float:
-        """Return the end of a window of about that length, such that the last windows are not short."""
-        rest = self.evolution.times[1] - begin
-        return (
-            self.evolution.times[1] if length > 0.95 * rest else begin + (0.5 * rest if length > 0.5 * rest else length)
-        )
-
     def accepted(
         self, march: March, window: Window, shape: Shape, found: Trained, excess: float, in_time: float, longer: float
     ) -> March:
@@ -173,14 +213,16 @@ class Stepper:
         errors, values = march.errors + found.errors, march.values + found.values
         error = relative(errors, values, self.settings.floor, self.evolution.measure(end))
         is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
-        after = march.done.followed_by(found.begin, found.network, end)
+        done, finer = march.done, march.finer
+        assert isinstance(done, Windows) and isinstance(finer, Windows)
+        after = done.followed_by(found.begin, found.network, end)
         # at this resolution the state after the window would have about as many cells as were needed
         cells = (len(shape.ends) - 1) / factor(excess - in_time, 2 * (self.degree + 1), 1 / MORE_CELLS, 1 / FEWER)
         now = number_of_cells(self.lengths(after.state(self.samples())), self.evolution.width, march.resolution)
         return replace(
             march,
             done=after,
-            finer=march.finer.followed_by(found.finer_begin, found.finer, end),
+            finer=finer.followed_by(found.finer_begin, found.finer, end),
             length=min((end - begin) * factor(in_time, shape.modes, 0.5, longer), march.longest),
             squares={name: march.squares.get(name, 0.0) + (end - begin) * each for name, each in found.squares.items()},
             resolution=march.resolution * min(max(cells / now, FEWER**2), 2.0),
@@ -191,25 +233,3 @@ class Stepper:
             unexplained=march.unexplained + (0.0 if found.is_explained else float(found.values.sum())),
             points=march.points + found.points,
         )
-
-    def allowed(self, march: March, found: Trained, end: float) -> Tensor:
-        """Return the root mean square of the local error that a window may have, by unknown."""
-        part = max((end - march.done.end) / (self.evolution.duration), LEAST_PART)
-        size = ((march.values + found.values) / self.evolution.measure(end)).sqrt() + self.settings.floor
-        return march.share * part * size + torch.finfo(size.dtype).tiny
-
-    def observer(self, history: list[dict[str, float]], march: March) -> Callable[[Step, Objective], bool]:
-        """Return the function that records a step and tells whether to go on."""
-        share = (march.done.end - self.evolution.times[0]) / (self.evolution.duration)
-        percent = max(1, round(100 * share))
-
-        def observe(step: Step, objective: Objective) -> bool:
-            size, seconds = objective.size[1], self.around.clock.seconds()
-            row = {"step": len(history) + 1, "start": 0, "phase": march.number, "grid": nan, "parameters": size}
-            history.append(row | {"loss": step.loss, "error": nan, "seconds": seconds})
-            shown = Progress(march.number, PASSES, percent, 100, step.loss, nan, None, size, seconds, is_percent=True)
-            done = march.done if march.done.networks else None
-            self.around.observe(replace(shown, total=len(history), model=done))
-            return limit(self.settings, self.around) is None
-
-        return observe

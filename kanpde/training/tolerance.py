@@ -178,6 +178,8 @@ def denser(settings: Settings, state: State) -> Sampling:
     inner: list[int] = []
     outer: list[int] = []
     for name, count in state.used["points"].items():
+        if settings.problem.trained[name].integral is not None:  # which follow the size of the network
+            continue
         (inner if settings.problem.trained[name].region.is_interior else outer).append(2 * count)
     return replace(settings.sampling, interior=max(inner, default=None), boundary=max(outer, default=None))
 
@@ -188,6 +190,7 @@ def grown(settings: Settings, state: State, sampling: Sampling) -> Sampling:
     needs = {
         c.region.is_interior: settings.sampling.size(c.region, parameters, grid)
         for c in settings.problem.trained.values()
+        if c.integral is None
     }
     interior, boundary = (
         max(needs.get(inside, 0), have or 0) for inside, have in ((True, sampling.interior), (False, sampling.boundary))

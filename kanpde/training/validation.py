@@ -1,4 +1,4 @@
-"""Validation of a fit within a phase: of all its steps, the one with the least loss on the rows kept back remains.
+"""Validation within a phase: of all its steps, the one with the least loss on measured values kept back remains.
 
 Rows are noisy, so the loss on the training rows may fall while the network becomes worse. The loss on the rows for
 validation is computed after every step of a method that assembles the Jacobian, which costs far more, and after every
@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import isfinite
 
 from kanpde.ends import End, Ending
+from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, losses
 from kanpde.training.settings import Settings
@@ -20,14 +21,19 @@ BETWEEN = 10
 
 
 def validation_of(settings: Settings, state: State, leg: Leg) -> Objective | None:
-    """Return the objective on the rows for validation; None if the problem is not a fit.
+    """Return the objective on the rows for validation and fresh points of the equations; None without such rows.
 
     A phase with a penalty has none either, since its sparsest network is its last one.
     """
-    if not settings.problem.is_fit or state.plan[state.phase].penalty > 0:
+    if not _holds_back(settings.problem) or state.plan[state.phase].penalty > 0:
         return None
     points = fresh_points(settings, state, state.phase, settings.seed)
     return Objective(settings.problem, state.network, points, leg.weights, state.coefficients, settings.derivatives)
+
+
+def _holds_back(problem: Problem) -> bool:
+    """Return whether measured points are kept back from training."""
+    return any(condition.region.draw_fresh is not None for condition in problem.trained.values())
 
 
 def validated(state: State, leg: Leg, work: Work, at_once: bool = False) -> Leg:
@@ -74,14 +80,14 @@ def noise_reached(settings: Settings, leg: Leg, loss: float) -> Ending | None:
 
 
 def chi_squares(settings: Settings, state: State) -> dict[str, float]:
-    """Return the mean squares of the residuals in standard errors, if these are known, of the final network.
+    """Return the mean squares of a fit's residuals in standard errors, if these are known, of the final network.
 
     ``chi_square`` on the training rows, ``chi_square_validation`` on the rows for validation, and
     ``chi_square_margin``, the standard deviation of the latter for the true function.
     """
     level, weights = kept(state.levels), state.used.get("weights")
-    is_class = bool(settings.problem.measures)
-    if is_class or weights is None or "fresh" not in level or not (noise := settings.problem.noise(weights)):
+    is_other = bool(settings.problem.measures) or not settings.problem.is_fit
+    if is_other or weights is None or "fresh" not in level or not (noise := settings.problem.noise(weights)):
         return {}
     points = fresh_points(settings, state, state.phase - 1, settings.seed)
     counts = {name: settings.problem.conditions[name].noise * len(each.x) for name, each in points.items()}

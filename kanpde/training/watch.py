@@ -191,6 +191,8 @@ def cures(settings: Settings, state: State) -> list[Fix]:
     counts: dict[str, int] = {}
     for name, count in state.used["points"].items():
         region = settings.problem.trained[name].region
+        if region.is_measured:
+            continue
         wanted = max(4 * count, _size(Sampling(), region, state))
         kind = "interior" if region.is_interior else "boundary"
         counts[kind] = max(counts.get(kind, 0), int(float(f"{wanted:.2g}")))

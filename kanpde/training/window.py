@@ -21,7 +21,6 @@ from kanpde.models.network import Network
 from kanpde.models.separable import factors, fit_factors, separable
 from kanpde.models.windows import Windows, points_at, state_of
 from kanpde.optimizers import Step
-from kanpde.optimizers.damped import Cholesky, DampedSystem, column_scale, gram
 from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import components_of
@@ -35,7 +34,7 @@ from kanpde.training.evolution import (
     on_window,
     window_points,
 )
-from kanpde.training.newton import OPTIMIZER, converged
+from kanpde.training.newton import converged, corrected
 from kanpde.training.settings import Settings
 from kanpde.training.shapes import Shape, refined, transferred
 from kanpde.training.tangent import largest_change, objective_of_values
@@ -46,7 +45,6 @@ StateAt = Callable[[Tensor], Tensor]  # x (points,) -> u and, for m = 2, u_t: (o
 RANDOM, UNSEEN = 2000, 10.0  # random points; ratio of the squared residuals from which on something was not seen
 FINER, MORE_MODES = 1.25, 2  # cells in x and polynomials in time of the finer network
 LEFT = 0.5  # share of the loss from which on a finer network does not explain a residual
-DAMPING, CHORDS = 1e-13, 3
 
 
 @dataclass(frozen=True)
@@ -234,19 +232,8 @@ class Window:
         objective = self._objective(problem, fine, shape, (5, shape.modes + 3))
         before = float(Objective(problem, network, objective.points, objective.weights).loss().detach())
         second = Objective(ahead, other, objective.points, objective.weights)
-        _, jacobian = objective.linearize()
-        normal = gram(jacobian)
-        system: DampedSystem = Cholesky(jacobian, normal, column_scale(normal.diagonal().clone(), OPTIMIZER.floor))
-        for each in (objective, second):
-            for _ in range(CHORDS):
-                r = each.values()
-                y = system.solve(DAMPING, r, system.transposed(r))
-                if y is None and (better := system.more_accurate()) is not None:
-                    system = better
-                    y = system.solve(DAMPING, r, system.transposed(r))
-                if y is None:
-                    return None
-                each.assign(each.vector() + y / system.scale)
+        if (system := corrected([objective, second])) is None:
+            return None
         inside = interior_points(self.box, self.evolution.axis, shape.ends, (5, shape.modes + 3))
         of_values = objective_of_values(problem, fine, inside.x, inside.weight)
         size = float(of_values.values().square().sum().sqrt())

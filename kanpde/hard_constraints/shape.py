@@ -1,0 +1,110 @@
+r"""Values given on closed smooth walls of a shape that do not meet, and at the beginning, built into an unknown.
+
+With $\omega_k$ the level of wall k, which vanishes there, and $G_k$ its values continued into the domain
+(`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k$ and
+$$G = \sum_k G_k \prod_{j \ne k} d_j \Big/ \sum_k \prod_{j \ne k} d_j, \qquad d_k = \omega_k l_k,$$
+which is inverse-distance blending: $d_k$ is about the distance from wall k, $l_k$ its shortest semi-axis (V. Rvachev et
+al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). With initial values S
+at $t_0$, $G$ gets $S$ in addition, $G_k$ loses it on the walls, and D has the factor $(t - t_0) / T$.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from kanpde.calculus.field import Field, constant
+from kanpde.hard_constraints.interpolant import Interpolant
+from kanpde.hard_constraints.walls import Coords, Wall
+from kanpde.problem import Value
+
+
+@dataclass(frozen=True, eq=False)
+class Begin:
+    """Initial values: a number or a function of all coordinates, and the range of t."""
+
+    times: tuple[float, float]
+    value: Value
+
+    def at_begin(self, coords: Coords) -> Any:
+        """Return the values, which do not depend on t."""
+        if not callable(self.value):
+            return self.value
+        *space, t = coords
+        return self.value(*space, constant(t.context, self.times[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeValues:
+    """Lift and distance of one unknown.
+
+    Attributes:
+        walls: each with its values, which with `start` are those minus the initial ones: a number, an interpolant, or a
+            function of all coordinates, which is its own continuation.
+        start: the initial values; None if they are not built in.
+    """
+
+    walls: Sequence[tuple[Wall, Value]]
+    start: Begin | None = None
+
+    def distance(self, coords: Coords) -> Field:
+        """Return D."""
+        factors = [2 * wall.level(coords) for wall, _ in self.walls]
+        if self.start is not None:
+            begin, end = self.start.times
+            factors.append((coords[-1] - begin) * (1 / (end - begin)))
+        return _product(factors)
+
+    def lift(self, coords: Coords) -> Any:
+        """Return G."""
+        first = 0.0 if self.start is None else self.start.at_begin(coords)
+        values = [_continued(wall, value, coords) for wall, value in self.walls]
+        if all(isinstance(value, float) and value == 0 for value in values):
+            return first
+        if len(values) == 1:
+            return values[0] + first
+        gaps = [wall.level(coords) * wall.length for wall, _ in self.walls]
+        shares = [_product([gap for j, gap in enumerate(gaps) if j != k]) for k in range(len(gaps))]
+        total = reduce(lambda a, b: a + b, (share * value for share, value in zip(shares, values, strict=True)))
+        return total / reduce(lambda a, b: a + b, shares) + first
+
+    # in a file -------------------------------------------------------------------------------------------------------
+    def describe(self) -> dict[str, Any] | None:
+        """Return the values as plain values; None if some are functions of the user."""
+        walls = []
+        for wall, value in self.walls:
+            if callable(value) and not isinstance(value, Interpolant):
+                return None
+            plain = value.describe() if isinstance(value, Interpolant) else float(value)
+            walls.append({**wall.describe(), "value": plain})
+        start = None
+        if self.start is not None:
+            if callable(self.start.value):
+                return None
+            start = {"times": list(self.start.times), "value": float(self.start.value)}
+        return {"kind": "ShapeValues", "walls": walls, "start": start}
+
+    @staticmethod
+    def from_description(description: Mapping[str, Any]) -> ShapeValues:
+        """Return the values that `describe` described."""
+        walls = [
+            (
+                Wall.from_description(each),
+                Interpolant.from_description(each["value"]) if isinstance(each["value"], dict) else each["value"],
+            )
+            for each in description["walls"]
+        ]
+        start = description["start"]
+        return ShapeValues(walls, None if start is None else Begin(tuple(start["times"]), start["value"]))
+
+
+def _continued(wall: Wall, value: Value, coords: Coords) -> Any:
+    if isinstance(value, Interpolant):
+        return wall.continued(value, coords)
+    return value(*coords) if callable(value) else float(value)
+
+
+def _product(factors: Sequence[Field]) -> Field:
+    return reduce(lambda a, b: a * b, factors)

@@ -1,0 +1,142 @@
+r"""Closed smooth walls of shapes: a level that vanishes on one, and values given on it, continued into the domain.
+
+With p the coordinates along the semi-axes of an ellipse or a ball, divided by these, the wall is $|p| = 1$. The level
+is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (1 - |p|^{-2})$ outside, which is smooth and at most ½. Values
+on an ellipse are interpolated by $\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as
+$\sum_k \mathrm{Re}\, a_k p^k$ inside and $\sum_k \mathrm{Re}\, \bar a_k p^{-k}$ outside, with $p = p_1 + i p_2$. So
+only the values on the wall enter. Coefficients may depend on time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import cos, pi, sin
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanpde.calculus.context import Context
+from kanpde.calculus.field import Field, coordinate
+from kanpde.calculus.pointwise import chained
+from kanpde.domains.ball import Ball
+from kanpde.domains.disk import Disk
+from kanpde.domains.ellipse import Ellipse
+from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
+
+Smooth = Disk | Ellipse | Ball
+Coords = Sequence[Field]
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The whole boundary of a disk, an ellipse or a ball.
+
+    Attributes:
+        centre: (dim,).
+        semi_axes: (dim,).
+        angle: of the first axis of an ellipse, in radians.
+        is_hole: whether the domain lies outside.
+    """
+
+    centre: tuple[float, ...]
+    semi_axes: tuple[float, ...]
+    angle: float = 0.0
+    is_hole: bool = False
+
+    @classmethod
+    def of(cls, leaf: Smooth, is_hole: bool) -> Wall:
+        """Return the boundary of a shape."""
+        if isinstance(leaf, Ellipse):
+            return cls(leaf.centre, leaf.semi_axes, leaf.angle, is_hole)
+        return cls(leaf.centre, (leaf.radius,) * len(leaf.centre), 0.0, is_hole)
+
+    @property
+    def length(self) -> float:
+        """The shortest semi-axis; times the `level` it is the distance from the wall, near it and to first order."""
+        return min(self.semi_axes)
+
+    def scaled(self, coords: Coords) -> list[Field]:
+        """Return p."""
+        gap = [x - c for x, c in zip(coords, self.centre, strict=False)]  # the coordinate t may follow
+        if self.angle:
+            c, s = cos(self.angle), sin(self.angle)
+            gap = [c * gap[0] + s * gap[1], c * gap[1] - s * gap[0]]
+        return [x * (1 / a) for x, a in zip(gap, self.semi_axes, strict=True)]
+
+    def level(self, coords: Coords) -> Any:
+        """Return a function that vanishes on the wall and is positive in the domain."""
+        first, *others = self.scaled(coords)
+        square = first * first
+        for p in others:
+            square = square + p * p
+        return 0.5 - 0.5 / square if self.is_hole else 0.5 - 0.5 * square
+
+    def points(self, angle: Tensor) -> list[Tensor]:
+        """Return the coordinates of the points of an ellipse at angles θ (points,)."""
+        a, b = self.semi_axes
+        p, q = a * torch.cos(angle), b * torch.sin(angle)
+        c, s = cos(self.angle), sin(self.angle)
+        return [self.centre[0] + c * p - s * q, self.centre[1] + s * p + c * q]
+
+    def interpolant(self, value: Callable[..., Any], times: tuple[float, float] | None) -> Interpolant | None:
+        """Return the interpolant of values on an ellipse in θ, and in t if there are times; None if none resolves them.
+
+        Args:
+            value: a function of all coordinates, as fields.
+            times: the range of t.
+        """
+        axes = [Axis(0, 0.0, 2 * pi, True)] + ([] if times is None else [Axis(1, *times, False)])
+        names = ("x", "y") if times is None else ("x", "y", "t")
+
+        def along(points: Tensor) -> Tensor:
+            x = torch.stack([*self.points(points[:, 0]), *points[:, 1:].unbind(1)], dim=1)
+            context = Context(names, (0, 1), x)
+            found = value(*[coordinate(context, i) for i in range(len(names))])
+            found = found.value if isinstance(found, Field) else torch.as_tensor(found, dtype=x.dtype)
+            return found.detach().expand(len(x))
+
+        return interpolated(along, axes)
+
+    def continued(self, values: Interpolant, coords: Coords) -> Field:
+        """Return values on an ellipse, by their `interpolant`, continued into the domain."""
+        c = values.coefficients.reshape(len(values.coefficients), -1)
+        a = torch.complex(torch.cat([c[:1], c[1::2]]), torch.cat([0 * c[:1], -c[2::2]]))
+        a = a.conj().resolve_conj() if self.is_hole else a
+
+        def derivative(x: Sequence[Tensor], by: tuple[int, ...]) -> Tensor:
+            order, across, later = (sum(i in kind for i in by) for kind in ((0, 1), (1,), (2,)))
+            p = torch.complex(x[0], x[1])
+            found = _powers(p, len(a), order, self.is_hole) @ a.to(p)
+            if len(values.axes) == 2:
+                found = found * values.axes[1].functions(x[2], c.shape[1], later)
+            elif later:
+                return torch.zeros_like(x[0])
+            return (1j**across * found.sum(dim=1)).real  # the derivative by p_2 is that by p times i
+
+        return chained(derivative, [*self.scaled(coords), *coords[len(self.centre) :]])
+
+    def describe(self) -> dict[str, Any]:
+        """Return the attributes as plain values."""
+        plain = {"centre": list(self.centre), "semi_axes": list(self.semi_axes)}
+        return {**plain, "angle": self.angle, "is_hole": self.is_hole}
+
+    @staticmethod
+    def from_description(description: Mapping[str, Any]) -> Wall:
+        """Return the wall that `describe` described."""
+        d = description
+        return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"])
+
+
+def _powers(p: Tensor, count: int, order: int, is_hole: bool) -> Tensor:
+    """Return the derivatives of some order of 1, p, p², ... at complex p, or of 1, 1/p, ..., (points, count)."""
+    base = 1 / p if is_hole else p
+    powers = torch.cumprod(torch.cat([torch.ones_like(p)[:, None], base[:, None].expand(-1, count - 1)], dim=1), dim=1)
+    factor = torch.ones(count, dtype=p.dtype, device=p.device)
+    for k in range(order):
+        factor = factor * ((-1 if is_hole else 1) * torch.arange(count, device=p.device) - k)
+    if is_hole:
+        return factor * powers * (base**order)[:, None]
+    kept = max(0, count - order)
+    return factor * torch.cat([torch.zeros_like(powers[:, kept:]), powers[:, :kept]], dim=1)
