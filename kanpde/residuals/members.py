@@ -12,6 +12,7 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant, coordinate
 from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.calculus.systems import flattened
 from kanpde.domains.corners import Corner
 from kanpde.domains.families import check_values
 from kanpde.errors import InputError
@@ -131,7 +132,7 @@ def _condition(condition: Condition, region: Any, at: _Held) -> Condition:
 
     def residual(*fields: Any) -> Any:
         """Call the function with fields of all coordinates; its values at the points are the same."""
-        return condition.residual(*(_lifted(each, at) for each in fields))
+        return condition.residual(*(_lifted(each, at) for each in flattened(fields)))
 
     def moved(image: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda x: image(filled(x, at.held))[:, free_of(x.shape[1], at.held)]
