@@ -31,6 +31,7 @@ from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
+from kanpde.models.separate import Separate
 from kanpde.optimizers.adam import Adam
 from kanpde.optimizers.lbfgs import LBFGS
 from kanpde.optimizers.lm import LM
@@ -44,6 +45,7 @@ from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
+from kanpde.training.eigenvalues import Eigenvalues, eigen
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
@@ -69,6 +71,7 @@ __all__ = [
     "Curve",
     "Cylinder",
     "Disk",
+    "Eigenvalues",
     "Ellipse",
     "Field",
     "InputError",
@@ -83,6 +86,7 @@ __all__ = [
     "Region",
     "SSBroyden",
     "Sampling",
+    "Separate",
     "Solution",
     "Tensor2",
     "VariableProjection",
@@ -93,6 +97,7 @@ __all__ = [
     "diff",
     "dirichlet",
     "divergence",
+    "eigen",
     "etdrk4",
     "fit",
     "fit_problem",
