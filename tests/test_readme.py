@@ -89,6 +89,19 @@ def test_a_vector_unknown():
         assert max(float(r.abs().max()) for r in residuals) < 1e-13, label
 
 
+def test_a_family(monkeypatch, capsys):
+    """The example of a family, with a short schedule in place of the tolerance."""
+    short = kanpde.solve
+
+    def solve(problem, tolerance):
+        assert tolerance == 1e-6
+        return short(problem, KAN([3], degree=5, grid=2), [Phase(LM(), steps=20)], sampling=Sampling("gauss", 343, 100))
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    exec(compile(block("**A family.**", "python"), "README.md", "exec"), {})
+    assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(np.exp(-(np.pi**2) * 0.06), abs=0.1)
+
+
 COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
 
 
