@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import PROBLEMS, load_problem, problem_cases
+from conftest import PROBLEMS, VARIANTS, load_problem, problem_cases
 
 from kanpde import Condition
 from kanpde.calculus.context import Context
@@ -68,7 +68,7 @@ def is_known(name):
 @pytest.mark.parametrize("name", [name for name in PROBLEMS if is_known(name)])
 def test_planted_mistake_in_an_operator_is_caught(name):
     """Every derivative that an interior residual reads matters: flipping its sign breaks the exact solution."""
-    problem = load_problem(name)()
+    problem = load_problem(name)(**VARIANTS.get(name, [{}])[0])
     for condition in problem.conditions.values():
         if not condition.region.is_interior or condition.maps:
             continue

@@ -8,7 +8,7 @@ is self-adjoint. (G. Stewart, Simultaneous iteration for computing invariant sub
 Math. 25, 1976.)
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -32,6 +32,16 @@ class Nearest(NamedTuple):
     def is_complex(self) -> bool:
         """Whether an imaginary part is larger than rounding and the size of the space explain."""
         return bool((np.abs(self.imaginary) > COMPLEX * self.residuals).any())
+
+
+def constrained(a: NDArray, b: NDArray, rows: NDArray, *options: Any, **others: Any) -> Nearest:
+    """Return the `nearest` eigenvalues of which the coefficients fulfil ``rows @ c = 0`` exactly.
+
+    Conditions that exclude an eigenfunction must hold exactly: least squares would find a compromise.
+    """
+    free = np.linalg.qr(rows.T, mode="complete")[0][:, len(rows) :]
+    found = nearest(a @ free, b @ free, *options, **others)
+    return found._replace(coefficients=free @ found.coefficients)
 
 
 def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra: int, seed: int = 0) -> Nearest:
