@@ -34,7 +34,7 @@ from drum import drum
 
 CHEBYSHEV = KAN([12], basis="chebyshev", grid=5, degree=7)
 SQUARE, LINE, WELL, DISK = Box(x=(0, 1), y=(0, 1)), Box(x=(0, 1)), Box(x=(-8, 8)), Disk()
-L = Polygon([(-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)])
+L = Polygon(((-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)))
 HOLE, RADIUS = (0.2, 0.1), 0.3
 HOLED = Box(x=(-1, 1), y=(-1, 1)) - Disk(HOLE, RADIUS)
 
@@ -113,7 +113,7 @@ CASES = {  # problem, count, exact values, options
 
 
 def eigenspace_error(found):
-    """The distance of the projectors on the space of J_1(j r) cos φ and J_1(j r) sin φ, and on that of two solutions."""
+    """The distance of the projectors on J_1(j r) cos φ and J_1(j r) sin φ, and on the second and third solution."""
     points = DISK.interior.sample("gauss", 3000)
     x, y = points.x.unbind(1)
     r, angle, root = torch.hypot(x, y), torch.atan2(y, x), points.weight.sqrt()[:, None]

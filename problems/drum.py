@@ -3,7 +3,7 @@
 from math import pi
 
 import torch
-from scipy.special import jn_zeros, jv
+from scipy.special import jn_zeros
 
 from kanpde import Condition, Disk, InputError, Problem, dirichlet, integral, laplacian, pointwise
 
@@ -27,7 +27,8 @@ def drum(mode: int = 1, start: float | None = None) -> Problem:
     order, kind = MODES[mode - 1]
     zero = float(jn_zeros(order, 1)[0])
     domain = Disk()
-    whole = (1 + (order == 0)) * pi * jv(order + 1, zero) / zero  # ∫ J_n(j r) r^n cos² nφ
+    one = torch.ones((), dtype=torch.float64)
+    whole = (1 + (order == 0)) * pi * float(bessel(order + 1, zero, one)) / zero  # ∫ J_n(j r) r^n cos² nφ
 
     def wave(x, y, kind):
         """Return $r^n \\cos n\\varphi$ or the sine."""

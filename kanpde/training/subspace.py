@@ -85,7 +85,7 @@ def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra
 def _orthonormal(values_of: NDArray, y: NDArray) -> NDArray:
     """Return coordinates whose values B c are orthonormal."""
     triangle = np.linalg.qr(values_of @ y, mode="r")
-    return scipy.linalg.solve_triangular(triangle, y.T, trans="T").T
+    return scipy.linalg.solve_triangular(triangle.T, y.T, lower=True).T
 
 
 def _order(values: NDArray, near: float) -> NDArray:
@@ -97,11 +97,13 @@ def _ritz(of_a: NDArray, of_b: NDArray, count: int, near: float) -> Nearest:
     small = -(of_b.T @ of_a)
     general, vectors = np.linalg.eig(small)
     residuals = np.linalg.norm(of_a @ vectors + (of_b @ vectors) * general, axis=0)
-    some = _order(general.real, near)[:count]
-    basis = np.linalg.qr(np.concatenate([vectors[:, some].real, vectors[:, some].imag], axis=1))[0]
+    some = _order(np.real(general), near)[:count]
+    basis = np.linalg.qr(np.concatenate([np.real(vectors[:, some]), np.imag(vectors[:, some])], axis=1))[0]
     if np.abs(basis.T @ (small - small.T) @ basis).max() <= SYMMETRIC * residuals[some].max():
         values, symmetric = np.linalg.eigh(0.5 * (small + small.T))
         residuals = np.linalg.norm(of_a @ symmetric + (of_b @ symmetric) * values, axis=0)
         return Nearest(values, symmetric, residuals, np.zeros_like(values))
-    real = np.where(general.imag < 0, vectors.imag, vectors.real)  # of a pair both, which span the same space
-    return Nearest(general.real, real / np.linalg.norm(real, axis=0), residuals, general.imag)
+    real = np.where(
+        np.imag(general) < 0, np.imag(vectors), np.real(vectors)
+    )  # of a pair both, which span the same space
+    return Nearest(np.real(general), real / np.linalg.norm(real, axis=0), residuals, np.imag(general))
