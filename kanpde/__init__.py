@@ -31,6 +31,7 @@ from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
+from kanpde.models.separate import Separate
 from kanpde.optimizers.adam import Adam
 from kanpde.optimizers.lbfgs import LBFGS
 from kanpde.optimizers.lm import LM
@@ -85,6 +86,7 @@ __all__ = [
     "Region",
     "SSBroyden",
     "Sampling",
+    "Separate",
     "Solution",
     "Tensor2",
     "VariableProjection",

@@ -61,7 +61,10 @@ def described(item: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value with lists and numbers of Python's own; anything else by the name of its type."""
+    """The value with lists and numbers of Python's own, factories described; anything else by the name of its type."""
+    is_factory = is_dataclass(value) and callable(value)
+    if is_factory:
+        return described(value)
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, Mapping):
@@ -110,4 +113,13 @@ def made_from(description: Mapping[str, Any], package: ModuleType, argument: str
     if found is None:
         place = description.get("class", description["name"])
         raise InputError(f"A file holds only the name of {place}. Give the object as well: {argument}=...")
-    return found(**arguments_of(description))
+    return found(**{key: _restored(value, package, argument) for key, value in arguments_of(description).items()})
+
+
+def _restored(value: Any, package: ModuleType, argument: str) -> Any:
+    """Return an argument from its description, in which there may be descriptions of other factories."""
+    if not isinstance(value, Mapping):
+        return value
+    if "class" in value:
+        return made_from(value, package, argument)
+    return {key: _restored(each, package, argument) for key, each in value.items()}

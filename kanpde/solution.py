@@ -104,8 +104,7 @@ class Solution(Evaluable):
 
     Attributes:
         problem, model: the problem that was solved, and the trained network.
-        history: one row per step; ``error`` is the last measured relative L2 error, the largest of all
-            unknowns.
+        history: one row per step; ``error`` is the last measured relative L2 error, the largest of all unknowns.
         levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
             points, and ``relative_NAME``, the residual of each condition there relative to its largest term
             (`kanpde.training.watch`).
@@ -113,16 +112,13 @@ class Solution(Evaluable):
         errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
             points; empty without ``exact``.
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
-        standard_errors: of the coefficients by name (`kanpde.training.standard_errors` says what they mean); without
-            those that are not known.
-        intervals: with 95 % probability the coefficients are within these bounds; known if there are measured values.
-        correlations: of the errors of each coefficient with those of the others; known if there are measured values.
+        standard_errors: of the coefficients by name, if known (`kanpde.training.standard_errors` says what they mean).
+        intervals, correlations: with 95 % probability, and of errors, by name (`kanpde.training.uncertainty`).
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.
         derivatives: the engine that evaluates the model, "jets" or "autograd" (any module).
         warnings: why the solution may be wrong although its training loss is small; empty if nothing was found.
-        finer: a more accurate network, whose distance from the model is the estimated error; None if there is no
-            estimate, or if the solution was loaded.
+        finer: a more accurate network, whose distance from the model is the estimated error; None if there is none.
     """
 
     problem: Problem

@@ -12,6 +12,7 @@ from kanpde.calculus.jet import LAPLACIAN, JetSpace
 from kanpde.models.architecture import network_from
 from kanpde.models.mlp import ACTIVATIONS
 from kanpde.models.polynomials import polynomials
+from kanpde.models.separate import Separate
 from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
@@ -52,6 +53,11 @@ CASES += [
     (ShiftReLU([3], copies=4, power=3), [], {"periodic": [0]}),
     (lambda *a, dtype, **k: polynomials(a[0], 2, 20, "cpu", dtype), [], {}),
     (SPIKAN(3, degree=4, grid=2), [refined, halved], {"outputs": 2}),
+    (
+        Separate({"v": MLP([4]), "u,w": KAN([3], grid=2)}).for_unknowns(["u", "v", "w"]),
+        [refined, moved],
+        {"outputs": 3},
+    ),
 ]
 
 

@@ -8,6 +8,7 @@ from kanpde import KAN, MLP
 from kanpde.calculus.functions import TABLES, by_autograd, power
 from kanpde.calculus.jet import LAPLACIAN, JetSpace, bell_terms
 from kanpde.models.mlp import ACTIVATIONS
+from kanpde.models.separate import Separate
 from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
@@ -21,6 +22,7 @@ MODELS = {
     "splinemlp": SplineMLP([4], degree=6, grid=3),
     **{f"shiftrelu{power}": ShiftReLU([4, 3], copies=4, power=power) for power in (1, 2, 5)},
     "spikan": SPIKAN(3, degree=6, grid=2),
+    "separate": Separate({"1": MLP([4, 3]), "0": KAN([3], degree=6, grid=3)}).for_unknowns(["0", "1"]),
     "mlp-fourier": MLP([5], fourier=4),
     **{f"mlp-{a}": MLP([5, 4], activation=a) for a in ACTIVATIONS},
 }

@@ -22,6 +22,7 @@ from kanpde import (
     periodic,
     robin,
 )
+from kanpde.models.separate import Separate
 from kanpde.models.shiftrelu import ShiftReLU
 from kanpde.models.spikan import SPIKAN
 from kanpde.models.splinemlp import SplineMLP
@@ -76,8 +77,18 @@ PROBLEMS = {
         Box(x=(-1.0, 1.0), y=(0.0, 1.0), periodic=["x"]), {"pde": Condition(BOX.interior, lambda u: laplacian(u) - u)}
     ),
 }
+
+
+def separate(ranges, outputs, **options):
+    """A network for every output, by turns a KAN and an MLP."""
+    names = [str(i) for i in range(outputs)]
+    made = {name: (KAN([2], degree=4, grid=3), MLP([3]))[int(name) % 2] for name in reversed(names)}
+    return Separate(made).for_unknowns(names)(ranges, outputs, **options)
+
+
 MODELS = {
     "kan": KAN([3], degree=4, grid=3),
+    "separate": separate,
     "kan-deep": KAN([2, 3], degree=3, grid=2),
     "kan-products": KAN([[1, 2]], degree=3, grid=2, mult_arity=3),
     "splinemlp": SplineMLP([3], degree=3, grid=2),

@@ -32,11 +32,10 @@ class Coefficient(float):
 
     def __new__(cls, initial: float, lower: float = -inf, upper: float = inf) -> Coefficient:
         if not (isfinite(initial) and lower < initial < upper):
-            between = (lower if lower > -inf else min(initial, upper) - 1.0, upper if upper < inf else lower + 2.0)
             raise InputError(
                 f"The first value of a coefficient must be a finite number between its bounds, got {float(initial):g}, "
                 f"and the bounds {float(lower):g} and {float(upper):g}.",
-                write={"initial": 0.5 * sum(between) if lower < upper else 1.0},
+                write={"initial": _between(lower, upper)} if lower < upper else {"lower": 0.0, "upper": 10.0},
             )
         found = super().__new__(cls, initial)
         found.lower, found.upper = float(lower), float(upper)
@@ -67,6 +66,13 @@ class Coefficient(float):
         if isfinite(a) and isfinite(b):
             return 0.25 * (b - a) * (1.0 - tanh(0.5 * z) ** 2)
         return exp(z) if isfinite(a) else -exp(z) if isfinite(b) else 1.0
+
+
+def _between(lower: float, upper: float) -> float:
+    """Return a number between the bounds."""
+    if isfinite(lower) and isfinite(upper):
+        return 0.5 * (lower + upper)
+    return lower + 1.0 if isfinite(lower) else upper - 1.0 if isfinite(upper) else 1.0
 
 
 def as_coefficients(given: Mapping[str, float]) -> dict[str, Coefficient]:

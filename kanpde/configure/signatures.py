@@ -11,6 +11,7 @@ import kanpde.optimizers
 from kanpde.configure.typed import text
 from kanpde.errors import Code, InputError, suggest
 from kanpde.factories import factories
+from kanpde.models.network import NetworkFactory
 from kanpde.optimizers import OptimizerFactory
 from kanpde.training.phases import Phase
 
@@ -21,7 +22,10 @@ _SCALARS = {  # a description, and an example as typed
     str: ("text", "name"),
     NoneType: ("null", "null"),
 }
-_NAMED = {OptimizerFactory: ("optimizer", kanpde.optimizers)}  # types of arguments that ``name`` selects in a package
+_NAMED = {  # types of arguments that ``name`` selects in a package
+    OptimizerFactory: ("optimizer", kanpde.optimizers),
+    NetworkFactory: ("network", kanpde.models),
+}
 
 
 @dataclass(frozen=True)

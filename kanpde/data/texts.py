@@ -34,6 +34,8 @@ def from_text(
         for name in (*wanted, *(outputs or ())):
             if name not in names:
                 raise InputError(f'{path.name} has no column "{name}". {suggest(name, names)}')
+            if names.count(name) > 1:
+                raise InputError(f'{path.name} has two columns "{name}". Give every column its own name.')
         numbers = [names.index(name) for name in wanted] if wanted else None
         kept = [names[k] for k in numbers] if numbers else list(names)
         allowed = [names.index(name) for name in outputs or () if name in names] if has_names else []

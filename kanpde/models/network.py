@@ -2,7 +2,7 @@ r"""The common structure of KANs and MLPs: an input map, layers ``features(x) @ 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,22 @@ from kanpde.models.layer import Layer, Nodes, Traced
 from kanpde.models.singular import Singular
 
 Block = Layer | Singular
+
+
+@runtime_checkable
+class NetworkFactory(Protocol):
+    """Makes an untrained network for coordinates in some ranges, such as `KAN`."""
+
+    def __call__(
+        self,
+        ranges: Sequence[tuple[float, float]],
+        outputs: int = 1,
+        *,
+        periodic: Sequence[int] = (),
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> "Network": ...
 
 
 class Network(nn.Module):
@@ -55,6 +71,11 @@ class Network(nn.Module):
     def on(self, side: int | None) -> "Network":
         """Return the network of a part of the domain, which is this one unless every part has one of its own."""
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return self.layers[-1].weight.shape[1]
 
     def first_layer(self, side: int | None) -> int:
         """Return the position among the layers of the first one of the network `on` that part."""
@@ -111,6 +132,15 @@ class Network(nn.Module):
             total = outputs + added @ self.singular.weight
             steps += [(last, total), (added, total)]
         return steps
+
+    def outputs_of(self, steps: Sequence[Traced]) -> Float[Tensor, "components points outputs"]:
+        """Return the network's outputs from the result of `trace`."""
+        return steps[-1][1]
+
+    @torch.no_grad()
+    def scale_outputs(self, sizes: Float[Tensor, " outputs"]) -> None:
+        """Multiply every output of an untrained network by a size."""
+        self.layers[-1].weight.mul_(sizes)
 
     @property
     def half_wider(self) -> int:

@@ -12,6 +12,7 @@ from kanpde.errors import Code, InputError
 from kanpde.factories import kind_of
 from kanpde.models.architecture import network_from
 from kanpde.models.network import Network
+from kanpde.models.separate import SeparateNetworks
 
 
 class PartNetworks(Network):
@@ -53,6 +54,10 @@ class PartNetworks(Network):
         """Return the function of that architecture with all weights zero, for `bound_to`."""
         return cls([network_from(each, device, dtype) for each in architecture["networks"]])
 
+    @property
+    def outputs(self) -> int:
+        return self.networks[0].outputs
+
     def on(self, side: int | None) -> Network:
         return self if side is None else self.networks[side]
 
@@ -88,14 +93,14 @@ class PartNetworks(Network):
         return [(network, (where == k).nonzero()[:, 0]) for k, network in enumerate(self.networks)]
 
     def forward(self, x: Tensor) -> Tensor:
-        out = x.new_empty(len(x), self.networks[0].layers[-1].weight.shape[1])
+        out = x.new_empty(len(x), self.outputs)
         for network, at in self._chosen(x):
             out = out.index_copy(0, at, network(x[at]))
         return out
 
     def jet(self, x: Tensor, space: JetSpace, head: Tensor | None = None) -> Tensor:
         assert head is None, "only the networks of the parts have heads"
-        out = x.new_empty(len(space.keys), len(x), self.networks[0].layers[-1].weight.shape[1])
+        out = x.new_empty(len(space.keys), len(x), self.outputs)
         for network, at in self._chosen(x):
             out = out.index_copy(1, at, network.jet(x[at], space))
         return out
@@ -135,13 +140,14 @@ def bound(model: nn.Module, domain: Any) -> nn.Module:
 
 
 def require_one_network(model: object, what: str) -> None:
-    """Refuse a function with a network for each part of a domain.
+    """Refuse a function with a network for each part of a domain, or for each unknown.
 
     Raises:
         InputError: it has several networks; ``what`` is what needs one.
     """
-    if isinstance(model, PartNetworks):
+    if isinstance(model, (PartNetworks, SeparateNetworks)):
+        of = "parts of the domain" if isinstance(model, PartNetworks) else "groups of unknowns"
         raise InputError(
-            f"{what} needs one network, and the solution has a network for each of {len(model.networks)} parts of the "
-            "domain; `solution.model.networks` are these."
+            f"{what} needs one network, and the solution has a network for each of {len(model.networks)} {of}; "
+            "`solution.model.networks` are these."
         )

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kanpde.plots.axes import COLOURS, DPI, log_scale, number, positive, tick_at
+from kanpde.plots.coefficients import coefficients_figure
 from kanpde.plots.edge_functions import Labels, has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
+from kanpde.plots.orbit import has_orbit, orbit_figure
 from kanpde.plots.page import page
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
@@ -36,6 +38,8 @@ def save_plots(
 ) -> list[Path]:
     """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
 
+    For systems of two or three unknowns over time alone also orbit.png, and of an inverse problem coefficients.png.
+
     Args:
         solution: of a run.
         folder: for the files.
@@ -52,6 +56,11 @@ def save_plots(
         "history": history_figure(solution),
         "scaling": scaling_figure(solution.levels),
     }
+    if has_orbit(solution):
+        figures["orbit"] = orbit_figure(solution)
+    coefficients = coefficients_figure(solution)
+    if coefficients is not None:
+        figures["coefficients"] = coefficients
     if has_edge_functions(solution):
         figures["network"] = network_figure(solution, names)
         for number_of_page, figure in enumerate(edges_figures(solution, labels), start=1):

@@ -252,12 +252,12 @@ class Objective:
         spread = []
         if self.coefficients is not None:  # one value per point, so that the same backward pass gives their columns
             spread = [c.detach().expand(n).clone().requires_grad_() for c in self.coefficients.unbind(0)]
-        residuals = self.residuals_from(site, [trace[-1][1].unbind(0) for trace in traces], spread)
+        outputs = (self.model.on(c.side).outputs_of(t) for c, t in zip(site.contexts, traces, strict=True))
+        residuals = self.residuals_from(site, [each.unbind(0) for each in outputs], spread)
         wanted = spread if layers == slice(None) else []
         chosen = range(len(self.model.blocks))[layers]
-        places = [
-            (number + i, part) for number, trace in zip(numbers, traces, strict=True) for i, part in enumerate(trace)
-        ]
+        every = zip(numbers, traces, strict=True)
+        places = [(number + i, part) for number, trace in every for i, part in enumerate(trace)]
         places = [(chosen.index(k), part) for k, part in places if k in chosen]
         parts = [part for _, part in places]
         sizes = self._sizes()[: len(self.model.blocks)][layers]

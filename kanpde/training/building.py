@@ -11,6 +11,7 @@ from kanpde.models.feature_inputs import FeatureInputs, ranges_of
 from kanpde.models.inputs import Inputs
 from kanpde.models.network import Network
 from kanpde.models.parts import PartNetworks, bound
+from kanpde.models.separate import Separate, SeparateNetworks
 from kanpde.problem import Problem
 from kanpde.residuals.corners import added_functions, features_of
 from kanpde.training.settings import Settings
@@ -42,6 +43,8 @@ def _made(settings: Settings, domain: Any, features: Any, generator: torch.Gener
     ranges = list(domain.ranges)
     if features:
         ranges += ranges_of(features, domain.test_points(settings.device, settings.dtype))
+    if isinstance(model, Separate):
+        model = model.for_unknowns(problem.unknowns)
     network = model(
         ranges,
         len(problem.unknowns),
@@ -51,11 +54,13 @@ def _made(settings: Settings, domain: Any, features: Any, generator: torch.Gener
         dtype=settings.dtype,
     )
     if problem.scale and isinstance(network, Network):
-        with torch.no_grad():
-            scale = torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype)
-            network.layers[-1].weight.mul_(scale)
+        network.scale_outputs(torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype))
     if features:
-        if not isinstance(network, Network) or type(network.inputs) is not Inputs:
+        if (
+            not isinstance(network, Network)
+            or isinstance(network, SeparateNetworks)
+            or type(network.inputs) is not Inputs
+        ):
             raise _refused("features", model, "makes no network of this package")
         network.inputs = FeatureInputs(ranges, features, domain.periodic, settings.device, settings.dtype)
     return network
@@ -66,8 +71,8 @@ def with_singular(problem: Problem, network: nn.Module, settings: Settings) -> n
     added = added_functions(problem, settings.device, settings.dtype)
     if added is None:
         return network
-    if not isinstance(network, Network):
-        raise _refused("singular", network, "is no network of this package")
+    if not isinstance(network, Network) or isinstance(network, SeparateNetworks):
+        raise _refused("singular", network, "is not one network of this package")
     if network.singular is None:
         network.singular = added
     elif network.singular.architecture() != added.architecture():

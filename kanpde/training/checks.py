@@ -17,6 +17,7 @@ from kanpde.residuals.evaluation import Components, components_of, from_componen
 from kanpde.residuals.objective import Objective
 from kanpde.thinning.removal import kan_layers
 from kanpde.training.fresh import draw, size_of
+from kanpde.training.identifiable import check_coefficients
 from kanpde.training.parts import check_parts
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
@@ -181,6 +182,7 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     problem, derivatives = settings.problem, settings.derivatives
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
+    check_coefficients(settings, objective)
     check_sizes(settings, state, objective, state.phase)
     check_ansatz(problem, components_of(state.network, derivatives), settings.device, settings.dtype)
     if grid_of(state.network) is None and any(phase.grid or phase.refine for phase in settings.phases):

@@ -1,31 +1,22 @@
-"""Checks of problems on domains of several parts, before training starts."""
+"""Checks of runs with several networks, for parts of the domain or for unknowns, before training starts."""
 
 from collections.abc import Callable
 
 from kanpde.domains.parts import Parts
 from kanpde.errors import InputError
+from kanpde.models.separate import Separate
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.training.settings import Settings
 
 
 def check_parts(settings: Settings, log: Callable[[str], None]) -> None:
-    """Raise an error for what domains of several parts do not have, and log a warning where two are not coupled."""
+    """Raise an error for what several networks do not have, and log a warning where two parts are not coupled."""
     problem, domain = settings.problem, settings.problem.domain
+    if isinstance(settings.model, Separate):
+        _check_several(settings, f"the model has a network for each of {', '.join(problem.unknowns)}")
     if not isinstance(domain, Parts):
         return
-    if settings.tolerance is not None:
-        raise InputError(
-            "A tolerance adds points and cells to one network, and this domain has a network for each of "
-            f"{', '.join(domain.by_name)}. A schedule trains all of them.",
-            write={"tolerance": None},
-        )
-    for number, phase in enumerate(settings.phases):
-        if isinstance(phase.optimizer, VariableProjection):
-            raise InputError(
-                "VariableProjection solves for the last layer of one network, and this domain has several networks. LM "
-                "trains all of them.",
-                of=f"phases.{number}",
-            )
+    _check_several(settings, f"this domain has a network for each of {', '.join(domain.by_name)}")
     equations = [c.region for c in problem.conditions.values() if c.region.is_interior]
     for k, name in enumerate(domain.by_name):
         if not any(not region.sides or k in region.sides for region in equations):
@@ -40,4 +31,19 @@ def check_parts(settings: Settings, log: Callable[[str], None]) -> None:
             log(
                 f"warning: no condition couples {one} and {other}; add jump and flux_jump on "
                 f'domain.interface("{one}", "{other}")'
+            )
+
+
+def _check_several(settings: Settings, why: str) -> None:
+    """Refuse what needs one network; ``why`` says which several there are."""
+    if settings.tolerance is not None:
+        raise InputError(
+            f"A tolerance adds points and cells to one network, and {why}. A schedule trains all of them.",
+            write={"tolerance": None},
+        )
+    for number, phase in enumerate(settings.phases):
+        if isinstance(phase.optimizer, VariableProjection):
+            raise InputError(
+                f"VariableProjection solves for the last layer of one network, and {why}. LM trains all of them.",
+                of=f"phases.{number}",
             )

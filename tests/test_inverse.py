@@ -1,0 +1,360 @@
+"""Inverse problems: data as a condition, bounds, covariances and intervals of coefficients, unknown fields."""
+
+from math import inf, pi
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_problem
+
+from kanpde import (
+    KAN,
+    LM,
+    MLP,
+    Box,
+    Coefficient,
+    Condition,
+    InputError,
+    Phase,
+    Problem,
+    Sampling,
+    Separate,
+    data,
+    diff,
+    dirichlet,
+    laplacian,
+    load,
+    resume,
+    save,
+    solve,
+)
+from kanpde.calculus.coefficients import as_coefficients
+from kanpde.domains.disk import Disk
+from kanpde.errors import ResultWarning
+from kanpde.models.network import trained_size
+from kanpde.plots.run import save_plots
+from kanpde.residuals.automatic_weights import EXACTNESS, weights_of_data
+from kanpde.residuals.evaluation import formula_fields, residuals_of
+from kanpde.residuals.objective import Objective
+from kanpde.terminal import report
+from kanpde.training.covariance import Group, covariance, triangle_of
+
+F64 = torch.float64
+ROD = Box(x=(0.0, 1.0), t=(0.0, 1.0))
+RNG = np.random.default_rng(0)
+X, T = RNG.uniform(0.0, 1.0, (2, 30))
+TABLE = {"x": X, "t": T, "u": np.exp(-T) * np.sin(3 * X), "s": np.full(30, 0.1)}
+TINY = {"model": KAN([2], degree=4, grid=2), "phases": [Phase(LM(), steps=2)], "starts": 1}
+TINY |= {"sampling": Sampling(interior=60, boundary=10)}
+
+
+def changed(column, row, value):
+    return {**TABLE, column: np.where(np.arange(30) == row, value, TABLE[column])}
+
+
+def problem_with(residual, parameters, table=TABLE, **options):
+    conditions = {"pde": Condition(ROD.interior, residual), "data": data(ROD, table, "u", **options)}
+    return Problem(ROD, conditions, parameters=parameters)
+
+
+def heat(u, p):
+    return diff(u, "t") - p["k"] * laplacian(u)
+
+
+# coefficients --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bounds", [(-inf, inf), (0.5, inf), (-inf, 3.0), (0.5, 3.0)])
+def test_bounds_are_kept_by_a_transformation(bounds):
+    k = Coefficient(2.0, *bounds)
+    z = torch.tensor(k.trained, dtype=F64, requires_grad=True)
+    value = k.value(z)
+    assert float(value.detach()) == pytest.approx(2.0, rel=1e-14) and k == 2.0
+    (slope,) = torch.autograd.grad(value, z)
+    assert k.slope(k.trained) == pytest.approx(float(slope), rel=1e-12)
+    far = k.value(torch.tensor([-30.0, 30.0], dtype=F64))
+    assert bool((far >= bounds[0]).all()) and bool((far <= bounds[1]).all())
+    assert as_coefficients({"k": k.at(2.5)})["k"].lower == bounds[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((-1.0, 0.0), "initial=1.0"),
+        ((1.0, 2.0, 1.0), "lower=0.0"),
+        ((float("nan"),), "initial=1.0"),
+        ((5, 1, 3), "=2.0"),
+    ],
+)
+def test_first_values_outside_the_bounds_are_refused(arguments, words):
+    with pytest.raises(InputError, match="finite number between its bounds") as found:
+        Coefficient(*arguments)
+    assert words in str(found.value)
+
+
+def test_the_jacobian_of_bounded_coefficients_is_that_of_differences():
+    problem = problem_with(heat, {"k": Coefficient(0.7, lower=0.0, upper=2.0)})
+    network = TINY["model"](ROD.ranges, generator=torch.Generator().manual_seed(0))
+    points = {name: c.region.sample("uniform", 8) for name, c in problem.conditions.items()}
+    z = torch.nn.Parameter(torch.tensor([problem.parameters["k"].trained], dtype=F64))
+    objective = Objective(problem, network, points, {}, z)
+    column, v = objective.linearize()[1][:, -1].clone(), objective.vector()
+    step = torch.zeros_like(v)
+    step[-1] = 1e-6
+    ends = []
+    for sign in (1, -1):
+        objective.assign(v + sign * step)
+        ends.append(objective.values())
+    torch.testing.assert_close(column, (ends[0] - ends[1]) / 2e-6, rtol=1e-6, atol=1e-9)
+
+
+# data ----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("errors", [None, 0.1, "s", ["s"], {"u": "s"}])
+@pytest.mark.parametrize("kind", ["columns", "csv", "npy"])
+def test_residuals_are_distances_in_standard_errors(tmp_path, errors, kind):
+    wanted = ["x", "t", "u", *(["s"] if errors not in (None, 0.1) else [])]
+    matrix, table = np.stack([TABLE[name] for name in wanted], axis=1), TABLE
+    if kind == "csv":
+        table = tmp_path / "measured.csv"
+        np.savetxt(table, matrix, delimiter=",", header=",".join(wanted), comments="")
+    elif kind == "npy":  # without names
+        table = tmp_path / "measured.npy"
+        np.save(table, matrix)
+    condition = data(ROD, table, "u", errors=errors)
+    problem = Problem(ROD, {"data": condition}, parameters={"k": 1.0})
+    points = condition.region.sample("auto", 30)
+    (found,) = residuals(problem, points, lambda x, t: 2 * x)
+    wanted = (2 * X - TABLE["u"]) / (0.1 if errors else 1.0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6 if kind == "csv" else 1e-12)
+    assert condition.noise == (1.0 if errors else 0.0) and condition.region.rows == 30
+
+
+def residuals(problem, points, function):
+
+    return [
+        r.numpy()
+        for r in residuals_of(
+            problem, "data", lambda context, space: formula_fields(problem, function, context), points
+        )
+    ]
+
+
+def test_something_else_than_an_unknown_can_be_measured():
+    condition = data(ROD, {**TABLE, "q": X}, "q", of=lambda u, p: -p["k"] * diff(u, "x"))
+    problem = Problem(ROD, {"data": condition}, parameters={"k": 3.0})
+    (found,) = residuals(problem, condition.region.sample("auto", 30), lambda x, t: x * x)
+    np.testing.assert_allclose(found, -6 * X - X, rtol=1e-12)
+    condition = data(ROD, {**TABLE, "q": X}, ("u", "q"), of=lambda u, p: u)
+    with pytest.raises(InputError, match="returns 1 values for the columns u, q"):
+        residuals(Problem(ROD, {"data": condition}, parameters={"k": 3.0}), condition.region.sample("auto", 30), max)
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "words"),
+    [
+        (changed("x", 4, 1.5), {}, r"row 5 \(x = 1.5, t = .*\) lies outside the domain Box"),
+        (changed("u", 4, np.nan), {}, 'nan in row 5, column "u"'),
+        (changed("s", 4, 0.0), {"errors": "s"}, 'standard error 0 in row 5, column "s"'),
+        ({**TABLE, "u": np.array(["a"] * 30)}, {}, 'column "u" has the shape'),
+        ({**TABLE, "u": np.ones(30)}, {}, '"u" are 1 in all rows'),
+        ({"x": X, "u": X}, {}, 'no column "t"'),
+        (TABLE, {"errors": -1.0}, "positive standard error"),
+        (TABLE, {"errors": ["u"]}, '"u" is named twice'),
+        (np.ones((9, 2)), {}, "2 columns without names; expected 3: x, t, u"),
+        ("none.csv", {}, "no file"),
+    ],
+)
+def test_bad_tables_are_refused(table, options, words):
+    with pytest.raises(InputError, match=words):
+        data(ROD, table, "u", **options)
+
+
+def test_a_file_with_two_columns_of_a_name_is_refused(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("x,t,u,u\n0.1,0.2,0.3,1\n0.1,0.1,0.4,1\n")
+    with pytest.raises(InputError, match=r'twice\.csv has two columns "u"'):
+        data(ROD, path, "u")
+
+
+def test_data_on_a_shape_and_beside_values_that_are_built_in():
+    disk = Disk((0.0, 0.0), 1.0)
+    with pytest.raises(InputError, match=r"row 2 \(x = 1, y = 1\)"):
+        data(disk, {"x": [0.0, 1.0], "y": [0.0, 1.0], "u": [1.0, 2.0]}, "u")
+    conditions = {
+        "pde": Condition(ROD.interior, heat),
+        "ends": dirichlet(ROD.boundary, 0.0),
+        "data": data(ROD, TABLE, "u", errors=0.1),
+    }
+    found = solve(Problem(ROD, conditions, parameters={"k": 1.0}), constraints="hard", **TINY)
+    assert found.settings["satisfies"] == ["ends"] and found.standard_errors["k"] > 0
+
+
+def test_weights_of_data_follow_their_errors():
+    """The residuals of all data in standard errors count the same; together 1 / EXACTNESS of an equation."""
+    parts = {name: data(ROD, {key: v[a:b] for key, v in TABLE.items()}, "u", errors=s) for name, a, b, s in SETS}
+    problem = Problem(ROD, {"pde": Condition(ROD.interior, heat), **parts}, parameters={"k": 1.0})
+    gains = {"pde": 50.0, "one": 0.5 / 0.1**2, "two": 0.5 / 0.2**2}
+    found = weights_of_data(problem, {name: 50.0 / gain for name, gain in gains.items()})
+    assert found["one"] / 10 == pytest.approx(found["two"] / 20)
+    assert sum(found[name] * gains[name] for name in found) == pytest.approx(50.0 / EXACTNESS)
+
+
+SETS = [("one", 0, 10, 0.1), ("two", 10, 30, 0.2)]
+
+
+def test_rows_that_are_kept_back_choose_the_step():
+    table = {**TABLE, "u": RNG.normal(size=30)}  # noise, which later steps follow
+    problem = problem_with(heat, {"k": 1.0}, table, validation=0.3)
+    region = problem.conditions["data"].region
+    assert region.rows == 21 and len(region.sample_fresh(1, torch.Generator()).x) == 9
+    found = solve(problem, **{**TINY, "phases": [Phase(LM(), steps=12)]}, weights={"pde": 1e-6})
+    assert found.levels[0]["kept_step"] < 12
+
+
+def test_a_field_problem_ends_when_the_noise_is_reached():
+    problem = problem_with(lambda u: diff(u, "t") - 0.1 * laplacian(u), {}, errors=0.3)
+    assert solve(problem, **TINY | {"phases": [Phase(LM(), steps=50)]}).ending.end.name == "NOISE_REACHED"
+
+
+# covariance ----------------------------------------------------------------------------------------------------------
+def test_the_covariance_is_that_of_generalized_least_squares():
+    """Two sets of data with different errors, exact equations, network weights that the equations leave free."""
+    rng = np.random.default_rng(1)
+    equations, nullspace = rng.normal(size=(40, 7)), rng.normal(size=7)
+    equations[:, 0] = equations[:, 1]  # a direction of the network without effect
+    first, second = rng.normal(size=(30, 7)), rng.normal(size=(50, 7))
+    for part in (first, second):
+        part[:, 0] = part[:, 1]
+    errors, weight = (0.1, 0.3), 1e-3
+    triangles = [triangle_of([np.c_[part, rng.normal(size=len(part))]], 8) for part in (equations, first, second)]
+    groups = [Group(t, n, weight * s**2) for t, n, s in zip(triangles[1:], (30, 50), errors, strict=True)]
+    found = covariance(triangles[0], groups, 2)
+    whole, noise = np.concatenate([equations, first, second]), np.r_[np.zeros(40), np.full(30, 0.1), np.full(50, 0.3)]
+    move = np.linalg.pinv(whole)[-2:] * np.sqrt(weight) * noise
+    np.testing.assert_allclose(found.covariance, move @ move.T, rtol=1e-9)
+    h = whole @ np.linalg.pinv(whole)
+    rest = np.eye(120) - h
+    for rows, group in ((slice(40, 70), 0), (slice(70, 120), 1)):
+        assert groups[group].rows == rows.stop - rows.start
+    own = np.trace(rest[40:70, 40:70] @ rest[40:70, 40:70]) + np.trace(rest[70:, 70:] @ rest[70:, 70:])
+    assert found.expected == pytest.approx(own, rel=1e-9) and nullspace.size == 7
+
+
+def test_combinations_without_effect_are_named():
+    rng = np.random.default_rng(2)
+    jacobian = rng.normal(size=(50, 4))
+    jacobian[:, 3] = 2 * jacobian[:, 2]
+    found = covariance(np.zeros((0, 5)), [Group(triangle_of([np.c_[jacobian, np.ones(50)]], 5), 50)], 2)
+    assert found.loose is not None
+    assert found.loose[0] / found.loose[1] == pytest.approx(-2.0)
+
+
+def quick(name, **arguments):
+    problem = load_problem(name)(**arguments)
+    sampling = Sampling(interior=300, boundary=40)
+    return solve(problem, KAN([3], degree=6, grid=2), [Phase(LM(), steps=30)], sampling=sampling, starts=1)
+
+
+@pytest.fixture(scope="module")
+def rod():
+    return quick("inverse_heat", first=0.2)
+
+
+def test_the_standard_error_of_a_diffusivity_is_that_of_regression(rod):
+    """Of u = exp(-π² k t) sin πx, whose derivative by k is known."""
+    region = rod.problem.conditions["data"].region
+    x, t = region.sample("auto", 200).x.T.numpy()
+    slope = -(pi**2) * t * np.exp(-(pi**2) * 0.1 * t) * np.sin(pi * x)
+    assert rod.standard_errors["k"] == pytest.approx(0.01 / np.linalg.norm(slope), rel=0.05)
+    lower, upper = rod.intervals["k"]
+    assert 0 < lower < 0.1 < upper and upper - lower == pytest.approx(3.92 * rod.standard_errors["k"], rel=0.01)
+    assert abs(rod.settings["chi_square_data"] - 1) < 0.25 and not rod.warnings
+    assert rod.history[-1]["coefficient_k"] == rod.coefficients["k"]
+
+
+def test_results_on_coefficients_are_printed_stored_and_drawn(rod, tmp_path):
+    lines = report(rod, tmp_path)
+    assert "coefficients.png" in [path.name for path in save_plots(rod, tmp_path)]
+    assert any("with 95 % probability from" in line for line in lines)
+    assert any("expected 1 ± 0.1" in line for line in lines)
+    save(rod, tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert (again.intervals, again.correlations) == (rod.intervals, rod.correlations)
+    assert again.standard_errors == rod.standard_errors
+
+
+def test_a_wrong_noise_level_is_noticed(rod):
+    given = load_problem("inverse_heat")(first=0.1)
+    points = given.conditions["data"].region.sample("auto", 200)
+    table = np.concatenate([points.x.numpy(), points.data[:, :1].numpy()], axis=1)
+    conditions = {**given.conditions, "data": data(given.domain, table, "u", errors=0.02)}
+    problem = Problem(given.domain, conditions, parameters={"k": 0.1})
+    with pytest.warns(ResultWarning, match=r"smaller than .* too large, by a factor of about 2"):
+        solve(problem, phases=[Phase(LM(), steps=5)], sampling=Sampling(interior=200, boundary=40), start=rod)
+
+
+@pytest.mark.parametrize(
+    ("residual", "names", "words"),
+    [
+        (
+            lambda u, p: diff(u, "t") - p["a"] * p["b"] * laplacian(u),
+            "ab",
+            r"a and b one by one: .* a by -0.5, b by \+1",
+        ),
+        (lambda u, p: diff(u, "t") - p["a"] * laplacian(u), "ab", 'No residual depends on the coefficient "b"'),
+        (lambda u, p: p["a"] * u + p["b"] * diff(u, "t") + p["c"], "abc", "2 measured values do not determine 3"),
+    ],
+)
+def test_coefficients_that_are_not_determined_are_named(residual, names, words):
+    table = {name: column[:2] for name, column in TABLE.items()} if len(names) == 3 else TABLE
+    with pytest.raises(InputError, match=words):
+        solve(problem_with(residual, dict(zip(names, (1.0, 2.0, 3.0), strict=False)), table), **TINY)
+
+
+# fields --------------------------------------------------------------------------------------------------------------
+def field_run(**options):
+    model = Separate({"u": KAN([3], degree=5, grid=2), "a": MLP([5])})
+    return solve(
+        load_problem("inverse_field")(points=10),
+        model,
+        [Phase(LM(), steps=1), Phase(LM(), steps=2, refine=2)],
+        sampling=Sampling(interior=60, boundary=10),
+        starts=1,
+        **options,
+    )
+
+
+def test_a_field_has_a_network_of_its_own(tmp_path):
+    whole = field_run()
+    u, a = whole.model.networks
+    assert type(a).__name__ == "Network" and u.grid == 4 and a.grid is None
+    assert whole.levels[-1]["parameters"] == trained_size(whole.model) == trained_size(u) + trained_size(a)
+    save(whole, tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert all(np.array_equal(*pair) for pair in zip(again(0.3, [0.1, 0.2]), whole(0.3, [0.1, 0.2]), strict=True))
+
+    class Stop(Exception):
+        pass
+
+    def stop_at(progress):
+        if progress.total == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        field_run(folder=tmp_path / "stopped", observe=stop_at)
+    resumed = resume(tmp_path / "stopped", problem=load_problem("inverse_field")(points=10))
+    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in whole.history]
+
+
+def test_networks_for_what_is_no_unknown_are_refused():
+    problem = load_problem("inverse_field")(points=10)
+    with pytest.raises(InputError, match='A network is for "b", which is no unknown'):
+        solve(problem, Separate({"b": KAN([2])}))
+    with pytest.raises(InputError, match='"u" has two networks'):
+        Separate({"u": KAN([2]), "u, a": KAN([2])})
+
+
+@pytest.mark.slow
+def test_a_field_is_found():
+    problem = load_problem("inverse_field")()
+    model = Separate({"u": KAN([6], degree=7, grid=3), "a": KAN([6], degree=7, grid=3)})
+    found = solve(problem, model, [Phase(LM(), steps=60), Phase(LM(), steps=60, refine=2)], starts=1)
+    assert found.errors["a"]["l2"] < 1e-3 and found.errors["u"]["l2"] < 1e-5
