@@ -6,7 +6,7 @@
 import sys
 from math import pi
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import torch
@@ -130,11 +130,11 @@ def main(names):
     for name in names or CASES:
         problem, count, exact, options = CASES[name]
         for seed in range(3):
-            begin = perf_counter()
+            begin, processor = perf_counter(), process_time()
             found = eigen(problem, count, seed=seed, **options)
-            seconds = perf_counter() - begin
+            seconds = f"{perf_counter() - begin:.1f} s ({process_time() - processor:.1f} s of the processor)"
             values, size = np.array(found.values), max(map(abs, found.values))
-            parts = [f"{name}; seed {seed}; {seconds:.1f} s; {found.solutions[0].levels[0]['parameters']} functions"]
+            parts = [f"{name}; seed {seed}; {seconds}; {found.solutions[0].levels[0]['parameters']} functions"]
             if exact is None:
                 parts.append("values " + ", ".join(f"{value:.10g}" for value in values))
             else:

@@ -21,7 +21,9 @@ from kanpde import (
     gradient,
     integral,
     laplacian,
+    load,
     neumann,
+    save,
     solve,
 )
 from kanpde.training.subspace import nearest
@@ -99,11 +101,16 @@ def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
     assert "one of 2" in str(found)
 
 
-def test_strings_with_free_ends_have_the_eigenvalue_zero():
-    found = eigen(on_line(string, neumann(LINE.boundary)), 3, SMALL)
+def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
+    problem = on_line(string, neumann(LINE.boundary))
+    found = eigen(problem, 3, SMALL)
     np.testing.assert_allclose(found.values, [0.0, pi**2, 4 * pi**2], atol=1e-7)
     constant = found.solutions[0](np.linspace(0, 1, 5))
     np.testing.assert_allclose(constant, 1.0, atol=1e-6)
+    save(found.solutions[2], tmp_path)
+    stored = load(tmp_path, problem=problem)
+    assert stored.coefficients["lam"] == found.values[2]
+    assert stored(0.3) == pytest.approx(float(found.solutions[2](0.3)), rel=1e-12)
 
 
 def test_an_integral_condition_takes_an_eigenfunction_out():

@@ -37,6 +37,14 @@ from kanpde.training.subspace import Nearest, constrained
 MOST_FUNCTIONS = 1300  # of the last layer; the time grows with their cube
 EXTRA = 6  # dimensions of the subspace beyond twice the number of eigenvalues
 UNSCALED = 100  # functions of an MLP up to which its first layer is that of training
+FACTS = {
+    "device": "cpu",
+    "dtype": "float64",
+    "derivatives": "jets",
+    "constraints": "soft",
+    "satisfies": [],
+    "start": None,
+}
 NORMS = 4000  # points for the norms of eigenfunctions
 
 
@@ -130,7 +138,7 @@ def eigen(
                 break
             model = _wider(model)
             pencil = _pencil(linear, model, seed)
-        facts = {"seed": seed, "model": described(model), "seconds": perf_counter() - begin}
+        facts = {**FACTS, "seed": seed, "model": described(model), "seconds": perf_counter() - begin}
         return _result(problem, pencil, found, estimates, is_reached, facts)
     finally:
         torch.set_num_threads(threads_before)
