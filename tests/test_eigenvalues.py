@@ -99,6 +99,7 @@ def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
     assert [s.coefficients["lam"] for s in found.solutions] == list(found.values)
     assert float(u[:, 0].min()) > -1e-8
     assert "one of 2" in str(found)
+    assert found.solutions[1].problem.exact is None  # that of the problem is another eigenfunction
 
 
 def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):

@@ -173,7 +173,9 @@ def _result(
     facts |= {"weights": pencil.weights, "points": {name: len(points.x) for name, points in pencil.points.items()}}
     ending = Ending(End.TOLERANCE_REACHED if is_reached else End.NOT_REACHED)
     solutions = [
-        _solution(problem, one, value, {**facts, "estimate": float(estimate), "bound": bound}, ending)
+        _solution(
+            problem, one, value, {**facts, "eigenvalue_estimate": float(estimate), "eigenvalue_bound": bound}, ending
+        )
         for one, value, estimate, bound in zip(each, values, estimates, bounds, strict=True)
     ]
     return Eigenvalues(tuple(values), tuple(solutions), tuple(estimates.tolist()), tuple(bounds), groups, is_reached)
@@ -188,6 +190,7 @@ def _solution(problem: Problem, pencil: Pencil, value: float, facts: dict[str, A
     }
     level = {"phase": 0, "optimizer": "eigen", "parameters": pencil.functions, "end": ending.end.name, **misfits}
     coefficients = {name: value} | singular_coefficients(pencil.network)
+    problem = replace(problem, exact=None)  # of which eigenfunction it would be is not known
     return Solution(problem, pencil.network, [], [level], ending, {}, coefficients, facts)
 
 
