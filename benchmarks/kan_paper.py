@@ -51,13 +51,14 @@ def of_inputs(count: int) -> dict[str, Any]:
 
 def four_coordinates() -> dict[str, Any]:
     """Return the network and the schedule for the toy function of four coordinates."""
-    levels = [level(80, points, refine=refine, move_knots=True) for points, refine in ((4096, 1), (4096, 2), (8192, 2))]
-    return {"model": KAN([4, 2]), "phases": [level(40, 2048), *levels], "starts": 5}
+    levels = [level(20, 2048, move_knots=True), level(15, 2048, refine=2), level(40, 4096, refine=2)]
+    return {"model": KAN([4, 1]), "phases": [level(60, 1024), *levels], "starts": 10}
 
 
 def hundred_coordinates() -> dict[str, Any]:
     """Return the network and the schedule for the toy function of a hundred coordinates."""
-    return {"model": KAN([1], grid=8), "phases": [level(40, 4096), level(15, 8192)], "starts": 1}
+    phases = [level(20, 2048), level(15, 2048, move_knots=True), level(50, 4096, refine=4)]
+    return {"model": KAN([1], grid=2), "phases": phases, "starts": 1}
 
 
 def cell(rows: Sequence[dict[str, str]]) -> str:
@@ -139,11 +140,11 @@ def toys(seeds: list[int]) -> None:
                 print(scaling(name, toy, degree, seed), flush=True)
 
 
-def large(seeds: list[int]) -> None:
+def large(seeds: list[int], only: list[str]) -> None:
     """Fit the toy functions of four and a hundred coordinates."""
     results = Results()
     for (name, (f, ranges)), options in zip(LARGE.items(), (four_coordinates, hundred_coordinates), strict=True):
-        for seed in seeds:
+        for seed in seeds if name in only or not only else []:
             results.fit(name, "toy", seed, f, ranges, **options())
 
 
@@ -164,7 +165,7 @@ def main() -> None:
     elif given.what == "toys":
         toys(given.seeds)
     elif given.what == "large":
-        large(given.seeds)
+        large(given.seeds, given.only)
     else:
         compare(given.cache, given.seeds, given.limit, given.only)
 

@@ -34,23 +34,27 @@ def fitting(f: Function, ranges: Ranges, names: Sequence[str] | None = None, is_
         x, wanted = tests(f, ranges)
         equal = torch.full((TESTS,), 1 / TESTS, dtype=torch.float64)
         test = Points(torch.as_tensor(x.T.copy()), equal, data=torch.as_tensor(wanted)[:, None])
-    region = domain.interior if len(ranges) < 3 else with_corners(domain.interior, ranges)
+    region = domain.interior if len(ranges) < 3 else with_extremes(domain.interior, ranges)
     return Problem(domain, {"data": Condition(region, residual)}, test=test)
 
 
-def with_corners(region: Region, ranges: Ranges) -> Region:
-    """Return the region with half of its Sobol points moved towards its faces, to the density of Chebyshev's points.
+def with_extremes(region: Region, ranges: Ranges) -> Region:
+    """Return the region with half of its Sobol points moved, a quarter towards the faces and a quarter to the middle.
 
-    Sums of functions of many coordinates have their extreme values in corners, near which few equally distributed
-    points lie, so the functions of these sums overfit there.
+    Sums of functions of many coordinates have their extreme values where all coordinates are large or all are near the
+    middle. Few equally distributed points lie there, so the functions of these sums overfit. The first quarter gets the
+    density of Chebyshev's points, the second one shrinks to the middle by factors from 0 to 1.
     """
     lower, upper = torch.tensor(ranges, dtype=torch.float64).unbind(1)
+    middle, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
 
     def draw(rule: str, n: int, *where: Any) -> Points:
         points = region.draw(rule, n, *where)
         if rule == "sobol":
-            half = points.x[: len(points.x) // 2]  # the first half of the sequence is evenly distributed, too
-            half.copy_(lower + (upper - lower) * (0.5 - 0.5 * torch.cos(pi * (half - lower) / (upper - lower))))
+            count = len(points.x) // 4  # the quarters of the sequence are evenly distributed, too
+            outer, inner = points.x[:count], points.x[count : 2 * count]
+            outer.copy_(middle + half * torch.sin(0.5 * pi * (outer - middle) / half))
+            inner.copy_(middle + torch.linspace(0, 1, count, dtype=torch.float64)[:, None] * (inner - middle))
         return points
 
     return replace(region, draw=draw)

@@ -79,6 +79,6 @@ def toy_100d(*x: Any) -> Any:
 
 
 LARGE: dict[str, tuple[Function, Ranges]] = {
-    "exp((sin pi(x1^2 + x2^2) + sin pi(x3^2 + x4^2))/2), KAN [4, 4, 2, 1]": (toy_4d, ((-1.0, 1.0),) * 4),
+    "exp((sin pi(x1^2 + x2^2) + sin pi(x3^2 + x4^2))/2), KAN [4, 4, 1, 1]": (toy_4d, ((-1.0, 1.0),) * 4),
     "exp((1/100) sum sin^2(pi x/2)), KAN [100, 1, 1]": (toy_100d, ((-1.0, 1.0),) * 100),
 }

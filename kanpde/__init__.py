@@ -45,6 +45,7 @@ from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution
 from kanpde.storage.store import Output, load, save
 from kanpde.thinning.pruning import prune
+from kanpde.training.eigenvalues import Eigenvalues, eigen
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.solve import solve
@@ -70,6 +71,7 @@ __all__ = [
     "Curve",
     "Cylinder",
     "Disk",
+    "Eigenvalues",
     "Ellipse",
     "Field",
     "InputError",
@@ -95,6 +97,7 @@ __all__ = [
     "diff",
     "dirichlet",
     "divergence",
+    "eigen",
     "etdrk4",
     "fit",
     "fit_problem",

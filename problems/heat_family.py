@@ -1,35 +1,56 @@
-r"""Heat equation $u_t = \nu u_{xx}$ on $[0, 1]$ for all diffusivities from 0.05 to 1 at once, with
-
-$$u(x, t; \nu) = e^{-\pi^2 \nu t} \sin \pi x + \tfrac12 e^{-4 \pi^2 \nu t} \sin 2 \pi x.$$
-
-The diffusivity is a coordinate of the network, and a parameter of a family: not space, and without boundary values.
-(L. C. Evans, Partial Differential Equations, 2010, section 2.3; separation of variables.)
-"""
+"""The heat equation for a range of diffusivities at once."""
 
 from math import pi
 
 from torch import exp, sin
 
-from kanpde import Box, Condition, Problem, diff, dirichlet, initial, laplacian
+from kanpde import Box, Condition, InputError, Problem, diff, dirichlet, initial, laplacian
 
 
-def heat_family(slowest: float = 0.05, fastest: float = 1.0, duration: float = 1.0) -> Problem:
-    """Return the problem for diffusivities from ``slowest`` to ``fastest``."""
-    domain = Box(x=(0.0, 1.0), t=(0.0, duration), nu=(slowest, fastest), family=["nu"])
+def heat_family(
+    slowest: float = 0.05, fastest: float = 1.0, end: float = 1.0, modes: int = 2, scaled_time: bool = True
+) -> Problem:
+    r"""$u_t = \nu u_{xx}$ on $[0, 1] \times [0, T]$ for all diffusivities ν in a range, with u = 0 at both ends.
+
+    ν is a parameter of a family: a coordinate of the network that is no part of space. The solution is
+    $u = \sum_{k=1}^{m} \frac1k e^{-k^2 \pi^2 \nu t} \sin k \pi x$ (L. C. Evans, Partial Differential Equations, 2010,
+    section 4.1: separation of variables).
+
+    Args:
+        slowest, fastest: the range of ν, in length² / time.
+        end: T.
+        modes: m.
+        scaled_time: whether ν t, the time in units of diffusion, is an input of the network besides the coordinates.
+    """
+    if not 0 < slowest < fastest:
+        raise InputError(
+            f"The diffusivities need 0 < slowest < fastest, got {slowest} and {fastest}.",
+            write={"slowest": 0.05, "fastest": 1.0},
+        )
+    if not end > 0:
+        raise InputError(f"end must be positive, got {end}.", write={"end": 1.0})
+    if not isinstance(modes, int) or modes < 1:
+        raise InputError(f"modes must be a whole number of at least 1, got {modes}.", write={"modes": 2})
+    domain = Box(x=(0.0, 1.0), t=(0.0, end), nu=(slowest, fastest), family=["nu"])
+    numbers = range(1, modes + 1)
 
     def exact(x, t, nu):
-        return exp(-(pi**2) * nu * t) * sin(pi * x) + 0.5 * exp(-4 * pi**2 * nu * t) * sin(2 * pi * x)
+        return sum(exp(-((k * pi) ** 2) * nu * t) * sin(k * pi * x) / k for k in numbers)
 
-    def heat(u):
+    def start(x, t, nu):
+        return sum(sin(k * pi * x) / k for k in numbers)
+
+    def residual(u):
         _, _, nu = u.coords
         return diff(u, "t") - nu * laplacian(u)
 
     return Problem(
         domain,
         {
-            "pde": Condition(domain.interior, heat),
-            "boundary": dirichlet(domain.boundary),
-            "initial": initial(domain.at(t=0.0), lambda x, t, nu: sin(pi * x) + 0.5 * sin(2 * pi * x)),
+            "pde": Condition(domain.interior, residual),
+            "initial": initial(domain.at(t=0.0), start),
+            "boundary": dirichlet(domain.boundary, 0.0),
         },
         exact=exact,
+        features=(lambda x, t, nu: nu * t,) if scaled_time else (),
     )

@@ -1,5 +1,6 @@
 """The Lorenz equations, three ordinary differential equations with a chaotic solution."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from kanpde import Box, Condition, InputError, Problem, diff, initial, pointwise, taylor
@@ -8,7 +9,7 @@ UNKNOWNS = ("x", "y", "z")
 
 
 def lorenz(
-    sigma: float = 10.0, rho: float = 28.0, beta: float = 8 / 3, start: tuple = (1.0, 1.0, 1.0), end: float = 5.0
+    sigma: float = 10.0, rho: float = 28.0, beta: float = 8 / 3, start: Sequence = (1.0, 1.0, 1.0), end: float = 5.0
 ) -> Problem:
     r"""$x' = \sigma (y - x)$, $y' = x (\rho - z) - y$, $z' = x y - \beta z$ on $[0, T]$.
 

@@ -18,8 +18,8 @@ import kanpde.models
 from kanpde import KAN, LM, InputError, Phase, Sampling, load, solve
 from kanpde.command import main
 from kanpde.command.composing import config_from
+from kanpde.residuals.accuracy import Errors
 from kanpde.runs.process import COMMAND
-from kanpde.solution import Errors
 from kanpde.storage.output import Output
 from kanpde.storage.store import save
 from kanpde.study.arms import make_arms

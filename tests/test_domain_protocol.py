@@ -23,6 +23,7 @@ DOMAINS = [
     Box(x=(-1.0, 2.0), y=(0.0, 1.0), t=(0.0, 0.5)),
     Box(x=(0.25, 0.75)),
     Box(x=(-1.0, 2.0), t=(0.0, 3.0)),
+    Box(t=(1.0, 3.0)),
     Box(t=(1.0, 3.0), x=(-1e-3, 1e-3), y=(5.0, 7.0)),
     Box(x=(0.0, 2.0), y=(-1.0, 1.0), z=(0.1, 0.5)),
     Box(x=(0.1, 0.3), y=(0.0, 1.0), periodic=["x"]),
@@ -89,7 +90,8 @@ def test_it_has_all_that_the_protocol_lists(domain):
     assert not [name for name in members if not hasattr(type(domain), name) and name not in vars(domain)]
     assert len(domain.names) == len(domain.ranges) and all(lo < hi for lo, hi in domain.ranges)
     assert (domain.time is None) == ("t" not in domain.names) and "t" not in [domain.names[i] for i in domain.space]
-    others = [*([] if domain.time is None else [domain.time]), *family_of(domain)]
+    is_meshed = domain.time is None or not domain.space  # time alone is what the mesh spans
+    others = [*([] if is_meshed else [domain.time]), *family_of(domain)]
     assert sorted([*domain.space, *others]) == list(range(len(domain.names)))
 
 
@@ -169,11 +171,12 @@ def test_mesh_and_quadrature_agree_on_measure_and_moments(domain):
 
 @every
 def test_mesh_of_some_coordinates_spans_the_bounding_box(domain):
-    i = domain.space[-1]
+    axes = domain.space or (domain.time,)  # the mesh of time alone is the interval
+    i = axes[-1]
     mesh = domain.mesh(5, [i])
     assert mesh.cells[0].type == "line" and not mesh.points[:, 1:].any()
     np.testing.assert_allclose(mesh.points[:, 0], np.linspace(*domain.ranges[i], 6))
-    assert len(domain.mesh(1, domain.space[:2]).cells) == 1
+    assert len(domain.mesh(1, axes[:2]).cells) == 1
 
 
 @every

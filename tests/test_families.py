@@ -1,5 +1,7 @@
 """Families of problems: parameters among the coordinates, and the solutions for given values of them."""
 
+from copy import deepcopy
+from functools import partial
 from math import pi
 
 import h5py
@@ -29,6 +31,7 @@ from kanpde import (
     divergence,
     gradient,
     initial,
+    integral,
     laplacian,
     load,
     neumann,
@@ -43,12 +46,15 @@ from kanpde.classical.collocation import collocate
 from kanpde.classical.estimate import estimate_error
 from kanpde.domains.kinds import domain_from
 from kanpde.exports.numpy_function import to_numpy
+from kanpde.models.spikan import SPIKAN
 from kanpde.plots.solution import solution_figure
 from kanpde.residuals.evaluation import formula_fields, residuals_of
+from kanpde.training.grading import graded
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
-heat_family = load_problem("heat_family")
+scaled = load_problem("heat_family")
+heat_family = partial(scaled, scaled_time=False)
 BOX = Box(nu=(0.1, 0.5), x=(0.0, 1.0), t=(0.0, 2.0), y=(-1.0, 1.0), family=["nu"])
 SHORT = [Phase(LM(), steps=3)]
 
@@ -189,6 +195,7 @@ def test_several_parameters_are_held_one_by_one_in_any_order():
         "flux": neumann(box.face("y", 1), slope),
         "periods": periodic(box, "x"),
         "there": dirichlet(box.at(a=1.5), exact),
+        "mean": integral(box.interior, "u", 1.0),
     }
     problem = Problem(box, conditions, exact=exact)
     one = problem_at(problem, b=4.0)
@@ -233,6 +240,31 @@ def test_built_in_values_are_interpolated_over_the_others_only():
     np.testing.assert_allclose(member(x, 0 * x), np.sin(pi * x) + 0.5 * np.sin(2 * pi * x), atol=1e-12)
     np.testing.assert_array_equal(member(x, x), found(x, x, 0.3))
     assert float(abs(member(0.0, x)).max()) < 1e-15
+
+
+def test_functions_of_the_parameter_among_the_inputs(tmp_path):
+    """A sum of products of functions of x, t, nu and nu t; the points follow its cells along the coordinates only."""
+    found = solve(scaled(modes=1), SPIKAN(1, degree=5, grid=4), SHORT, sampling=Sampling("gauss", 216, 100))
+    uneven = deepcopy(found.model)
+    uneven.layers[0].breakpoints[0, 1] += 0.1
+    points = found.problem.domain.interior.sample("gauss", 64)
+    moved = graded(points, found.problem.domain.interior, found.problem.domain, uneven)
+    assert float((moved.x[:, 0] - points.x[:, 0]).abs().max()) > 1e-3
+    torch.testing.assert_close(moved.x[:, 1:], points.x[:, 1:])
+    member = found.at(nu=0.3)
+    x, whole = member_points(member.problem)
+    torch.testing.assert_close(member.residual("pde", x), found.residual("pde", whole), rtol=1e-12, atol=1e-12)
+    save(found, tmp_path, Output(cells=4, times=2))
+    assert load(tmp_path, scaled(modes=1)).at(nu=0.3)(0.2, 0.4) == found(0.2, 0.4, 0.3)
+    with pytest.raises(InputError, match="whole family"):
+        save(member, tmp_path / "member")
+
+
+@pytest.mark.slow
+def test_one_network_for_all_diffusivities():
+    found = solve(scaled(), tolerance=1e-7)
+    worst = max(found.at(nu=float(nu)).errors["u"]["l2"] for nu in np.linspace(0.05, 1.0, 20))
+    assert worst < 1e-6 and found.settings["estimate"] == pytest.approx(found.errors["u"]["l2"], rel=0.5)
 
 
 # shapes and ordinary differential equations --------------------------------------------------------------------------

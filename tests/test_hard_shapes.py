@@ -137,6 +137,12 @@ def test_values_are_finite_at_the_centre_of_a_disk():
         assert bool(torch.isfinite(torch.as_tensor(u.component(key))).all())
 
 
+def test_the_log_says_what_stays_soft_and_what_a_file_cannot_hold():
+    line = constrained(PROBLEMS["some"], "hard").line
+    assert line.startswith('constraints: hard for a; soft for "b". The part "rectangle"') and "loading" not in line
+    assert "loading the result will need the problem" in constrained(PROBLEMS["evolution"], "hard").line
+
+
 def test_two_values_on_a_wall_are_refused():
     problem = of(RING, b=dirichlet(RING.boundary), h=dirichlet(RING.part("hole"), 1.0))
     with pytest.raises(InputError, match='"b" and "h" both give values of u on the part "hole"'):

@@ -194,3 +194,30 @@ def test_edges_are_offered_where_all_layers_have_them():
     assert grid_of(made[0]) == 4
     with pytest.raises(NotImplementedError):
         MLP([3], fourier=2)(SQUARE, 1).layers[0].edges(points())
+
+
+def test_a_silu_that_the_splines_cancel_is_replaced_by_them():
+    """Its rounding errors, 1e6 times those of the sum, would bound the accuracy on all finer grids."""
+    layer = KAN([], degree=5, grid=50)([(-1.0, 1.0)], 1, generator=torch.Generator().manual_seed(0)).layers[0]
+    x = torch.linspace(-1, 1, 500, dtype=torch.float64)[:, None]
+    silu = torch.nn.functional.silu(x)
+    with torch.no_grad():
+        layer.weight[:-1] -= 1e6 * torch.linalg.lstsq(layer.basis.dense(x)[:, 0], silu, driver="gelsd").solution
+        layer.weight[-1] = 1e6
+    before = layer(x).detach()
+    layer.refine(100)
+    assert float(layer.weight[-1].detach().abs()) < 1e-3
+    assert float((layer(x) - before).detach().abs().max()) < 1e-8, "the rounding errors that it had"
+
+
+@pytest.mark.parametrize(("degree", "size"), [(5, 1.0), (2, 1e6)])
+def test_a_silu_stays_where_it_is_not_large_or_not_reproduced(degree, size):
+    layer = KAN([], degree=degree, grid=50)([(-1.0, 1.0)], 1, generator=torch.Generator().manual_seed(0)).layers[0]
+    with torch.no_grad():
+        layer.weight[-1] = size
+        if degree == 2:  # cancelled as far as the splines can
+            x = torch.linspace(-1, 1, 500, dtype=torch.float64)[:, None]
+            silu = torch.nn.functional.silu(x)
+            layer.weight[:-1] -= size * torch.linalg.lstsq(layer.basis.dense(x)[:, 0], silu, driver="gelsd").solution
+    layer.refine(100)
+    assert float(layer.weight[-1].detach()) == size

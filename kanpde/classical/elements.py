@@ -18,9 +18,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from kanpde.classical.interpolation import Interpolation
+from kanpde.calculus.jet import JetSpace
+from kanpde.classical.forms import flux_forms, skfem_module, solved, volume_forms
+from kanpde.classical.interpolation import Interpolation, jet_in
 from kanpde.classical.linear import check_solvable, is_linear
+from kanpde.classical.shape_elements import ShapeAssembly, is_meshed
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.classical.terms import terms_of
 from kanpde.domains import Domain
@@ -37,14 +41,15 @@ def finite_elements(problem: Problem, order: int, cells: int) -> ClassicalSoluti
 
     Args:
         problem: linear, second-order, with one unknown, on a `Box` of one to three coordinates, with one condition on
-            every face that needs one.
-        order: degree of the polynomials, 2 or 4 (in three coordinates only 2).
-        cells: number along every coordinate; each cell is divided into two triangles or six tetrahedra.
+            every face that needs one, or on a shape or a read mesh of two or three, with one on every part.
+        order: degree of the polynomials, 2 or 4 (in three coordinates, on shapes and read meshes only 2).
+        cells: number along every coordinate; each cell is divided into two triangles or six tetrahedra. On shapes and
+            read meshes approximately that along the longer side (`kanpde.classical.shape_elements`).
 
     Raises:
         InputError: the problem is of a different kind, or scikit-fem is not installed.
     """
-    skfem = _skfem()
+    skfem = skfem_module()
     problem = replace(problem, ansatz=None)  # its conditions are imposed like the others
     check_elements(problem, order)
     began = perf_counter()
@@ -53,6 +58,8 @@ def finite_elements(problem: Problem, order: int, cells: int) -> ClassicalSoluti
             "Finite elements here solve linear problems, and the residuals are not linear in the unknown. "
             "Use `collocate(problem, degree)`, which takes Newton steps."
         )
+    if is_meshed(problem.domain):
+        return _on_shape(problem, cells, began)
     dim = len(problem.domain.names)
     mesh = getattr(skfem, MESHES[dim]).init_tensor(
         *[np.linspace(lo, hi, cells + 1) for lo, hi in problem.domain.ranges]
@@ -66,23 +73,29 @@ def finite_elements(problem: Problem, order: int, cells: int) -> ClassicalSoluti
     return ClassicalSolution(problem, f"scikit-fem P{order}", order, system.free, seconds, found.components, note)
 
 
-def _skfem() -> Any:
-    try:
-        import skfem
-    except ImportError:
-        raise InputError("Finite elements need scikit-fem. Install it: pip install 'kanpde[fem]'.") from None
-    return skfem
+def _on_shape(problem: Problem, cells: int, began: float) -> ClassicalSolution:
+    system = ShapeAssembly(problem, cells)
+    u = system.solve()
+    seconds = perf_counter() - began
+
+    def components(x: Tensor, space: JetSpace) -> list[Tensor]:
+        return jet_in(system.basis, u, x, space, system.located)
+
+    note = f"{system.straight.nelements} cells"
+    return ClassicalSolution(problem, "scikit-fem P2", 2, system.free, seconds, components, note)
 
 
 def check_elements(problem: Problem, order: int) -> None:
     """Refuse problems that are recognizably unsuitable without evaluating their residuals."""
-    check_solvable(problem)
+    check_solvable(problem, is_meshed(problem.domain))
     dim = len(problem.domain.names)
     reason = None
     if order not in ORDERS:
         reason = f"elements of order {order}; orders are {', '.join(map(str, ORDERS))}"
     elif dim == 3 and order == 4:
         reason = "P4 in three coordinates: scikit-fem has no tetrahedra of that order. Take order=2"
+    elif order == 4 and is_meshed(problem.domain):
+        reason = "shapes and read meshes with P4. Take order=2"
     elif len(problem.unknowns) > 1:
         reason = f"a system of {len(problem.unknowns)} unknowns; they take one"
     elif problem.domain.periodic or any(c.maps for c in problem.trained.values()):
@@ -133,11 +146,12 @@ class Assembly:
 
     def solve(self) -> NDArray:
         """Return the values of all degrees of freedom."""
-        matrix, right = self._volume()
+        matrix, right = volume_forms(self.problem, self.inside[0], self.basis)
         u = np.zeros(self.basis.N)
         fixed = []
         for face, name in self.faces.items():
-            terms = terms_of(self.problem, name, self._nodes(face), face)
+            nodes = self._nodes(face)
+            terms = terms_of(self.problem, name, nodes, _normals(face, nodes))
             if not any(np.any(b) for b in terms.b):
                 dofs = self._dofs(face)
                 if not np.all(terms.c):
@@ -152,49 +166,15 @@ class Assembly:
                 matrix, right = matrix + more, right + load
         self._check_free_faces()
         self.fixed = np.unique(np.concatenate(fixed)) if fixed else np.empty(0, dtype=int)
-        free = np.setdiff1d(np.arange(self.basis.N), self.fixed)
-        matrix = matrix.tocsr()[free]
-        inner = matrix[:, free].tocsc()
-        u[free] = _sparse_solve(inner, right[free] - matrix[:, self.fixed] @ u[self.fixed])
+        solved(matrix, right, u, self.fixed)
         return u
 
-    # forms -----------------------------------------------------------------------------------------------------------
-    def _volume(self) -> tuple[Any, NDArray]:
-        """Return ∫ -a_ij ∂_i u ∂_j v + (b_i - ∂_j a_ij) ∂_i u v + c u v, and ∫ f v."""
-        skfem = _skfem()
-        t = terms_of(self.problem, self.inside[0], np.asarray(self.basis.global_coordinates()), by_parts=True)
-        dim = len(t.b)
-
-        def bilinear(u, v, w):
-            total = 0.0
-            for i in range(dim):
-                for j in range(dim):
-                    if t.a[i][j].any():
-                        total = total - t.a[i][j] * u.grad[i] * v.grad[j]
-                if t.b[i].any():
-                    total = total + t.b[i] * u.grad[i] * v
-            return total + t.c * u * v if t.c.any() else total
-
-        matrix = skfem.BilinearForm(bilinear).assemble(self.basis)
-        return matrix, skfem.LinearForm(lambda v, w: -t.value * v).assemble(self.basis)
-
     def _flux(self, face: tuple[int, int], name: str) -> tuple[Any, NDArray]:
-        """Return ∫ q v on a face whose condition β·∇u + α u = g gives q = s (g - α u), where a n = s β."""
-        skfem = _skfem()
-        basis = skfem.FacetBasis(self.basis.mesh, self.basis.elem, facets=self._facets(face))
+        """Return the forms of the flux on a face."""
+        basis = skfem_module().FacetBasis(self.basis.mesh, self.basis.elem, facets=self._facets(face))
         x = np.asarray(basis.global_coordinates())
-        condition, inside = terms_of(self.problem, name, x, face), terms_of(self.problem, self.inside[0], x)
-        conormal = [(2.0 * face[1] - 1.0) * row[face[0]] for row in inside.a]
-        square = sum(b * b for b in condition.b)
-        share = sum(b * q for b, q in zip(condition.b, conormal, strict=True)) / np.where(square > 0, square, 1.0)
-        gap = max(float(np.abs(q - share * b).max()) for b, q in zip(condition.b, conormal, strict=True))
-        if np.any(square == 0) or gap > 1e-9 * max(float(np.abs(q).max()) for q in conormal):
-            raise InputError(
-                f'Condition "{name}" on {_label(self.problem.domain, face)} gives another derivative than the flux of '
-                "the equation, which finite elements need there. Use `collocate(problem, degree)`."
-            )
-        matrix = skfem.BilinearForm(lambda u, v, w: -share * condition.c * u * v).assemble(basis)
-        return matrix, skfem.LinearForm(lambda v, w: share * condition.value * v).assemble(basis)
+        place = _label(self.problem.domain, face)
+        return flux_forms(self.problem, name, self.inside[0], basis, _normals(face, x), place)
 
     def _check_free_faces(self) -> None:
         """Require that the equation's flux vanishes identically on faces without a condition."""
@@ -221,26 +201,12 @@ class Assembly:
         return self.basis.doflocs[:, self._dofs(face)]
 
 
-def _sparse_solve(matrix: Any, right: NDArray) -> NDArray:
-    """Solve by LU with an ordering for symmetric patterns and few row exchanges, 2 to 5 times as fast as plain LU.
-
-    If that fails, plain LU is used.
-    """
-    from scipy.sparse.linalg import splu
-
-    try:
-        found = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True}).solve(
-            right
-        )
-        if np.linalg.norm(matrix @ found - right) <= 1e-9 * np.linalg.norm(right):
-            return found
-        return splu(matrix).solve(right)
-    except RuntimeError as error:
-        raise InputError(
-            f"The finite element equations have no unique solution ({error}). Probably no condition gives values of u; "
-            "add one, such as dirichlet(...)."
-        ) from None
-
-
 def _label(domain: Domain, face: tuple[int, int]) -> str:
     return f"the face {domain.names[face[0]]} = {domain.ranges[face[0]][face[1]]:g}"
+
+
+def _normals(face: tuple[int, int], x: NDArray) -> NDArray:
+    """Return the outward normals of a face at points x (dim, ...)."""
+    normal = np.zeros_like(x)
+    normal[face[0]] = 2.0 * face[1] - 1.0
+    return normal

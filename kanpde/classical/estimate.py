@@ -21,8 +21,8 @@ import torch
 from kanpde.classical.collocation import LeastSquares, least_squares
 from kanpde.classical.linear import check_solvable
 from kanpde.classical.spectral import Tensors
+from kanpde.residuals.accuracy import distances, value_and_gradient
 from kanpde.residuals.evaluation import asked_of
-from kanpde.solution import distances, value_and_gradient
 
 DEGREES = {1: (8, 16, 32, 64), 2: (8, 12, 16, 20, 24, 28), 3: (4, 6, 8)}
 OVERSAMPLING = 2.0  # with fewer points, unresolved rough residuals are aliased to smooth errors

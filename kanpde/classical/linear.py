@@ -75,18 +75,19 @@ def is_linear(problem: Problem, points: int = 8, tolerance: float = 1e-10) -> bo
     return True
 
 
-def check_solvable(problem: Problem, most: int = 3) -> None:
-    """Refuse problems that none of the classical solvers can solve.
+def check_solvable(problem: Problem, is_meshed: bool = False, most: int = 3) -> None:
+    """Refuse problems that none of the classical solvers can solve; ``is_meshed`` is for solvers on such a domain.
 
     Raises:
         InputError: a domain that is not a `Box`, measured values, an integral, unknown coefficients, or too many
             coordinates for a tensor grid.
     """
-    require_box(
-        problem.domain,
-        "A classical solver (Chebyshev collocation, finite elements)",
-        "Measure errors against Problem(..., exact=...) instead.",
-    )
+    if not is_meshed:
+        require_box(
+            problem.domain,
+            "A classical solver (Chebyshev collocation, finite elements)",
+            "Measure errors against Problem(..., exact=...) instead.",
+        )
     if family_of(problem.domain):
         raise InputError(
             "Classical solvers here solve one problem, and this is a family of them. Give values of its parameters: "

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from kanpde.classical.collocation import collocate
 from kanpde.classical.elements import finite_elements
+from kanpde.classical.shape_elements import is_meshed
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.errors import InputError
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import distances, value_and_gradient
 from kanpde.residuals.evaluation import Components, asked_of
-from kanpde.solution import distances, value_and_gradient
 
 KINDS = ("l2", "h1", "max")
 SAFETY = 1.25
@@ -85,20 +86,22 @@ def reference(problem: Problem, target: float = 1e-6, seconds: float = 30.0, met
         problem: suitable for `finite_elements` or `collocate`; ``exact`` is not used.
         target: error of the reference, a tenth of the smallest error to be compared with it.
         seconds: time limit of one solve; the finest solution within it is returned.
-        method: "fem" (P4, in three coordinates P2), "collocation", or "auto": finite elements, and collocation if they
-            cannot solve the problem or do not reach the target.
+        method: "fem" (P4; in three coordinates, on shapes and on read meshes P2), "collocation", or "auto": finite
+            elements, and on a box collocation if they cannot solve the problem or do not reach the target.
 
     Raises:
         InputError: neither solver can solve the problem.
     """
     if method not in ("auto", "fem", "collocation"):
         raise InputError(f'Unknown method "{method}". Choices: auto, fem, collocation.', write={"method": "auto"})
-    dim = len(problem.domain.names)
+    dim, is_on_shape = len(problem.domain.names), is_meshed(problem.domain)
+    if is_on_shape and method == "auto":
+        method = "fem"
     found = None
     if method != "collocation":
         try:
             sizes = [2**k for k in range(2, 13)] if dim < 3 else [2, 4, 8, 16]
-            order = 4 if dim < 3 else 2
+            order = 4 if dim < 3 and not is_on_shape else 2
             found = _refined(problem, lambda n: finite_elements(problem, order, n), sizes, target, seconds, True)
         except InputError:
             if method == "fem":
@@ -124,9 +127,12 @@ def _refined(
 ) -> Reference:
     x = problem.domain.test_points(torch.device("cpu"), torch.float64)
     values: list[list[list[Tensor]]] = []
-    result = None
+    result, before = None, 0
     for size in sizes:
         solution = solve(size)
+        if solution.unknowns <= before:
+            continue  # a narrow shape has the same mesh for several sizes
+        before = solution.unknowns
         values.append(solution.fields(x, value_and_gradient))
         if len(values) >= 3:
             own, order = _own_errors(problem, values[-3:], halves)

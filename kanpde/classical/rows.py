@@ -12,7 +12,7 @@ from kanpde.classical.reference import MARGIN, Reference
 from kanpde.classical.solution import ClassicalSolution
 from kanpde.errors import Code, InputError
 from kanpde.problem import Problem
-from kanpde.solution import largest
+from kanpde.residuals.accuracy import largest
 
 Row = dict[str, Any]
 COLUMNS = ("method", "degree", "unknowns", "seconds", "l2", "h1", "max", "note")

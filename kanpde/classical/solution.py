@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import Components
-from kanpde.solution import Errors, Evaluable
+from kanpde.solution import Evaluable
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def taylor(
         time = end if is_last else time + length
         steps.append(series)
         times.append(time)
-        state = np.polynomial.polynomial.polyval(times[-1] - times[-2], series)
+        state = np.asarray(np.polynomial.polynomial.polyval(times[-1] - times[-2], series))
     return TaylorSolution(torch.tensor(times, dtype=torch.float64), torch.as_tensor(np.stack(steps)))
 
 

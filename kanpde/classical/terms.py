@@ -25,28 +25,26 @@ class Terms:
     value: NDArray  # -f, the residual of u = 0
 
 
-def terms_of(
-    problem: Problem, name: str, x: NDArray, face: tuple[int, int] | None = None, by_parts: bool = False
-) -> Terms:
+def terms_of(problem: Problem, name: str, x: NDArray, normal: NDArray | None = None, by_parts: bool = False) -> Terms:
     """Return the coefficients of a condition.
 
     Args:
         problem, name: the problem, and the name of its condition.
         x: points (dim, ...).
-        face: (coordinate, side) on which the points lie, for the normal.
+        normal: outward normals at points of the boundary, (dim, ...).
         by_parts: return $b_i - \\partial_j a_{ij}$ as ``b``, which results from integration by parts.
 
     Raises:
         InputError: the condition has several residuals, or derivatives above the second.
     """
     dim, *shape = x.shape
-    points = torch.as_tensor(np.ascontiguousarray(x.reshape(dim, -1).T)).requires_grad_(by_parts)
-    normal = None
-    if face is not None:
-        normal = torch.zeros_like(points)
-        normal[:, face[0]] = 2.0 * face[1] - 1.0
+
+    def rows(values: NDArray) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(values.reshape(dim, -1).T))
+
+    points = rows(x).requires_grad_(by_parts)
     weight = points.detach().new_full((len(points),), 1 / len(points))
-    site = site_of(problem, name, Points(points, weight, normal))
+    site = site_of(problem, name, Points(points, weight, None if normal is None else rows(normal)))
     values, slopes = linearised(site, zeros(site), differentiable=by_parts)
     if len(values) != 1:
         raise InputError(f'Finite elements take one residual per condition, and "{name}" returned {len(values)}.')

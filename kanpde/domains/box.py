@@ -35,7 +35,7 @@ class Box:
         ranges: (lower, upper) of every coordinate, in the order that residuals and solutions use.
     """
 
-    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[str] = (), **ranges: tuple[float, float]):
+    def __init__(self, *, periodic: Sequence[Any] = (), family: Sequence[Any] = (), **ranges: tuple[float, float]):
         if not ranges:
             raise InputError("A Box needs coordinates.", write={"x": (0.0, 1.0), "y": (0.0, 1.0)})
         for name, limits in ranges.items():

@@ -102,9 +102,9 @@ class Domain(Protocol):
 
         Args:
             n: cells along each coordinate.
-            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them.
-                The caller holds the others fixed; a mesh of some of the coordinates spans the bounding box, and
-                `contains` tells which points of the slice lie in the domain.
+            only: the positions of the one to three spatial coordinates that the mesh spans; None takes all of them, or
+                t if there are none. The caller holds the others fixed; a mesh of some of the coordinates spans the
+                bounding box, and `contains` tells which points of the slice lie in the domain.
 
         Returns:
             A mesh with one kind of cells (line, triangle, quad, tetra or hexahedron) and points (points, 3): column k

@@ -24,6 +24,7 @@ from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
 from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution
 
@@ -74,6 +75,8 @@ def _network(model: nn.Module, arrays: Arrays, name: str) -> dict[str, Any]:
         )
         facts = {"axis": model.axis, "order": model.order, "times": list(model.times), "outputs": model.outputs}
         return {"kind": "windows", **facts, "begins": begins, "networks": networks}
+    if isinstance(model, Trajectory):
+        return {"kind": "trajectory", "times": list(model.times), "weight": arrays.put(f"{name}.weight", model.weight)}
     if isinstance(model, Held):
         held = [[i, value] for i, value in model.held.items()]
         return {"kind": "held", "held": held, "network": _network(model.network, arrays, f"{name}.network")}

@@ -38,6 +38,8 @@ def network(parts, arrays, x):
     """Return the outputs (points, outputs) of a network at points (points, dim)."""
     if parts["kind"] == "windows":
         return windows(parts, arrays, x)
+    if parts["kind"] == "trajectory":
+        return trajectory(parts, arrays, x)
     if parts["kind"] == "held":
         values = dict(parts["held"])
         rest = iter(x.T)
@@ -50,6 +52,17 @@ def network(parts, arrays, x):
             y = nodes(parts["nodes"][k - 1], y)
         y = LAYERS[layer["kind"]](layer, arrays, y)
     return y
+
+
+def trajectory(parts, arrays, x):
+    """Return the sums of Legendre polynomials of time in the window of every point; NaN after the last."""
+    times, weight, time = np.array(parts["times"]), arrays[parts["weight"]], x[:, 0]
+    where = np.minimum(np.searchsorted(times[1:], time, side="left"), len(times) - 2)
+    share = 2 * (time - times[where]) / (times[where + 1] - times[where]) - 1
+    table = np.polynomial.legendre.legvander(share, weight.shape[1] - 1)
+    found = np.einsum("pk,pko->po", table, weight[where])
+    found[time > times[-1] + 1e-12 * (times[-1] - times[0])] = np.nan
+    return found
 
 
 def windows(parts, arrays, x):

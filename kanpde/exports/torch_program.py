@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kanpde.calculus.context import Context
 from kanpde.errors import InputError
 from kanpde.models.parts import require_one_network
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of
 from kanpde.solution import Solution
@@ -66,7 +67,7 @@ def to_torch(solution: Solution, path: str | Path | None = None) -> torch.export
 def exported(solution: Solution) -> torch.export.ExportedProgram:
     """Return the program of `to_torch`."""
     require_one_network(solution.model, "An exported function")
-    if isinstance(solution.model, Windows):
+    if isinstance(solution.model, (Windows, Trajectory)):
         raise InputError(
             "The solution consists of windows of time, chosen by the values of t, which torch.export cannot record.",
             advice="Use `to_numpy` or `write_numpy`, which have windows of time.",

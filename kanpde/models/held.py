@@ -27,12 +27,13 @@ class Held(Network):
         self.layers, self.nodes, self.singular = cast(Any, nn.ModuleList()), [], None  # none of its own
 
     def architecture(self) -> dict[str, Any]:
-        if not isinstance(self.network, Network):
+        parts = self.network.architecture() if isinstance(self.network, Network) else None
+        if parts is None or None in parts.get("inputs", {}).get("functions", ()):
             raise InputError(
-                f"A {type(self.network).__name__} with held coordinates cannot be stored. Save the whole solution."
+                "The solution for given values of a family's parameters cannot be stored, because its network is not "
+                "of this package or has functions of its own among its inputs. Save the solution of the whole family."
             )
-        held = [[i, value] for i, value in self.held.items()]
-        return {"kind": kind_of(type(self)), "network": self.network.architecture(), "held": held}
+        return {"kind": kind_of(type(self)), "network": parts, "held": [[i, v] for i, v in self.held.items()]}
 
     @classmethod
     def from_architecture(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kanpde.bases import Basis, basis_from
 from kanpde.calculus.jet import JetSpace
+from kanpde.models.cancellation import without_cancellation
 from kanpde.models.layer import Layer
 
 AFTER = 0.1  # by which a halving lowers the squared residual in a cell; cautious, as the residual may not be smooth
@@ -146,7 +147,8 @@ class KANLayer(Layer):
         old = self.coefficients
         spline = torch.einsum("ing,igo->ino", transfer, old[:, :-1])
         self.basis = basis
-        self.weight = nn.Parameter(torch.cat([spline, old[:, -1:]], dim=1).flatten(0, 1))
+        new = without_cancellation(basis, torch.cat([spline, old[:, -1:]], dim=1))
+        self.weight = nn.Parameter(new.flatten(0, 1))
 
     @torch.no_grad()
     def add_inputs(self, at: int, count: int) -> None:

@@ -16,6 +16,7 @@ from kanpde.plots.coefficients import coefficients_figure
 from kanpde.plots.edge_functions import Labels, has_edge_functions
 from kanpde.plots.edges import edges_figures
 from kanpde.plots.network import network_figure
+from kanpde.plots.orbit import has_orbit, orbit_figure
 from kanpde.plots.page import page
 from kanpde.plots.slopes import Slope, fitted_slope, last_of_each_size
 from kanpde.plots.solution import solution_figure
@@ -37,7 +38,7 @@ def save_plots(
 ) -> list[Path]:
     """Write solution.png, history.png, scaling.png and, for a KAN, network.png, network.html and edges.png.
 
-    Of an inverse problem also coefficients.png.
+    For systems of two or three unknowns over time alone also orbit.png, and of an inverse problem coefficients.png.
 
     Args:
         solution: of a run.
@@ -55,6 +56,8 @@ def save_plots(
         "history": history_figure(solution),
         "scaling": scaling_figure(solution.levels),
     }
+    if has_orbit(solution):
+        figures["orbit"] = orbit_figure(solution)
     coefficients = coefficients_figure(solution)
     if coefficients is not None:
         figures["coefficients"] = coefficients

@@ -22,8 +22,8 @@ from kanpde.problem import Ansatz, Condition, Problem, Value
 def problem_at(problem: Problem, **values: float) -> Problem:
     """Return the problem for given values of parameters of a family, ``problem_at(problem, nu=0.03)``.
 
-    It has the other coordinates, and can be solved like any other. Conditions at measured points, and those at a fixed
-    value of a parameter that is given, are left out.
+    It has the other coordinates, and can be solved like any other. Left out are conditions at measured points, on
+    integrals (which are over all values of the parameters), and at a fixed value of a parameter that is given.
 
     Raises:
         InputError: the domain is not of a family, a name is not one of its parameters, or a value is outside its range.
@@ -34,7 +34,8 @@ def problem_at(problem: Problem, **values: float) -> Problem:
     conditions = {}
     for name, condition in problem.conditions.items():
         region = condition.region
-        if not region.is_measured and not any(i in piece for i in held for piece in region.fixed):
+        is_of_all = region.is_measured or condition.integral is not None
+        if not is_of_all and not any(i in piece for i in held for piece in region.fixed):
             conditions[name] = _condition(condition, domain.region_holding(region, list(values)), at)
     ansatz = problem.ansatz
     satisfied = () if ansatz is None else tuple(name for name in ansatz.satisfies if name in conditions)

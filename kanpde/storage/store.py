@@ -26,8 +26,9 @@ from kanpde.models.architecture import is_of_package, network_from
 from kanpde.models.parts import bound
 from kanpde.paths import MEMBERS, RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.residuals.corners import features_of
-from kanpde.solution import Solution, largest
+from kanpde.solution import Solution
 from kanpde.storage.coefficient_rows import coefficients_from
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline

@@ -14,8 +14,9 @@ from kanpde.configure.typed import on_command_line
 from kanpde.errors import InputError
 from kanpde.paths import RESULT
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.runs.status import RunState, status
-from kanpde.solution import Solution, largest
+from kanpde.solution import Solution
 from kanpde.storage.folders import replace_text
 from kanpde.storage.store import load
 from kanpde.study.csv_rows import Row, read_csv

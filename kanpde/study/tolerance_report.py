@@ -72,7 +72,7 @@ def ratio_text(pair: Contest) -> str:
 def method_of(run: Outcome) -> str:
     """How the solution is represented: by windows of time, a sum of products, or the network of the options."""
     layers = run.architecture.get("layers") or [{}]
-    if run.architecture.get("kind") == "windows":
+    if run.architecture.get("kind") in ("windows", "trajectory"):
         return "windows of time"
     return "sum of products" if layers[0].get("kind") == "factorlayer" else str(run.settings["model"]["name"])
 

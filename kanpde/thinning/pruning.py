@@ -15,9 +15,10 @@ from kanpde.errors import InputError
 from kanpde.models.network import Network, singular_coefficients, trained_size
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
+from kanpde.residuals.accuracy import Errors, largest
 from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.objective import Objective
-from kanpde.solution import Errors, Solution, largest
+from kanpde.solution import Solution
 from kanpde.thinning.names import names_of
 from kanpde.thinning.removal import edges_of, kan_layers, sizes_of
 from kanpde.thinning.retraining import Retraining, Trained

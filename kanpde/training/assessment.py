@@ -26,7 +26,7 @@ from kanpde.models.network import Network, trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
-from kanpde.training.fresh import fresh_points, loss_at
+from kanpde.training.fresh import fresh_points, loss_at, quadrature_points
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings, affordable
@@ -165,7 +165,8 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return Estimate()
     if trained_size(state.network) > MOST_PARAMETERS:
         return Estimate()
-    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase)
+    chosen = fresh_points if isinstance(settings.problem.domain, Box) else quadrature_points
+    points = chosen(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
     problem, weights, level = settings.problem, state.used["weights"], state.levels[-1]
 

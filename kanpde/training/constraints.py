@@ -11,7 +11,7 @@ from kanpde.domains.box import Box
 from kanpde.errors import InputError
 from kanpde.hard_constraints import SOFT, Prescribed, check_own, hardened, prescribed
 from kanpde.hard_constraints.box import BoxValues, axes_of, values_at
-from kanpde.hard_constraints.built_in import WithValues
+from kanpde.hard_constraints.built_in import WithValues, describe
 from kanpde.hard_constraints.interpolant import MOST_DEGREE, Interpolant, spread
 from kanpde.hard_constraints.smooth_parts import built_on_shape, shape_of
 from kanpde.problem import Problem
@@ -74,6 +74,8 @@ def _on_shape(problem: Problem) -> Constrained:
     built = built_on_shape(problem, SOFT)
     assert built.problem.ansatz is not None
     line = f"constraints: hard for {', '.join(built.problem.ansatz.satisfies)}"
+    if describe(built.problem.ansatz) is None:
+        line += "; loading the result will need the problem, because a file cannot hold all of these values"
     line += "".join(f'; soft for "{name}". {reason}' for name, reason in built.reasons.items())
     return Constrained(built.problem, "hard", line)
 

@@ -17,6 +17,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import Candidate, State
 
+MORE = 1.3  # points of quadrature other than those of training, as a multiple of the number of these
 WORSE = 2.0  # a phase is taken back if the loss on fresh points grew by this factor; chance alone changes it by less,
 WORSE_ON_ROWS = 1.0  # but not on measured points, which are the same before and after
 
@@ -67,6 +68,22 @@ def fresh_points(settings: Settings, state: State, phase: int, seed: int) -> dic
     """Draw as many random points as the phase trains on, with a generator of their own."""
     sampling = state.plan[phase].sampling or settings.sampling
     return draw(settings, state.network, sampling, torch.Generator(settings.device).manual_seed(seed), is_fresh=True)
+
+
+def quadrature_points(settings: Settings, state: State, phase: int, seed: int) -> dict[str, Points]:
+    """Return points of quadrature that the phase does not train on, by condition, about `MORE` times as many.
+
+    The residual of a trained network is nearly orthogonal to what the network can change. Sums over random points keep
+    that up to an error of one over the root of their number only, which a problem that is sensitive to its residuals,
+    as elasticity, enlarges. Where there are measured points, these are taken.
+    """
+    points = fresh_points(settings, state, phase, seed)
+    for name, condition in settings.problem.trained.items():
+        if not condition.region.is_measured:
+            n = round(MORE * len(points[name].x))
+            generator = torch.Generator(settings.device).manual_seed(seed)
+            points[name] = condition.region.sample("gauss", n, generator, settings.device, settings.dtype)
+    return points
 
 
 def losses(objective: Objective) -> dict[str, float]:

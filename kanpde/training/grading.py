@@ -34,7 +34,7 @@ def graded(points: Points, region: Region, domain: Domain, network: nn.Module) -
     held = [(i, value) for piece in region.fixed for i, value in piece.items()]
     if any(domain.ranges[i][0] < value < domain.ranges[i][1] for i, value in held):
         return points  # a slice inside the box would be moved
-    return mapped(points, ends)
+    return mapped(points, ends[: points.x.shape[1]])  # those of functions of the coordinates come last
 
 
 def mapped(points: Points, ends: Sequence[Float[Tensor, " ends"]]) -> Points:

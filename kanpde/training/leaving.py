@@ -11,8 +11,8 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import grid_of, trained_size
 from kanpde.optimizers.lm import ROUNDING
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import largest
 from kanpde.residuals.evaluation import components_of
-from kanpde.solution import largest
 from kanpde.training.entering import objective_of
 from kanpde.training.fresh import WORSE, WORSE_ON_ROWS, fresh_points, loss_at, losses, taken_back
 from kanpde.training.settings import Settings

@@ -11,7 +11,6 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import Key
-from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.models.trajectory import Trajectory
 from kanpde.problem import Ansatz, Condition, Problem, Value
@@ -78,14 +77,14 @@ def ordinary_of(problem: Problem) -> Ordinary | None:
     conditions hold at all times.
     """
     domain = problem.domain
-    if not isinstance(domain, Box) or domain.space or domain.periodic:
+    if not isinstance(domain, Box) or domain.space or domain.periodic or domain.family:
         return None
     if problem.ansatz is not None or problem.parameters or problem.features or problem.singular:
         return None
     given: dict[tuple[str, int], Value] = {}
     lasting: dict[str, Condition] = {}
     for name, condition in problem.conditions.items():
-        if not domain.has_part(condition.region) or condition.maps:
+        if not domain.has_part(condition.region) or condition.maps or condition.integral is not None:
             return None
         if condition.region.is_interior:
             lasting[name] = condition
@@ -93,11 +92,11 @@ def ordinary_of(problem: Problem) -> Ordinary | None:
         at_begin = all(dict(piece) == {0: domain.ranges[0][0]} for piece in condition.region.fixed)
         if condition.given is None or not at_begin:
             return None
-        what, value, order = condition.given
-        key = what or problem.unknowns[0], order
-        if key in given:
-            return None
-        given[key] = value
+        for what, value, order in problem.given(name):
+            key = what or problem.unknowns[0], order
+            if key in given:
+                return None
+            given[key] = value
     orders = [0] * len(problem.unknowns)
     for name, condition in lasting.items():
         orders = [max(pair) for pair in zip(orders, orders_in(problem, name, condition), strict=True)]
@@ -146,8 +145,3 @@ def on_window(
         return tuple(built(coords[0], n, i) for i, n in enumerate(outputs))
 
     return replace(problem, domain=box, conditions=conditions, exact=None, ansatz=Ansatz(function, ()))
-
-
-def gauss_points(box: Box, count: int, device: torch.device) -> Points:
-    """Return Gauss points of a window, whose weights sum to 1."""
-    return box.interior.sample("gauss", count, None, device, torch.float64)

@@ -14,10 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpde.calculus.field import Field
+from kanpde.domains import Points
 from kanpde.models.network import Network
 from kanpde.models.polynomials import polynomials
 from kanpde.models.trajectory import Trajectory, polynomials_at
+from kanpde.models.windows import Windows
 from kanpde.optimizers import Step
+from kanpde.optimizers.damped import DampedSystem, column_scale
 from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import automatic_weights
 from kanpde.residuals.evaluation import asked_of, components_of
@@ -25,7 +28,7 @@ from kanpde.residuals.misfit import Misfit, misfit_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.training.newton import converged, corrected
-from kanpde.training.ordinary import Ordinary, gauss_points, on_window
+from kanpde.training.ordinary import Ordinary, on_window
 from kanpde.training.settings import Settings
 from kanpde.training.state import March
 from kanpde.training.stepping import (
@@ -49,6 +52,8 @@ from kanpde.training.window import LEFT, UNSEEN, terms_of
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
 OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
 RANDOM = 200  # random points
+RANK = 1e-13  # ratio of singular values below which the conditions do not determine the solution
+ROUNDING = 1e-15  # of the largest unknown: the error that no length of a window avoids
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,11 @@ class OrdinaryWindow:
         fine_weight, finer_weight = (
             self._legendre(p, n, count + MORE_POLYNOMIALS) for p, n in ((problem, fine), (ahead, finer))
         )
-        inside = gauss_points(problem.domain, count + MORE_POLYNOMIALS, weight.device)
+        inside = self._gauss(count + MORE_POLYNOMIALS)
         u, same, other = (Trajectory(self.range, each[None])(inside.x) for each in (weight, fine_weight, finer_weight))
         local = torch.maximum(self._at_end(weight, fine_weight), (inside.weight @ (same - u).square()).sqrt())
         if not bool(local.isfinite().all()) or not bool(other.isfinite().all()):
             return None
-        of_values = objective_of_values(problem, fine, inside.x, inside.weight)
-        size = float(of_values.values().square().sum().sqrt())
-        largest = largest_change(of_values.linearize()[1], system) / max(size, 1e-300)
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
         found = self._on_random_points(problem, network)
         return TrainedWindow(
@@ -130,7 +132,7 @@ class OrdinaryWindow:
                 each.relative > RELATIVE_IN_WINDOWS and not each.square <= UNSEEN * squares[name]
                 for name, each in found.items()
             ),
-            looseness=largest * terms_of(objective.weights, found),
+            looseness=self._looseness(problem, fine, of_fine, system) * terms_of(objective.weights, found),
             local=local,
             errors=self.length * (inside.weight @ (other - u).square()),
             values=self.length * (inside.weight @ u.square()),
@@ -138,6 +140,10 @@ class OrdinaryWindow:
 
     def _problem(self, state: Float[Tensor, "order unknowns"]) -> Problem:
         return on_window(self.settings.problem, self.ordinary, self.range, state)
+
+    def _gauss(self, count: int) -> Points:
+        """Return Gauss points, whose weights sum to 1."""
+        return self.ordinary.within(self.range).interior.sample("gauss", count, None, self.settings.device)
 
     def _network(self, modes: int) -> Network:
         device, unknowns = self.settings.device, len(self.ordinary.orders)
@@ -153,7 +159,7 @@ class OrdinaryWindow:
 
     def _objective(self, problem: Problem, network: Network) -> Objective:
         count = len(network.layers[0].weight) + OVERSAMPLING
-        inside = gauss_points(problem.domain, count, self.settings.device)
+        inside = self._gauss(count)
         sites = sites_of(problem, points := dict.fromkeys(problem.conditions, inside))
         weights = automatic_weights(network, sites, None, "jets")
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
@@ -162,7 +168,7 @@ class OrdinaryWindow:
     @torch.no_grad()
     def _legendre(self, problem: Problem, network: Network, count: int) -> Float[Tensor, "polynomials unknowns"]:
         """Return the Legendre coefficients of the unknowns, which are polynomials of a degree below ``count``."""
-        inside = gauss_points(problem.domain, count, self.settings.device)
+        inside = self._gauss(count)
 
         def values(*unknowns: Field) -> Tensor:
             return torch.stack([u.value for u in unknowns], dim=1)
@@ -181,6 +187,23 @@ class OrdinaryWindow:
         used = torch.arange(order, device=weight.device)[:, None] < weight.new_tensor(self.ordinary.orders).clamp_min(1)
         first, second = change
         return ((second - first).abs() * powers[:, None] * used).sum(dim=0)
+
+    def _looseness(self, problem: Problem, fine: Network, objective: Objective, system: DampedSystem) -> float:
+        """Return the largest relative change of the solution per change of the residuals; 0 if it is determined.
+
+        Small singular values alone mean that the equations are stiff: all initial values are given. The solution is
+        not determined if the Jacobian, its rows and columns scaled, has not the full rank.
+        """
+        _, jacobian = objective.linearize()
+        scaled = jacobian / column_scale(jacobian.square().sum(dim=0), RANK)
+        scaled = scaled / scaled.norm(dim=1, keepdim=True).clamp_min(torch.finfo(scaled.dtype).tiny)
+        sizes = torch.linalg.svdvals(scaled)
+        if bool(sizes[-1] > RANK * sizes[0]):
+            return 0.0
+        inside = objective.points[next(iter(objective.points))]
+        of_values = objective_of_values(problem, fine, inside.x, inside.weight)
+        size = float(of_values.values().square().sum().sqrt())
+        return largest_change(of_values.linearize()[1], system) / max(size, 1e-300)
 
     def _on_random_points(self, problem: Problem, network: Network) -> dict[str, Misfit]:
         """Return the residuals of every condition on random points."""
@@ -222,13 +245,15 @@ class OrdinaryStepper:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
                 continue
             allowed = allowed_error(ordinary, settings.floor, march, found.values, end)
+            allowed = allowed + ROUNDING * (found.values / (end - begin)).sqrt().amax()
             excess = float((found.local / allowed).max())
             if excess <= 1:
                 return self.accepted(march, found, end, excess, modes, longer)
             length, longer = (end - begin) * factor(excess, modes, 0.2, 0.8), 1.0
 
-    def state_at_end(self, done: Trajectory) -> Float[Tensor, "order unknowns"]:
+    def state_at_end(self, done: Windows | Trajectory) -> Float[Tensor, "order unknowns"]:
         """Return the state from which the next window begins."""
+        assert isinstance(done, Trajectory)
         return done.state(self.ordinary.order) if done.count else self.ordinary.initial_state(self.settings.device)
 
     def accepted(
@@ -236,13 +261,15 @@ class OrdinaryStepper:
     ) -> March:
         """Return what is known after a window whose local error is small enough, and the length of the next one."""
         length = end - march.done.end
+        done, finer = march.done, march.finer
+        assert isinstance(done, Trajectory) and isinstance(finer, Trajectory)
         errors, values = march.errors + found.errors, march.values + found.values
         error = relative(errors, values, self.settings.floor, self.ordinary.measure(end))
         is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
         return replace(
             march,
-            done=march.done.followed_by(found.weight, end),
-            finer=march.finer.followed_by(found.finer_weight, end),
+            done=done.followed_by(found.weight, end),
+            finer=finer.followed_by(found.finer_weight, end),
             length=min(length * factor(excess, modes, 0.5, longer), march.longest),
             squares={name: march.squares.get(name, 0.0) + length * each for name, each in found.squares.items()},
             share=march.share * (MORE if is_damped else 1.0),

@@ -16,9 +16,10 @@ from kanpde.models.kan import KAN
 from kanpde.models.network import singular_coefficients
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.singularities import corner_warnings
-from kanpde.solution import Errors, Solution
+from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all

@@ -8,6 +8,7 @@ from math import ceil, inf, log10, nan
 import torch
 from torch import Tensor
 
+from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.optimizers import Step
 from kanpde.residuals.objective import Objective
@@ -151,8 +152,9 @@ class Stepper:
         count = max(FEWEST_CELLS, number_of_cells(lengths, self.evolution.width, resolution))
         return None if count > MOST_CELLS else equidistributed(lengths, *self.evolution.space, count)
 
-    def state_at_end(self, windows: Windows) -> StateAt:
+    def state_at_end(self, windows: Windows | Trajectory) -> StateAt:
         """Return the state from which the next window begins."""
+        assert isinstance(windows, Windows)
         return windows.state if windows.count else partial(initial_values, self.evolution)
 
     # a window --------------------------------------------------------------------------------------------------------
@@ -211,14 +213,16 @@ class Stepper:
         errors, values = march.errors + found.errors, march.values + found.values
         error = relative(errors, values, self.settings.floor, self.evolution.measure(end))
         is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
-        after = march.done.followed_by(found.begin, found.network, end)
+        done, finer = march.done, march.finer
+        assert isinstance(done, Windows) and isinstance(finer, Windows)
+        after = done.followed_by(found.begin, found.network, end)
         # at this resolution the state after the window would have about as many cells as were needed
         cells = (len(shape.ends) - 1) / factor(excess - in_time, 2 * (self.degree + 1), 1 / MORE_CELLS, 1 / FEWER)
         now = number_of_cells(self.lengths(after.state(self.samples())), self.evolution.width, march.resolution)
         return replace(
             march,
             done=after,
-            finer=march.finer.followed_by(found.finer_begin, found.finer, end),
+            finer=finer.followed_by(found.finer_begin, found.finer, end),
             length=min((end - begin) * factor(in_time, shape.modes, 0.5, longer), march.longest),
             squares={name: march.squares.get(name, 0.0) + (end - begin) * each for name, each in found.squares.items()},
             resolution=march.resolution * min(max(cells / now, FEWER**2), 2.0),

@@ -12,8 +12,8 @@ from kanpde.ends import End, Ending
 from kanpde.errors import InputError
 from kanpde.optimizers import Optimizer
 from kanpde.optimizers.lm import ROUNDING
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.objective import Objective
-from kanpde.solution import Errors
 from kanpde.training.fresh import losses
 from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings

@@ -1,0 +1,97 @@
+r"""Eigenvalues of a rectangular pencil, (A + λ B) c ≈ 0, by inverse iteration with a subspace.
+
+The columns of A and B are functions that nearly depend on each other, so that A and B have many small singular values.
+Inverse iteration, $c_{new} = \arg\min_c |(A + \sigma B) c + B c_{old}|$, needs least squares only, in which they are
+cut off. Of the subspace that results, which consists of smooth functions, the eigenvalues are those of the small matrix
+$H = -b^T a$ with $b = B C$ orthonormal and $a = A C$: the Rayleigh-Ritz method, whose error is quadratic if the problem
+is self-adjoint. (G. Stewart, Simultaneous iteration for computing invariant subspaces of non-Hermitian matrices, Numer.
+Math. 25, 1976.)
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+CUT = 1e-13  # relative size of singular values that count as zero
+ITERATIONS, SETTLED = 200, 1e-13  # the largest relative change of eigenvalues in the last iteration
+SYMMETRIC = 100.0  # H counts as symmetric if it is so up to this many times the largest residual
+COMPLEX = 10.0  # an imaginary part larger than this many residuals is no rounding error
+
+
+class Nearest(NamedTuple):
+    """Eigenvalues, ascending, with their coefficients (columns, eigenvalues), |A c + λ B c| / |B c|, Im λ."""
+
+    values: NDArray
+    coefficients: NDArray
+    residuals: NDArray
+    imaginary: NDArray
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether an imaginary part is larger than rounding and the size of the space explain."""
+        return bool((np.abs(self.imaginary) > COMPLEX * self.residuals).any())
+
+
+def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra: int, seed: int = 0) -> Nearest:
+    """Return the ``count`` eigenvalues nearest to ``near``.
+
+    Args:
+        a, b: A and B, (rows, columns).
+        count: of eigenvalues.
+        shift: σ, at which the iteration inverts, not an eigenvalue itself.
+        near: the eigenvalues nearest to it are returned; it should be near the shift.
+        extra: further dimensions of the subspace, at least one.
+        seed: of the first subspace.
+    """
+    sizes = np.linalg.norm(a + shift * b, axis=0)
+    sizes[sizes == 0] = 1.0
+    left, singular, right = scipy.linalg.svd((a + shift * b) / sizes, full_matrices=False)
+    kept = singular > CUT * singular[0]
+    left, singular, right = left[:, kept], singular[kept], right[kept]
+    values_of = (b / sizes) @ right.T  # B in the coordinates y of the right singular vectors
+    step = -(left.T @ values_of) / singular[:, None]
+    y = np.random.default_rng(seed).standard_normal((len(singular), min(count + extra, len(singular))))
+    before = np.full(count, np.inf)
+    for _ in range(ITERATIONS):
+        y = _orthonormal(values_of, y)
+        new = step @ y
+        inverse = np.linalg.eigvals((values_of @ y).T @ (values_of @ new))
+        found = np.sort(np.abs(inverse))[::-1][:count]
+        y = new
+        if np.abs(found - before).max() <= SETTLED * np.abs(found).max():
+            break
+        before = found
+    y = _orthonormal(values_of, y)
+    of_a, of_b = left @ (singular[:, None] * y) - shift * (values_of @ y), values_of @ y
+    ritz = _ritz(of_a, of_b, count, near)
+    order = _order(ritz.values, near)[:count]
+    order = order[np.argsort(ritz.values[order], kind="stable")]
+    coefficients = (right.T @ (y @ ritz.coefficients[:, order])) / sizes[:, None]
+    return Nearest(ritz.values[order], coefficients, ritz.residuals[order], ritz.imaginary[order])
+
+
+def _orthonormal(values_of: NDArray, y: NDArray) -> NDArray:
+    """Return coordinates whose values B c are orthonormal."""
+    triangle = np.linalg.qr(values_of @ y, mode="r")
+    return scipy.linalg.solve_triangular(triangle, y.T, trans="T").T
+
+
+def _order(values: NDArray, near: float) -> NDArray:
+    return np.argsort(np.abs(values - near), kind="stable")
+
+
+def _ritz(of_a: NDArray, of_b: NDArray, count: int, near: float) -> Nearest:
+    """Return all eigenvalues in a subspace with a basis whose values B c are orthonormal."""
+    small = -(of_b.T @ of_a)
+    general, vectors = np.linalg.eig(small)
+    residuals = np.linalg.norm(of_a @ vectors + (of_b @ vectors) * general, axis=0)
+    some = _order(general.real, near)[:count]
+    basis = np.linalg.qr(np.concatenate([vectors[:, some].real, vectors[:, some].imag], axis=1))[0]
+    if np.abs(basis.T @ (small - small.T) @ basis).max() <= SYMMETRIC * residuals[some].max():
+        values, symmetric = np.linalg.eigh(0.5 * (small + small.T))
+        residuals = np.linalg.norm(of_a @ symmetric + (of_b @ symmetric) * values, axis=0)
+        return Nearest(values, symmetric, residuals, np.zeros_like(values))
+    real = np.where(general.imag < 0, vectors.imag, vectors.real)  # of a pair both, which span the same space
+    return Nearest(general.real, real / np.linalg.norm(real, axis=0), residuals, general.imag)
