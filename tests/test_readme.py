@@ -62,6 +62,20 @@ def test_from_python(monkeypatch, capsys):
     assert "steps done" in capsys.readouterr().out
 
 
+def test_measured_values(monkeypatch, capsys):
+    """The example of an inverse problem, with a short schedule."""
+    short = kanpde.solve
+
+    def solve(problem, model, **rest):
+        return short(problem, model, [Phase(LM(), steps=25)], sampling=Sampling(interior=300, boundary=40), **rest)
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    names: dict = {}
+    exec(compile(block("**Measured values.**", "python"), "README.md", "exec"), names)
+    lower, upper = names["solution"].intervals["k"]
+    assert 0.097 < lower < 0.1 < upper < 0.103
+
+
 def test_shapes(monkeypatch, capsys):
     """The example of a shape, with a short schedule: Δu = -1, u = 0 outside, no flux at the hole."""
     short = kanpde.solve
