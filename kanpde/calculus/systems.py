@@ -11,7 +11,7 @@ from kanpde.calculus.field import Field
 from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError, suggest
 
-Value = float | Callable[..., Any]
+Value = float | tuple[float, ...] | Callable[..., Any]
 
 
 class Given(NamedTuple):

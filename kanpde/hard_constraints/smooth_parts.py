@@ -61,27 +61,27 @@ def built_on_shape(problem: Problem, write: Mapping[str, Any]) -> Built:
     walls: dict[str, dict[Smooth, tuple[str, Value]]] = {unknown: {} for unknown in problem.unknowns}
     begins: dict[str, tuple[str, Value]] = {}
     for name, condition in problem.conditions.items():
-        if condition.given is None or condition.given.order:
-            continue
-        unknown, value, _ = condition.given
-        if unknown is not None and unknown not in problem.unknowns:
-            raise InputError(f'"{name}" gives values of an unknown "{unknown}". {suggest(unknown, problem.unknowns)}')
-        unknown = unknown or problem.unknowns[0]
-        if times is not None and _is_begin(condition.region, times):
-            begins[unknown] = name, value
-            continue
-        leaves, reason = _walls_of(shape, condition.region)
-        if reason:
-            reasons[name] = reason
-            continue
-        for leaf in leaves:
-            if leaf in walls[unknown]:
-                raise InputError(
-                    f'"{walls[unknown][leaf][0]}" and "{name}" both give values of {unknown} on the part '
-                    f'"{leaf.name}". Leave one of them out.',
-                    write=write,
-                )
-            walls[unknown][leaf] = name, value
+        for unknown, value, order in problem.given(name):
+            if order or unknown is None:
+                continue
+            if unknown not in problem.unknowns:
+                choices = suggest(unknown, problem.unknowns)
+                raise InputError(f'"{name}" gives values of an unknown "{unknown}". {choices}')
+            if times is not None and _is_begin(condition.region, times):
+                begins[unknown] = name, value
+                continue
+            leaves, reason = _walls_of(shape, condition.region)
+            if reason:
+                reasons[name] = reason
+                continue
+            for leaf in leaves:
+                if leaf in walls[unknown]:
+                    raise InputError(
+                        f'"{walls[unknown][leaf][0]}" and "{name}" both give values of {unknown} on the part '
+                        f'"{leaf.name}". Leave one of them out.',
+                        write=write,
+                    )
+                walls[unknown][leaf] = name, value
     if not begins and not any(walls.values()):
         why = next(iter(reasons.values()), "The problem has no condition dirichlet(...) or initial(...).")
         raise InputError(f"No values can be built in on this shape. {why}", write=write)
