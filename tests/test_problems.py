@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import PROBLEMS, VARIANTS, load_problem, problem_cases
 
-from kanpde import Condition
+from kanpde import Condition, Vector, divergence, gradient, laplacian
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import coordinate
 from kanpde.calculus.unknowns import unknown
@@ -136,3 +136,29 @@ def test_stress_concentration_of_the_exact_plate_is_three():
 
     concentration = plate.__globals__["concentration"]
     assert concentration(Exact(), tension=0.5, young=2.0, ratio=0.2) == pytest.approx(3.0, abs=1e-6)
+
+
+def test_the_cavity_has_the_equations_of_navier_and_stokes():
+    """Its equations hold for Kovasznay's flow, turned so that no derivative vanishes; it adds the flow of a corner."""
+    exact, cosine, sine = load_problem("kovasznay")().exact, 0.6, 0.8
+    cavity = load_problem("cavity")
+    problem = replace(cavity(reynolds=40.0), exact=lambda x, y: turned(x, y, 1.0))
+
+    def turned(x, y, sign):
+        u, v, p = exact(cosine * x + sine * y, cosine * y - sine * x)
+        return cosine * u - sine * v, sine * u + cosine * v, sign * p
+
+    assert relative_residual(problem, "flow", problem.exact) <= 1e-10
+    assert relative_residual(problem, "flow", lambda x, y: turned(x, y, -1.0)) > 1e-3
+    x = problem.domain.interior.sample("sobol", 64).x
+    for points in (x, x * torch.tensor([1.0, 0.0]), x * torch.tensor([0.0, 1.0])):
+        context = Context(("x", "y"), (0, 1), points)
+        u, v, p = cavity.__globals__["corner"](coordinate(context, 0), coordinate(context, 1), 40.0)
+        flow = Vector((u, v))
+        if points is x:
+            stokes = [divergence(flow), *(gradient(p) - laplacian(flow) / 40.0)]
+            assert max(float(each.value.abs().max()) for each in stokes) < 1e-12
+        elif points[0, 1] == 0:
+            assert torch.allclose(u.value, torch.ones(64).double()) and float(v.value.abs().max()) < 1e-15
+        else:
+            assert max(float(each.value.abs().max()) for each in flow) < 1e-14
