@@ -45,7 +45,8 @@ def drum(mode: int = 1, start: float | None = None) -> Problem:
 
     def projection(kind):
         def integrand(u, p):
-            return wave(*u.coords, kind) * u
+            x, y = u.coords
+            return wave(x, y, kind) * u
 
         return integrand
 
