@@ -1,14 +1,25 @@
 """Coefficients and fields from measured values: are the intervals calibrated, and how accurate are the results?
 
-    python benchmarks/inverse.py interval|pair|exact|field|rows [--repetitions 100] [--to FILE]
+    python benchmarks/inverse.py WHAT [--seeds 100] [--seconds 60] [--to FILE]
 
-``interval`` estimates the diffusivity of `problems/inverse_heat.py` from 200 values with 1 % noise, again and again, and
-counts the 95 % intervals that hold the true value; ten more repetitions are told a wrong noise level. ``pair`` does so
-for diffusivity and growth rate of u_t = k u_xx + q u, and compares the covariance with that of the estimates. ``exact``
-has no noise. ``field`` is `problems/inverse_field.py`. ``rows`` has a million rows with errors of 10 %. Each result is one
-line, which is appended to the file.
+WHAT is one of
+
+    interval  the diffusivity of problems/inverse_heat.py from 200 values with 1 % noise
+    wrong     the same with a wrong noise level given, 0.6 or 1.6 times the true one
+    pair      diffusivity and growth rate of u_t = k u_xx + q u from 200 values with 1 % noise
+    exact     the diffusivity from 200 values without noise
+    field     problems/inverse_field.py
+    rows      the diffusivity from a CSV file with a million rows and 10 % noise
+
+Every seed is a line of the file (JSON), and seeds that it has are left out. No new seed begins after the seconds. At
+the end the results of all seeds in the file are summed up.
 """
 
+import argparse
+import json
+import resource
+import tempfile
+import time
 import warnings
 from dataclasses import replace
 from math import pi
@@ -17,13 +28,29 @@ from pathlib import Path
 import numpy as np
 from torch import exp, sin
 
-from kanpde import KAN, LM, Box, Coefficient, Condition, Phase, Problem, Sampling, data, diff, dirichlet, initial, solve
+from kanpde import (
+    KAN,
+    LM,
+    Box,
+    Coefficient,
+    Condition,
+    Phase,
+    Problem,
+    Sampling,
+    Separate,
+    data,
+    diff,
+    dirichlet,
+    initial,
+    solve,
+)
 from kanpde.configure.problem_file import ProblemFile
 from kanpde.errors import ResultWarning
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 SMALL = {"sampling": Sampling(interior=400, boundary=60), "device": "cpu"}
 TRUE = {"k": 0.1, "q": 0.5}
+STEPS = 20  # from the network of another repetition
 
 
 def problem(name, **arguments):
@@ -57,65 +84,115 @@ def pair(seed, noise=0.01, rows=200):
     return Problem(domain, conditions, parameters={"k": Coefficient(0.3, lower=0.0), "q": 0.0})
 
 
-def quick(given, start=None, steps=60):
-    """A solution by a small network; from the network of an earlier repetition in fewer steps."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResultWarning)
-        if start is None:
-            return solve(given, KAN([4], degree=7, grid=3), [Phase(LM(), steps=steps)], starts=1, **SMALL)
-        return solve(given, phases=[Phase(LM(), steps=steps)], start=start, **SMALL)
+def quick(given, start=None):
+    """A solution by a small network, or from the network of another repetition in fewer steps."""
+    if start is None:
+        return solve(given, KAN([4], degree=7, grid=3), [Phase(LM(), steps=60)], starts=1, **SMALL)
+    return solve(given, phases=[Phase(LM(), steps=STEPS)], start=start, **SMALL)
 
 
-def is_noticed(solution):
-    return any("standard errors" in str(warning) for warning in solution.warnings)
+def facts(solution):
+    """What is kept of a run with coefficients."""
+    return {
+        "coefficients": solution.coefficients,
+        "errors": solution.standard_errors,
+        "intervals": solution.intervals,
+        "correlations": solution.correlations,
+        "chi_square": solution.settings.get("chi_square_data"),
+        "doubted": any("standard errors" in str(warning) for warning in solution.warnings),
+    }
 
 
-def interval(repetitions):
-    first = quick(problem("inverse_heat", seed=1000))
-    held, noticed, estimates, errors = 0, 0, [], []
-    for seed in range(repetitions):
-        found = quick(problem("inverse_heat", seed=seed), first, 20)
-        lower, upper = found.intervals["k"]
-        held += lower <= TRUE["k"] <= upper
-        noticed += is_noticed(found)
-        estimates.append(found.coefficients["k"])
-        errors.append(found.standard_errors["k"])
-    wrong = 0
-    for seed in range(10):
-        given = with_errors(problem("inverse_heat", seed=seed), 0.006 if seed % 2 else 0.016)
-        wrong += is_noticed(quick(given, first, 20))
-    return (
-        f"{held} of {repetitions} intervals hold the true value; standard deviation of the estimates "
-        f"{np.std(estimates, ddof=1):.3g}, root mean square of the standard errors {np.sqrt(np.mean(np.square(errors))):.3g}; "
-        f"right noise level doubted {noticed} times, wrong one {wrong} times in 10"
-    )
+def interval(seed, first):
+    return facts(quick(problem("inverse_heat", seed=seed), first))
 
 
-def pairs(repetitions):
-    first = quick(pair(1000))
-    found = [quick(pair(seed), first, 20) for seed in range(repetitions)]
-    sample = np.cov([[each.coefficients[name] for each in found] for name in TRUE])
-    told = np.mean([covariance_of(each) for each in found], axis=0)
-    ratios = (told / sample).ravel()[[0, 1, 3]]
-    held = [sum(s.intervals[n][0] <= TRUE[n] <= s.intervals[n][1] for s in found) for n in TRUE]
-    return (
-        f"covariance told over that of {repetitions} estimates: variance of k {ratios[0]:.3f}, covariance {ratios[1]:.3f}, "
-        f"variance of q {ratios[2]:.3f}; correlation {found[0].correlations['k']['q']:.3f}; intervals that hold the true "
-        f"value: k {held[0]}, q {held[1]}"
-    )
+def wrong(seed, first):
+    return facts(quick(with_errors(problem("inverse_heat", seed=seed), 0.006 if seed % 2 else 0.016), first))
 
 
-def covariance_of(solution):
-    k, q = (solution.standard_errors[name] for name in TRUE)
-    r = solution.correlations["k"]["q"]
-    return np.array([[k * k, r * k * q], [r * k * q, q * q]])
+def of_pair(seed, first):
+    return facts(quick(pair(seed), first))
 
 
-def exact(repetitions):
-    lines = []
-    for seed in range(repetitions):
-        phases = [Phase(LM(), steps=100), Phase(LM(), steps=150, refine=2), Phase(LM(), steps=150, refine=2)]
-        given = problem("inverse_heat", noise=0.0, seed=seed)
-        found = solve(given, KAN([6], degree=9, grid=3), phases, starts=1, seed=seed, device="cpu")
-        lines.append(f"{abs(found.coefficients['k'] / TRUE['k'] - 1):.1e} (told {found.standard_errors['k'] / TRUE['k']:.1e})")
-    return "relative error of k without noise: " + ", ".join(lines)
+def exact(seed, first):
+    phases = [Phase(LM(), steps=100), Phase(LM(), steps=100, refine=2)]
+    given = problem("inverse_heat", noise=0.0, seed=seed)
+    return facts(solve(given, KAN([6], degree=9, grid=3), phases, starts=1, seed=seed, device="cpu"))
+
+
+def field(seed, first):
+    model = Separate({"u": KAN([5], degree=7, grid=2), "a": KAN([5], degree=7, grid=2)})
+    phases = [Phase(LM(), steps=30), Phase(LM(), steps=40, refine=2)]
+    sampling = Sampling(interior=900, boundary=100)
+    found = solve(problem("inverse_field"), model, phases, starts=1, seed=seed, sampling=sampling, device="cpu")
+    return {name: errors["l2"] for name, errors in found.errors.items()}
+
+
+def rows(seed, first, count=1_000_000):
+    generator = np.random.default_rng(seed)
+    x, t = generator.uniform(0.0, 1.0, (2, count))
+    u = np.exp(-(pi**2) * TRUE["k"] * t) * np.sin(pi * x) + 0.1 * generator.normal(size=count)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "measured.csv"
+        np.savetxt(path, np.stack([x, t, u], axis=1), fmt="%.9g", delimiter=",", header="x,t,u", comments="")
+        began = time.monotonic()
+        given = problem("inverse_heat", data=str(path), errors=0.1)
+        read = time.monotonic() - began
+        found = quick(given)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {**facts(found), "read": read, "memory_gib": memory, "rows_of_a_phase": found.settings["points"]["data"]}
+
+
+RUNS = {"interval": interval, "wrong": wrong, "pair": of_pair, "exact": exact, "field": field, "rows": rows}
+
+
+def summary(what, lines):
+    """The results of all seeds in words."""
+    if what not in ("interval", "wrong", "pair", "exact"):
+        return "\n".join(json.dumps(line) for line in lines)
+    told = []
+    for name in lines[0]["coefficients"]:
+        estimates = np.array([line["coefficients"][name] for line in lines])
+        errors = np.array([line["errors"][name] for line in lines])
+        held = sum(line["intervals"][name][0] <= TRUE[name] <= line["intervals"][name][1] for line in lines)
+        largest = np.abs(estimates / TRUE[name] - 1).max()
+        told.append(
+            f"{name}: {held} of {len(lines)} intervals hold the true value; standard deviation of the estimates "
+            f"{estimates.std(ddof=1):.4g}, root mean square of the standard errors {np.sqrt(np.mean(errors**2)):.4g}, "
+            f"mean error {estimates.mean() - TRUE[name]:.2g}, largest relative error {largest:.2g}"
+        )
+    if what == "pair":
+        products = [line["errors"]["k"] * line["errors"]["q"] * line["correlations"]["k"]["q"] for line in lines]
+        sample = np.cov([[line["coefficients"][name] for line in lines] for name in TRUE])[0, 1]
+        told.append(f"covariance of the estimates {sample:.4g}, mean of those told {np.mean(products):.4g}")
+    told.append(f"the noise level is doubted {sum(line['doubted'] for line in lines)} times")
+    return "\n".join(told)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=RUNS)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--to", type=Path, default=Path("inverse.jsonl"))
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore", ResultWarning)
+    lines = [json.loads(line) for line in asked.to.read_text().splitlines()] if asked.to.is_file() else []
+    lines = [line for line in lines if line["what"] == asked.what]
+    began, first = time.monotonic(), None
+    for seed in sorted(set(range(asked.seeds)) - {line["seed"] for line in lines}):
+        if first is None and asked.what in ("interval", "wrong", "pair"):
+            first = quick(pair(1000) if asked.what == "pair" else problem("inverse_heat", seed=1000))
+        if time.monotonic() - began > asked.seconds:
+            break
+        own = time.monotonic()
+        line = {"what": asked.what, "seed": seed, **RUNS[asked.what](seed, first), "seconds": time.monotonic() - own}
+        lines.append(line)
+        with asked.to.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    print(summary(asked.what, lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,5 @@
 """The Lorenz equations, three ordinary differential equations with a chaotic solution."""
 
-from collections.abc import Sequence
 from functools import cache
 
 from kanpde import Box, Condition, InputError, Problem, diff, initial, pointwise, taylor
@@ -9,7 +8,13 @@ UNKNOWNS = ("x", "y", "z")
 
 
 def lorenz(
-    sigma: float = 10.0, rho: float = 28.0, beta: float = 8 / 3, start: Sequence = (1.0, 1.0, 1.0), end: float = 5.0
+    sigma: float = 10.0,
+    rho: float = 28.0,
+    beta: float = 8 / 3,
+    x0: float = 1.0,
+    y0: float = 1.0,
+    z0: float = 1.0,
+    end: float = 5.0,
 ) -> Problem:
     r"""$x' = \sigma (y - x)$, $y' = x (\rho - z) - y$, $z' = x y - \beta z$ on $[0, T]$.
 
@@ -18,14 +23,12 @@ def lorenz(
 
     Args:
         sigma, rho, beta: σ, ρ, β.
-        start: x, y and z at t = 0.
+        x0, y0, z0: x, y and z at t = 0.
         end: T.
     """
-    if len(start) != 3:
-        raise InputError(f"start must have x, y and z, got {start}.", write={"start": (1.0, 1.0, 1.0)})
     if not end > 0:
         raise InputError(f"end must be positive, got {end}.", write={"end": 5.0})
-    domain = Box(t=(0.0, end))
+    domain, start = Box(t=(0.0, end)), (x0, y0, z0)
 
     def residual(x, y, z):
         return (
@@ -35,7 +38,7 @@ def lorenz(
         )
 
     def exact(t):
-        solution = reference(sigma, rho, beta, tuple(start), end)
+        solution = reference(sigma, rho, beta, start, end)
         return tuple(pointwise(lambda t, i=i: solution(t)[:, i], t) for i in range(3))
 
     conditions = {"equations": Condition(domain.interior, residual)}

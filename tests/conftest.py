@@ -64,6 +64,11 @@ VARIANTS = {
     "advection": [{}, {"c": 80.0}],
     "peak": [{}, {"sharpness": 50.0}],
     "annulus": [{}, {"centre": (-0.3, 0.2), "radius": 0.5}],
+    "drum": [
+        {"mode": 1, "start": 5.783185962946785},
+        {"mode": 3, "start": 14.681970642123892},
+        {"mode": 4, "start": 26.37461642775735},
+    ],
     "inverse_heat": [{"noise": 0.0, "first": 0.1}, {"noise": 0.0, "first": 0.3, "diffusivity": 0.3, "rows": 20}],
     "cooling": [{}, {"diffusivity": 0.05, "end": 2.0}],
     "plate_with_hole": [{}, {"width": 2.0, "radius": 0.5, "young": 3.0, "ratio": 0.45, "tension": 2.0}],

@@ -227,6 +227,23 @@ def test_an_ansatz_and_trained_coefficients_are_those_of_the_family():
     torch.testing.assert_close(member.residual("pde", x), found.residual("pde", whole), rtol=1e-12, atol=1e-12)
 
 
+def test_vectors_of_unknowns():
+    """v = (k x y, -k y² / 2) has no divergence."""
+    box = Box(k=(1.0, 2.0), x=(0.0, 1.0), y=(0.0, 1.0), family=["k"])
+
+    def exact(k, x, y):
+        return (k * x * y, -k * y**2 / 2), k * x
+
+    conditions = {
+        "mass": Condition(box.interior, lambda v, p: divergence(v) + p - v.coords[0] * v.coords[1]),
+        "wall": dirichlet(box.face("y", 0), 0.0, unknown="p"),
+    }
+    problem = problem_at(Problem(box, conditions, unknowns=("v:2", "p"), exact=exact), k=1.5)
+    points = problem.conditions["mass"].region.sample("gauss", 20)
+    leaf = lambda context, _: formula_fields(problem, problem.exact, context)  # noqa: E731
+    assert float(residuals_of(problem, "mass", leaf, points)[0].abs().max()) < 1e-14
+
+
 def test_derivatives_by_a_parameter_are_refused_where_it_is_held():
     box = Box(k=(1.0, 2.0), x=(0.0, 1.0), family=["k"])
     problem = problem_at(Problem(box, {"pde": Condition(box.interior, lambda u: diff(u, "k"))}), k=1.5)

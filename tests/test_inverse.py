@@ -2,6 +2,7 @@
 
 from math import inf, pi
 
+import meshio
 import numpy as np
 import pytest
 import torch
@@ -165,6 +166,19 @@ def test_something_else_than_an_unknown_can_be_measured():
 def test_bad_tables_are_refused(table, options, words):
     with pytest.raises(InputError, match=words):
         data(ROD, table, "u", **options)
+
+
+def test_values_at_the_nodes_of_a_mesh_file_are_data(tmp_path):
+    square, path = Box(x=(0.0, 1.0), y=(0.0, 1.0)), tmp_path / "measured.vtu"
+    points = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    values = {"u": np.array([1.0, 2.0, 4.0]), "v": 2 * points}
+    meshio.Mesh(points, [("triangle", [[0, 1, 2]])], point_data=values).write(path)
+    found = data(square, path, ("u", "v_y")).region.sample("auto", 3)
+    np.testing.assert_array_equal(found.x, points[:, :2])
+    np.testing.assert_array_equal(found.data, [[1.0, 0.0], [2.0, 0.0], [4.0, 2.0]])
+    meshio.Mesh(points, [("triangle", [[0, 1, 2]])]).write(path)
+    with pytest.raises(InputError, match=r"measured\.vtu has no values at its nodes"):
+        data(square, path)
 
 
 def test_a_file_with_two_columns_of_a_name_is_refused(tmp_path):

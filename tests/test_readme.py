@@ -62,6 +62,20 @@ def test_from_python(monkeypatch, capsys):
     assert "steps done" in capsys.readouterr().out
 
 
+def test_measured_values(monkeypatch, capsys):
+    """The example of an inverse problem, with a short schedule."""
+    short = kanpde.solve
+
+    def solve(problem, model, **rest):
+        return short(problem, model, [Phase(LM(), steps=25)], sampling=Sampling(interior=300, boundary=40), **rest)
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    names: dict = {}
+    exec(compile(block("**Measured values.**", "python"), "README.md", "exec"), names)
+    lower, upper = names["solution"].intervals["k"]
+    assert 0.097 < lower < 0.1 < upper < 0.103
+
+
 def test_shapes(monkeypatch, capsys):
     """The example of a shape, with a short schedule: Δu = -1, u = 0 outside, no flux at the hole."""
     short = kanpde.solve
@@ -87,6 +101,19 @@ def test_a_vector_unknown():
         points = condition.region.sample("sobol", 32)
         residuals = residuals_of(problem, label, lambda c, space: formula_fields(problem, problem.exact, c), points)
         assert max(float(r.abs().max()) for r in residuals) < 1e-13, label
+
+
+def test_a_family(monkeypatch, capsys):
+    """The example of a family, with a short schedule in place of the tolerance."""
+    short = kanpde.solve
+
+    def solve(problem, tolerance):
+        assert tolerance == 1e-6
+        return short(problem, KAN([3], degree=5, grid=2), [Phase(LM(), steps=20)], sampling=Sampling("gauss", 343, 100))
+
+    monkeypatch.setattr(kanpde, "solve", solve)
+    exec(compile(block("**A family.**", "python"), "README.md", "exec"), {})
+    assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(np.exp(-(np.pi**2) * 0.06), abs=0.1)
 
 
 COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)

@@ -82,16 +82,16 @@ def check_solvable(problem: Problem, is_meshed: bool = False, most: int = 3) -> 
         InputError: a domain that is not a `Box`, measured values, an integral, unknown coefficients, or too many
             coordinates for a tensor grid.
     """
+    if family_of(problem.domain):
+        raise InputError(
+            "Classical solvers here solve one problem, and this is a family of them. Give values of its parameters: "
+            f"problem_at(problem, {label_of(middle_of(problem.domain))})."
+        )
     if not is_meshed:
         require_box(
             problem.domain,
             "A classical solver (Chebyshev collocation, finite elements)",
             "Measure errors against Problem(..., exact=...) instead.",
-        )
-    if family_of(problem.domain):
-        raise InputError(
-            "Classical solvers here solve one problem, and this is a family of them. Give values of its parameters: "
-            f"problem_at(problem, {label_of(middle_of(problem.domain))})."
         )
     for name, condition in problem.conditions.items():
         if condition.region.is_measured:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kanpde.configure.job import Job
 from kanpde.configure.problem_file import ProblemFile
+from kanpde.domains.corners import Corner
 from kanpde.domains.kinds import kinds
 from kanpde.hard_constraints.built_in import describe
 from kanpde.problem import Ansatz
@@ -13,10 +14,11 @@ from kanpde.problem import Ansatz
 def loading_code(job: Job, folder: Path, ansatz: Ansatz | None) -> str:
     """Return code that loads the run in the folder, for a Python started in the current folder.
 
-    The file of a run holds neither an ansatz with functions of the user nor a domain outside the package; then the code
-    makes the problem too.
+    The file of a run holds neither functions of the user (an ansatz, inputs of the network) nor a domain outside the
+    package; then the code makes the problem too.
     """
-    if (ansatz is None or describe(ansatz)) and type(job.problem.domain).__name__ in kinds():
+    is_held = (ansatz is None or describe(ansatz)) and all(isinstance(each, Corner) for each in job.problem.features)
+    if is_held and type(job.problem.domain).__name__ in kinds():
         return f'import kanpde; s = kanpde.load("{folder}")'
     name = job.file.name
     arguments = ", ".join(f"{key}={value!r}" for key, value in job.arguments.items())

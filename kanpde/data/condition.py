@@ -143,7 +143,7 @@ def _check(table: Table, domain: Domain, names: Sequence[str], rows: Rows) -> No
                 "A prescribed value is a condition: dirichlet(region, value)."
             )
     for begin in range(0, len(rows.x), AT_ONCE):
-        is_inside = domain.contains(torch.as_tensor(rows.x[begin : begin + AT_ONCE]))
+        is_inside = domain.contains(torch.as_tensor(rows.x[begin : begin + AT_ONCE], device="cpu"))
         if not bool(is_inside.all()):
             row = begin + int((~is_inside).nonzero()[0, 0])
             at = ", ".join(f"{name} = {value:g}" for name, value in zip(domain.names, rows.x[row], strict=True))

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.data.meshes import MESHES, from_mesh
 from kanpde.data.texts import encoded, from_text, numbered
 from kanpde.errors import InputError, suggest
 
@@ -76,7 +77,8 @@ def read_table(
 
     Text files (.csv, .tsv, or .txt and .dat with white space) may have a first line with the names of the columns;
     lines that begin with # are left out. A .npy file has one array (rows, columns), or a structured one with names;
-    .npz and HDF5 files (.h5, .hdf5) have one array for each column. Columns without a name are called c1, c2, ...
+    .npz and HDF5 files (.h5, .hdf5) have one array for each column. Columns without a name are called c1, c2, ... Files
+    of meshes (.vtu, .vtk, .msh, .xdmf) have the coordinates x, y, z of their nodes and the values there.
 
     Raises:
         InputError: the file does not exist, is of another kind, or has something else than finite numbers.
@@ -91,6 +93,8 @@ def read_table(
     if kind in DELIMITERS:
         names, values, texts = from_text(path, DELIMITERS[kind], wanted, outputs)
         return Table(names, values, origin, texts)
+    if kind in MESHES:
+        return _from_columns(from_mesh(path), origin, wanted, outputs)
     try:
         if kind in ARRAYS:
             found = np.load(path, allow_pickle=False, mmap_mode="r")  # columns are copied when they are chosen
@@ -105,7 +109,9 @@ def read_table(
         if isinstance(error, InputError):
             raise
         raise InputError(f"{origin} cannot be read: {error}.") from None
-    raise InputError(f'{origin} is of an unknown kind "{kind}". {suggest(kind, [*DELIMITERS, *ARRAYS, *HDF5])}')
+    raise InputError(
+        f'{origin} is of an unknown kind "{kind}". {suggest(kind, [*DELIMITERS, *ARRAYS, *HDF5, *sorted(MESHES)])}'
+    )
 
 
 def _from_columns(

@@ -16,9 +16,9 @@ from functools import reduce
 from typing import Any
 
 from kanpde.calculus.field import Field, constant
+from kanpde.calculus.systems import Scalar
 from kanpde.hard_constraints.interpolant import Interpolant
 from kanpde.hard_constraints.walls import Coords, Wall
-from kanpde.problem import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Begin:
     """Initial values: a number or a function of all coordinates, and the range of t."""
 
     times: tuple[float, float]
-    value: Value
+    value: Scalar
 
     def at_begin(self, coords: Coords) -> Any:
         """Return the values, which do not depend on t."""
@@ -46,7 +46,7 @@ class ShapeValues:
         start: the initial values; None if they are not built in.
     """
 
-    walls: Sequence[tuple[Wall, Value]]
+    walls: Sequence[tuple[Wall, Scalar]]
     start: Begin | None = None
 
     def distance(self, coords: Coords) -> Field:
@@ -100,7 +100,7 @@ class ShapeValues:
         return ShapeValues(walls, None if start is None else Begin(tuple(start["times"]), start["value"]))
 
 
-def _continued(wall: Wall, value: Value, coords: Coords) -> Any:
+def _continued(wall: Wall, value: Scalar, coords: Coords) -> Any:
     if isinstance(value, Interpolant):
         return wall.continued(value, coords)
     return value(*coords) if callable(value) else float(value)

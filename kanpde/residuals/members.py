@@ -12,7 +12,8 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant, coordinate
 from kanpde.calculus.jet import LAPLACIAN, Key
-from kanpde.calculus.systems import flattened
+from kanpde.calculus.systems import Grouped
+from kanpde.calculus.vector import Vector
 from kanpde.domains.corners import Corner
 from kanpde.domains.families import check_values
 from kanpde.errors import InputError
@@ -130,9 +131,12 @@ def _of_others(function: Any, at: _Held) -> Any:
 def _condition(condition: Condition, region: Any, at: _Held) -> Condition:
     """Return a condition for the others, on a region of theirs."""
 
+    own = condition.residual
+    function = own.residual if isinstance(own, Grouped) else own
+
     def residual(*fields: Any) -> Any:
         """Call the function with fields of all coordinates; its values at the points are the same."""
-        return condition.residual(*(_lifted(each, at) for each in flattened(fields)))
+        return function(*(_lifted(each, at) for each in fields))
 
     def moved(image: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda x: image(filled(x, at.held))[:, free_of(x.shape[1], at.held)]
@@ -141,9 +145,14 @@ def _condition(condition: Condition, region: Any, at: _Held) -> Condition:
     if given is not None:
         value: Value = _of_others(given.value, at)
         given = given._replace(value=value)
-    return replace(condition, region=region, residual=residual, maps=tuple(map(moved, condition.maps)), given=given)
+    known = Grouped(residual, own.layout) if isinstance(own, Grouped) else residual
+    return replace(condition, region=region, residual=known, maps=tuple(map(moved, condition.maps)), given=given)
 
 
 def _lifted(each: Any, at: _Held) -> Any:
-    """Return a field, or the trained coefficients by name, with all coordinates."""
+    """Return a field, a vector of fields, or the trained coefficients by name, with all coordinates."""
+    if isinstance(each, Vector):
+        lifted = Vector(at.up(field) for field in each)
+        lifted.name = each.name
+        return lifted
     return {name: at.up(field) for name, field in each.items()} if isinstance(each, dict) else at.up(each)

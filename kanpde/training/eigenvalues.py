@@ -24,7 +24,7 @@ from kanpde.factories import described
 from kanpde.models.mlp import MLP, MLPLayer
 from kanpde.models.network import Network, singular_coefficients
 from kanpde.problem import Problem
-from kanpde.residuals.evaluation import components_of
+from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.misfit import misfit_of
 from kanpde.solution import Solution
 from kanpde.training.building import built
@@ -32,11 +32,19 @@ from kanpde.training.pencil import Pencil
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
-from kanpde.training.subspace import Nearest, nearest
+from kanpde.training.subspace import Nearest, constrained
 
 MOST_FUNCTIONS = 1300  # of the last layer; the time grows with their cube
 EXTRA = 6  # dimensions of the subspace beyond twice the number of eigenvalues
 UNSCALED = 100  # functions of an MLP up to which its first layer is that of training
+FACTS = {
+    "device": "cpu",
+    "dtype": "float64",
+    "derivatives": "jets",
+    "constraints": "soft",
+    "satisfies": [],
+    "start": None,
+}
 NORMS = 4000  # points for the norms of eigenfunctions
 
 
@@ -72,6 +80,8 @@ class Eigenvalues:
         for k, (value, estimate, bound) in enumerate(rows):
             note = f"  one of {len(group[k])}" if k in group else ""
             lines.append(f"{k + 1:4}{value:20.12g}{estimate:18.1e}{bound:11.1e}{note}")
+        if not self.reached:
+            lines.append("the estimated errors are not below the tolerance")
         return "\n".join(lines)
 
 
@@ -99,8 +109,8 @@ def eigen(
     Args:
         problem: linear in the unknowns, and in the parameter.
         count: number of eigenvalues, multiple ones counted as often.
-        model: a factory of networks with hidden layers; a small MLP by default. Its features are smooth, as are those of
-            ``KAN([24], basis="chebyshev", grid=5, degree=7)``; untrained B-splines give few digits.
+        model: a factory of networks with hidden layers; a small MLP by default. Its features are smooth, as are those
+            of ``KAN([24], basis="chebyshev", grid=5, degree=7)``; untrained B-splines give few digits.
         near: the eigenvalues nearest to this number are sought.
         tolerance: of the estimated errors, relative to the largest of the eigenvalues.
         seed: of the networks' weights.
@@ -112,7 +122,9 @@ def eigen(
     model = MLP([20, 100]) if model is None else model
     _check(problem, model, count, tolerance)
     kept = {name: c for name, c in problem.conditions.items() if c.integral is None or c.integral.value == 0}
-    linear, found, estimates, is_reached = replace(problem, conditions=kept), None, np.full(count, inf), False
+    (name,) = problem.parameters
+    linear = replace(problem, conditions=kept, parameters={name: 0.0})
+    found, estimates, is_reached = None, np.full(count, inf), False
     threads_before, begin = torch.get_num_threads(), perf_counter()
     torch.set_num_threads(threads or threads_before)
     try:
@@ -126,7 +138,7 @@ def eigen(
                 break
             model = _wider(model)
             pencil = _pencil(linear, model, seed)
-        facts = {"seed": seed, "model": described(model), "seconds": perf_counter() - begin}
+        facts = {**FACTS, "seed": seed, "model": described(model), "seconds": perf_counter() - begin}
         return _result(problem, pencil, found, estimates, is_reached, facts)
     finally:
         torch.set_num_threads(threads_before)
@@ -138,7 +150,8 @@ def _found(pencil: Pencil, count: int, near: float) -> Nearest:
     Raises:
         InputError: they are complex.
     """
-    found = nearest(*pencil.matrices, count, pencil.shift(near), near, extra=count + EXTRA)
+    a, b = pencil.matrices
+    found = constrained(a, b, a[pencil.of_integrals], count, pencil.shift(near), near, extra=count + EXTRA)
     if found.is_complex:
         raise InputError(
             f"The eigenvalues near {near:g} are complex, such as {found.values[0]:.6g} ± "
@@ -160,7 +173,9 @@ def _result(
     facts |= {"weights": pencil.weights, "points": {name: len(points.x) for name, points in pencil.points.items()}}
     ending = Ending(End.TOLERANCE_REACHED if is_reached else End.NOT_REACHED)
     solutions = [
-        _solution(problem, one, value, {**facts, "estimate": float(estimate), "bound": bound}, ending)
+        _solution(
+            problem, one, value, {**facts, "eigenvalue_estimate": float(estimate), "eigenvalue_bound": bound}, ending
+        )
         for one, value, estimate, bound in zip(each, values, estimates, bounds, strict=True)
     ]
     return Eigenvalues(tuple(values), tuple(solutions), tuple(estimates.tolist()), tuple(bounds), groups, is_reached)
@@ -175,27 +190,27 @@ def _solution(problem: Problem, pencil: Pencil, value: float, facts: dict[str, A
     }
     level = {"phase": 0, "optimizer": "eigen", "parameters": pencil.functions, "end": ending.end.name, **misfits}
     coefficients = {name: value} | singular_coefficients(pencil.network)
+    problem = replace(problem, exact=None)  # of which eigenfunction it would be is not known
     return Solution(problem, pencil.network, [], [level], ending, {}, coefficients, facts)
 
 
 def _orthonormal(pencil: Pencil, coefficients: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
     """Return coefficients of which those of every group are orthonormal functions, positive where largest."""
-    points = pencil.problem.domain.interior.sample("auto", NORMS)
-    columns = []
+    problem = pencil.problem
+    points = problem.domain.interior.sample(pencil.rule, NORMS)
+    root, columns = points.weight.sqrt(), []
     for c in coefficients.T:
-        values = pencil.with_weights(c).network(points.x).detach()
-        columns.append((values * points.weight[:, None].sqrt()).flatten())
-    values = torch.stack(columns, dim=1)
-    found = torch.empty_like(coefficients)
+        components = components_of(pencil.with_weights(c).network, "jets")
+        values = asked_of(problem, components, points.x, lambda *u: [each.value for each in u])
+        columns.append(torch.cat([root * each for each in values]))
+    values, found = torch.stack(columns, dim=1), coefficients.clone()
     for group in map(list, groups):
         _, triangle = torch.linalg.qr(values[:, group])
-        found[:, group] = torch.linalg.solve_triangular(triangle, coefficients[:, group], upper=True, left=False)
-        values[:, group] = torch.linalg.solve_triangular(triangle, values[:, group], upper=True, left=False)
-    largest = (
-        (values / points.weight.sqrt().repeat_interleave(len(values) // len(points.x))[:, None]).abs().argmax(dim=0)
-    )
-    signs = values.gather(0, largest[None])[0].sign()
-    return found * signs / pencil.problem.domain.measure**0.5
+        for each in (found, values):
+            each[:, group] = torch.linalg.solve_triangular(triangle, each[:, group], upper=True, left=False)
+    heights = values / root.repeat(len(values) // len(root))[:, None]
+    signs = heights.gather(0, heights.abs().argmax(dim=0)[None])[0].sign()
+    return found * signs / problem.domain.measure**0.5
 
 
 def _pencil(problem: Problem, model: Any, seed: int) -> Pencil:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,11 +16,10 @@ from kanpde.models.network import Network
 from kanpde.problem import Problem
 from kanpde.residuals.automatic_weights import LONG, automatic_weights, squared_gain
 from kanpde.residuals.objective import Objective
-from kanpde.residuals.site import Site, sites_of
+from kanpde.residuals.site import IntegralSite, Site, sites_of
 from kanpde.training.sampling import Sampling
 
 LINEAR = 1e-8  # largest relative departure of residuals from (A + λ B) c
-MOST_ALONG = 400  # points of the Gauss rule along a coordinate
 OFFSET = 0.1  # of the shift from the wanted eigenvalues, in units of the operator's size for long waves
 
 
@@ -34,7 +34,8 @@ class Pencil:
     def __init__(self, problem: Problem, network: Network):
         self.problem, self.network = problem, network
         self.functions = sum(block.weight.numel() for block in self._last)
-        self.points = {name: self._drawn(c.region, "auto") for name, c in problem.trained.items()}
+        self.rule = "auto" if len(problem.domain.names) > 1 else "chebyshev"  # Gauss rules of many points take long
+        self.points = {name: self._drawn(c.region, self.rule) for name, c in problem.trained.items()}
         self.sites = sites_of(problem, self.points)
         lam = torch.zeros(1, dtype=torch.float64)
         self.weights = automatic_weights(network, self.sites, lam)
@@ -44,7 +45,7 @@ class Pencil:
         return self.network.blocks[len(self.network.layers) - 1 :]
 
     def _drawn(self, region: Region, rule: str) -> Points:
-        n = min(Sampling().size(region, self.functions), MOST_ALONG ** len(region.names))
+        n = Sampling().size(region, self.functions)
         if rule == "uniform":
             return region.sample_fresh(n, torch.Generator().manual_seed(1))
         return region.sample(rule, n)
@@ -72,6 +73,11 @@ class Pencil:
         a, b = at_0, at_1 - at_0
         self._check_linear(a, b)
         return a.numpy(), b.numpy()
+
+    @property
+    def of_integrals(self) -> NDArray:
+        """Which rows are conditions on integrals, which must hold exactly."""
+        return np.repeat([isinstance(site, IntegralSite) for site in self.sites], [site.rows for site in self.sites])
 
     def _matrix(self, value: float) -> Tensor:
         objective, last = self.objective(value), slice(len(self.network.layers) - 1, None)

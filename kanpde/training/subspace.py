@@ -8,7 +8,7 @@ is self-adjoint. (G. Stewart, Simultaneous iteration for computing invariant sub
 Math. 25, 1976.)
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -32,6 +32,16 @@ class Nearest(NamedTuple):
     def is_complex(self) -> bool:
         """Whether an imaginary part is larger than rounding and the size of the space explain."""
         return bool((np.abs(self.imaginary) > COMPLEX * self.residuals).any())
+
+
+def constrained(a: NDArray, b: NDArray, rows: NDArray, *options: Any, **others: Any) -> Nearest:
+    """Return the `nearest` eigenvalues of which the coefficients fulfil ``rows @ c = 0`` exactly.
+
+    Conditions that exclude an eigenfunction must hold exactly: least squares would find a compromise.
+    """
+    free = np.linalg.qr(rows.T, mode="complete")[0][:, len(rows) :]
+    found = nearest(a @ free, b @ free, *options, **others)
+    return found._replace(coefficients=free @ found.coefficients)
 
 
 def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra: int, seed: int = 0) -> Nearest:
@@ -75,7 +85,7 @@ def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra
 def _orthonormal(values_of: NDArray, y: NDArray) -> NDArray:
     """Return coordinates whose values B c are orthonormal."""
     triangle = np.linalg.qr(values_of @ y, mode="r")
-    return scipy.linalg.solve_triangular(triangle, y.T, trans="T").T
+    return scipy.linalg.solve_triangular(triangle.T, y.T, lower=True).T
 
 
 def _order(values: NDArray, near: float) -> NDArray:
@@ -87,11 +97,13 @@ def _ritz(of_a: NDArray, of_b: NDArray, count: int, near: float) -> Nearest:
     small = -(of_b.T @ of_a)
     general, vectors = np.linalg.eig(small)
     residuals = np.linalg.norm(of_a @ vectors + (of_b @ vectors) * general, axis=0)
-    some = _order(general.real, near)[:count]
-    basis = np.linalg.qr(np.concatenate([vectors[:, some].real, vectors[:, some].imag], axis=1))[0]
+    some = _order(np.real(general), near)[:count]
+    basis = np.linalg.qr(np.concatenate([np.real(vectors[:, some]), np.imag(vectors[:, some])], axis=1))[0]
     if np.abs(basis.T @ (small - small.T) @ basis).max() <= SYMMETRIC * residuals[some].max():
         values, symmetric = np.linalg.eigh(0.5 * (small + small.T))
         residuals = np.linalg.norm(of_a @ symmetric + (of_b @ symmetric) * values, axis=0)
         return Nearest(values, symmetric, residuals, np.zeros_like(values))
-    real = np.where(general.imag < 0, vectors.imag, vectors.real)  # of a pair both, which span the same space
-    return Nearest(general.real, real / np.linalg.norm(real, axis=0), residuals, general.imag)
+    real = np.where(
+        np.imag(general) < 0, np.imag(vectors), np.real(vectors)
+    )  # of a pair both, which span the same space
+    return Nearest(np.real(general), real / np.linalg.norm(real, axis=0), residuals, np.imag(general))

@@ -1,0 +1,150 @@
+"""Eigenvalues of several operators against exact or published ones: errors, estimates, bounds, seconds.
+
+``python benchmarks/eigenvalues.py`` prints a line for each problem and seed; names after it choose problems.
+"""
+
+import sys
+from math import pi
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+import torch
+from scipy.special import jn_zeros, jv
+
+from kanpde import (
+    KAN,
+    Ball,
+    Box,
+    Condition,
+    Corner,
+    Disk,
+    Polygon,
+    Problem,
+    diff,
+    dirichlet,
+    eigen,
+    gradient,
+    laplacian,
+    neumann,
+)
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "problems"))
+from drum import drum
+
+CHEBYSHEV = KAN([12], basis="chebyshev", grid=5, degree=7)
+SQUARE, LINE, WELL, DISK = Box(x=(0, 1), y=(0, 1)), Box(x=(0, 1)), Box(x=(-8, 8)), Disk()
+L = Polygon(((-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)))
+HOLE, RADIUS = (0.2, 0.1), 0.3
+HOLED = Box(x=(-1, 1), y=(-1, 1)) - Disk(HOLE, RADIUS)
+
+
+def membrane(domain, ends=dirichlet, **options):
+    """-Δu = λ u with fixed or free ends."""
+    conditions = {
+        "pde": Condition(domain.interior, lambda u, p: laplacian(u) + p["lam"] * u),
+        "boundary": ends(domain.boundary),
+    }
+    return Problem(domain, conditions, parameters={"lam": 0.0}, **options)
+
+
+def on(domain, residual, wall):
+    return Problem(domain, {"pde": Condition(domain.interior, residual), "boundary": wall}, parameters={"lam": 0.0})
+
+
+def inverted(k):
+    """The coordinate number k of the point that the inversion in the hole's circle gives, divided by the radius."""
+
+    def feature(x, y):
+        square = (x - HOLE[0]) ** 2 + (y - HOLE[1]) ** 2
+        return RADIUS * ((x, y)[k] - HOLE[k]) / square
+
+    return feature
+
+
+def products(first):
+    return np.sort([(m * m + n * n) * pi**2 for m in range(first, 9) for n in range(first, 9)])
+
+
+ZEROS = np.sort(np.concatenate([np.repeat(jn_zeros(n, 4) ** 2, 1 if n == 0 else 2) for n in range(8)]))
+L_VALUES = [9.6397238440219, 15.197251926454, 19.739208802179, 29.521481114144]  # Trefethen and Betcke 2006
+CASES = {  # problem, count, exact values, options
+    "disk": (drum(), 3, ZEROS, {}),
+    "disk, tolerance 1e-11": (drum(), 3, ZEROS, {"tolerance": 1e-11}),
+    "disk, Chebyshev KAN": (drum(), 3, ZEROS, {"model": CHEBYSHEV}),
+    "disk, ten": (drum(), 10, ZEROS, {}),
+    "square": (membrane(SQUARE), 6, products(1), {}),
+    "square, free": (membrane(SQUARE, neumann), 6, products(0), {}),
+    "ball": (membrane(Ball()), 4, [pi**2, *[4.493409457909064**2] * 3], {}),
+    "oscillator": (
+        on(WELL, lambda u, p: diff(u, "x", "x") - u.coords[0] ** 2 * u + p["lam"] * u, dirichlet(WELL.boundary)),
+        6,
+        2 * np.arange(6) + 1.0,
+        {},
+    ),
+    "oscillator, Chebyshev KAN": (
+        on(WELL, lambda u, p: diff(u, "x", "x") - u.coords[0] ** 2 * u + p["lam"] * u, dirichlet(WELL.boundary)),
+        6,
+        2 * np.arange(6) + 1.0,
+        {"model": KAN([8], basis="chebyshev", grid=5, degree=19)},
+    ),
+    "convection": (
+        on(LINE, lambda u, p: diff(u, "x", "x") - 6 * diff(u, "x") + p["lam"] * u, dirichlet(LINE.boundary)),
+        4,
+        (np.arange(1, 5) * pi) ** 2 + 9,
+        {},
+    ),
+    "steklov": (
+        on(
+            DISK,
+            lambda u, p: laplacian(u),
+            Condition(DISK.boundary, lambda u, p: gradient(u).dot(u.normal) - p["lam"] * u),
+        ),
+        5,
+        [0, 1, 1, 2, 2],
+        {},
+    ),
+    "L, plain": (membrane(L), 4, L_VALUES, {}),
+    "L, singular functions": (membrane(L, singular=(Corner(at=(0.0, 0.0), terms=6),)), 4, L_VALUES, {}),
+    "L, corner as feature": (membrane(L, features=(Corner(at=(0.0, 0.0), terms=2),)), 4, L_VALUES, {}),
+    "square with hole": (membrane(HOLED), 4, None, {}),
+    "square with hole, inverted": (membrane(HOLED, features=(inverted(0), inverted(1))), 4, None, {}),
+}
+
+
+def eigenspace_error(found):
+    """The distance of the projectors on J_1(j r) cos φ and J_1(j r) sin φ, and on the second and third solution."""
+    points = DISK.interior.sample("gauss", 3000)
+    x, y = points.x.unbind(1)
+    r, angle, root = torch.hypot(x, y), torch.atan2(y, x), points.weight.sqrt()[:, None]
+    shape = torch.as_tensor(jv(1, jn_zeros(1, 1)[0] * r.numpy()))
+    spaces = (
+        torch.stack([shape * angle.cos(), shape * angle.sin()], dim=1),
+        torch.stack([torch.as_tensor(each(x, y)) for each in found.solutions[1:3]], dim=1),
+    )
+    one, two = (torch.linalg.qr(root * space)[0] for space in spaces)
+    return float(torch.linalg.matrix_norm(two - one @ (one.T @ two), 2))
+
+
+def main(names):
+    for name in names or CASES:
+        problem, count, exact, options = CASES[name]
+        for seed in range(3):
+            begin, processor = perf_counter(), process_time()
+            found = eigen(problem, count, seed=seed, **options)
+            seconds = f"{perf_counter() - begin:.1f} s ({process_time() - processor:.1f} s of the processor)"
+            values, size = np.array(found.values), max(map(abs, found.values))
+            parts = [f"{name}; seed {seed}; {seconds}; {found.solutions[0].levels[0]['parameters']} functions"]
+            if exact is None:
+                parts.append("values " + ", ".join(f"{value:.10g}" for value in values))
+            else:
+                parts.append(f"largest error {np.abs(values - np.array(exact)[:count]).max() / size:.1e}")
+            parts.append(f"estimate {max(found.estimates) / size:.1e}; bound {max(found.bounds) / size:.1e}")
+            parts.append(f"groups {[len(group) for group in found.groups]}; reached {found.reached}")
+            if name.startswith("disk"):
+                parts.append(f"eigenspace {eigenspace_error(found):.1e}")
+            print("; ".join(parts), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

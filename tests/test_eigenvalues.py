@@ -1,0 +1,169 @@
+"""Eigenvalues and eigenfunctions against exact ones; what is no eigenvalue problem is refused."""
+
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_problem
+from scipy.special import jn_zeros, jv
+
+from kanpde import (
+    KAN,
+    Box,
+    Condition,
+    Disk,
+    InputError,
+    Problem,
+    diff,
+    dirichlet,
+    eigen,
+    gradient,
+    integral,
+    laplacian,
+    load,
+    neumann,
+    save,
+    solve,
+)
+from kanpde.training.subspace import nearest
+
+LINE = Box(x=(0.0, 1.0))
+SMALL = KAN([6], basis="chebyshev", grid=5, degree=7)
+
+
+def on_line(residual, ends=None, parameters=("lam",), **others):
+    ends = dirichlet(LINE.boundary) if ends is None else ends
+    conditions = {"pde": Condition(LINE.interior, residual), "ends": ends, **others}
+    return Problem(LINE, conditions, parameters=dict.fromkeys(parameters, 0.0))
+
+
+def string(u, p):
+    return diff(u, "x", "x") + p["lam"] * u
+
+
+# the subspace --------------------------------------------------------------------------------------------------------
+def dependent(values, rows=60, seed=0):
+    """A pencil with these eigenvalues whose columns are nearly dependent: A = -V D V⁻¹ E and B = E on some columns."""
+    rng = np.random.default_rng(seed)
+    vectors = np.linalg.qr(rng.standard_normal((rows, rows)))[0][:, : len(values)]
+    mixed = rng.standard_normal((len(values), 2 * len(values)))  # twice as many columns as functions
+    return -(vectors * values) @ mixed, vectors @ mixed
+
+
+def test_nearest_eigenvalues_of_dependent_columns_with_their_multiplicity():
+    values = np.array([1.0, 2.5, 2.5, 7.0, 11.0, -3.0, 40.0, 90.0, 200.0, 500.0])
+    a, b = dependent(values)
+    found = nearest(a, b, 4, -0.2, 0.0, extra=3)
+    np.testing.assert_allclose(found.values, [-3.0, 1.0, 2.5, 2.5], rtol=1e-10)
+    np.testing.assert_allclose(a @ found.coefficients, -(b @ found.coefficients) * found.values, atol=1e-9)
+    np.testing.assert_allclose(nearest(a, b, 2, 9.7, 10.0, extra=3).values, [7.0, 11.0], rtol=1e-10)
+    assert found.residuals.max() < 1e-8
+    assert not found.is_complex
+
+
+def test_complex_eigenvalues_are_noticed_and_those_of_other_operators_are_not_made_symmetric():
+    rng = np.random.default_rng(1)
+    for block, is_complex in (([[1.0, 4.0], [0.0, 3.0]], False), ([[1.0, 2.0], [-2.0, 1.0]], True)):
+        matrix = np.diag(np.arange(1.0, 9.0) * 20)
+        matrix[:2, :2] = block
+        b = np.linalg.qr(rng.standard_normal((30, 8)))[0]
+        found = nearest(-b @ matrix, b, 2, -0.5, 0.0, extra=3)
+        np.testing.assert_allclose(found.values, [1.0, 1.0] if is_complex else [1.0, 3.0], rtol=1e-9)
+        assert found.is_complex == is_complex
+
+
+# problems ------------------------------------------------------------------------------------------------------------
+def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
+    problem = load_problem("drum")()  # whose normalization is left out
+    found = eigen(problem, 3)
+    exact = np.array([jn_zeros(0, 1)[0], jn_zeros(1, 1)[0], jn_zeros(1, 1)[0]]) ** 2
+    gaps = np.abs(np.array(found.values) - exact)
+    assert found.reached
+    assert (gaps / exact).max() < 1e-9
+    assert all(gap <= bound for gap, bound in zip(gaps, found.bounds, strict=True))
+    assert found.groups == ((0,), (1, 2))
+    points = problem.domain.interior.sample("gauss", 2000)
+    x, y = points.x.unbind(1)
+    r, angle, zero = torch.hypot(x, y).numpy(), torch.atan2(y, x), jn_zeros(1, 1)[0]
+    weight = pi * points.weight
+    u = torch.stack([torch.as_tensor(s(x, y)) for s in found.solutions], dim=1)
+    gram = u.T @ (weight[:, None] * u)
+    torch.testing.assert_close(gram, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-6)
+    pair = torch.stack([torch.as_tensor(jv(1, zero * r)) * f(angle) for f in (torch.cos, torch.sin)], dim=1)
+    pair = pair / (pair.square() * weight[:, None]).sum(dim=0).sqrt()
+    one, two = (torch.linalg.qr(weight.sqrt()[:, None] * basis)[0] for basis in (u[:, 1:], pair))
+    assert (
+        float(torch.linalg.matrix_norm(two - one @ (one.T @ two), 2)) < 1e-6
+    )  # |P - P'| for spaces of equal dimension
+    assert [s.coefficients["lam"] for s in found.solutions] == list(found.values)
+    assert float(u[:, 0].min()) > -1e-8
+    assert "one of 2" in str(found)
+    assert found.solutions[1].problem.exact is None  # that of the problem is another eigenfunction
+
+
+def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
+    problem = on_line(string, neumann(LINE.boundary))
+    found = eigen(problem, 3, SMALL)
+    np.testing.assert_allclose(found.values, [0.0, pi**2, 4 * pi**2], atol=1e-7)
+    constant = found.solutions[0](np.linspace(0, 1, 5))
+    np.testing.assert_allclose(constant, 1.0, atol=1e-6)
+    save(found.solutions[2], tmp_path)
+    stored = load(tmp_path, problem=problem)
+    assert stored.coefficients["lam"] == found.values[2]
+    assert stored(0.3) == pytest.approx(float(found.solutions[2](0.3)), rel=1e-12)
+
+
+def test_an_integral_condition_takes_an_eigenfunction_out():
+    free = neumann(LINE.boundary)
+    found = eigen(on_line(string, free, mean=integral(LINE.interior, "u")), 2, SMALL)
+    np.testing.assert_allclose(found.values, [pi**2, 4 * pi**2], atol=1e-7)
+
+
+def test_eigenvalues_near_a_number_and_of_an_operator_that_is_not_self_adjoint():
+    np.testing.assert_allclose(eigen(on_line(string), 2, SMALL, near=100.0).values, [9 * pi**2, 16 * pi**2], rtol=1e-8)
+    found = eigen(on_line(lambda u, p: 6 * diff(u, "x") - diff(u, "x", "x") - p["lam"] * u), 2, SMALL)
+    np.testing.assert_allclose(found.values, [pi**2 + 9, 4 * pi**2 + 9], rtol=1e-8)
+
+
+def test_the_eigenvalue_may_be_in_a_boundary_condition():
+    disk = Disk()
+    wall = Condition(disk.boundary, lambda u, p: gradient(u).dot(u.normal) - p["lam"] * u)
+    problem = Problem(
+        disk, {"pde": Condition(disk.interior, lambda u, p: laplacian(u)), "b": wall}, parameters={"lam": 0.0}
+    )
+    np.testing.assert_allclose(eigen(problem, 3, tolerance=1e-6).values, [0.0, 1.0, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (on_line(lambda u, p: diff(u, "x", "x") + p["lam"] * u * u), 'those of "pde" are not'),
+        (on_line(lambda u, p: diff(u, "x", "x") + p["lam"] ** 2 * u), 'those of "pde" are not'),
+        (on_line(string, dirichlet(LINE.boundary, 1.0)), 'those of "ends" are not'),
+        (on_line(lambda u, p: diff(u, "x", "x")), "in none of the residuals"),
+        (on_line(string, parameters=("lam", "k")), "one parameter"),
+    ],
+)
+def test_what_is_no_eigenvalue_problem_is_refused(problem, message):
+    with pytest.raises(InputError, match=message):
+        eigen(problem, 2)
+
+
+def test_bad_arguments_are_refused():
+    for options, message in (
+        ({"count": 0}, "count must be"),
+        ({"tolerance": 0.0}, "tolerance must be"),
+        ({"model": torch.nn.Linear(1, 1)}, "factory of networks"),
+    ):
+        with pytest.raises(InputError, match=message):
+            eigen(on_line(string), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [1, 3])
+def test_training_finds_the_eigenvalue_as_a_coefficient(mode):
+    """The default recipe; the conditions on integrals exclude u = 0 and the other function of the pair."""
+    solution = solve(load_problem("drum")(mode))
+    assert solution.coefficients["lam"] == pytest.approx(float(jn_zeros(mode // 2, 1)[0]) ** 2, rel=1e-9)
+    assert solution.errors["u"]["l2"] < 1e-8
