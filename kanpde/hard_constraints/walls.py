@@ -1,17 +1,18 @@
 r"""Closed smooth walls of shapes: a level that vanishes on one, and values given on it, continued into the domain.
 
 With p the coordinates along the semi-axes of an ellipse or a ball, divided by these, the wall is $|p| = 1$. The level
-is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (1 - |p|^{-2})$ outside, which is smooth and at most ½. Values
-on an ellipse are interpolated by $\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as
-$\sum_k \mathrm{Re}\, a_k p^k$ inside and $\sum_k \mathrm{Re}\, \bar a_k p^{-k}$ outside, with $p = p_1 + i p_2$. So
-only the values on the wall enter. Coefficients may depend on time.
+is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (|p|^2 - 1)$ outside, a polynomial, because a pole near the
+domain would be one of what the network must learn. Values on an ellipse are interpolated by
+$\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as $\sum_k \mathrm{Re}\, a_k p^k$ inside and
+$\sum_k \mathrm{Re}\, \bar a_k p^{-k}$ outside, with $p = p_1 + i p_2$. So only the values on the wall enter.
+Coefficients may depend on time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 from typing import Any
 
 import torch
@@ -38,19 +39,25 @@ class Wall:
         semi_axes: (dim,).
         angle: of the first axis of an ellipse, in radians.
         is_hole: whether the domain lies outside.
+        largest: an upper bound of twice the level in the domain.
     """
 
     centre: tuple[float, ...]
     semi_axes: tuple[float, ...]
     angle: float = 0.0
     is_hole: bool = False
+    largest: float = 1.0
 
     @classmethod
-    def of(cls, leaf: Smooth, is_hole: bool) -> Wall:
-        """Return the boundary of a shape."""
+    def of(cls, leaf: Smooth, is_hole: bool, bounds: Sequence[Sequence[float]] = ()) -> Wall:
+        """Return the boundary of a shape; ``bounds`` is the bounding box of the domain around a hole."""
         if isinstance(leaf, Ellipse):
-            return cls(leaf.centre, leaf.semi_axes, leaf.angle, is_hole)
-        return cls(leaf.centre, (leaf.radius,) * len(leaf.centre), 0.0, is_hole)
+            axes, angle = leaf.semi_axes, leaf.angle
+        else:
+            axes, angle = (leaf.radius,) * len(leaf.centre), 0.0
+        farthest = [max(abs(c - end) for end in ends) for c, ends in zip(leaf.centre, bounds, strict=False)]
+        largest = (hypot(*farthest) / min(axes)) ** 2 - 1 if is_hole and farthest else 1.0
+        return cls(leaf.centre, axes, angle, is_hole, largest)
 
     @property
     def length(self) -> float:
@@ -71,7 +78,7 @@ class Wall:
         square = first * first
         for p in others:
             square = square + p * p
-        return 0.5 - 0.5 / square if self.is_hole else 0.5 - 0.5 * square
+        return 0.5 * square - 0.5 if self.is_hole else 0.5 - 0.5 * square
 
     def points(self, angle: Tensor) -> list[Tensor]:
         """Return the coordinates of the points of an ellipse at angles θ (points,)."""
@@ -120,13 +127,13 @@ class Wall:
     def describe(self) -> dict[str, Any]:
         """Return the attributes as plain values."""
         plain = {"centre": list(self.centre), "semi_axes": list(self.semi_axes)}
-        return {**plain, "angle": self.angle, "is_hole": self.is_hole}
+        return {**plain, "angle": self.angle, "is_hole": self.is_hole, "largest": self.largest}
 
     @staticmethod
     def from_description(description: Mapping[str, Any]) -> Wall:
         """Return the wall that `describe` described."""
         d = description
-        return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"])
+        return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"], d["largest"])
 
 
 def _powers(p: Tensor, count: int, order: int, is_hole: bool) -> Tensor:
