@@ -127,7 +127,7 @@ class Wall:
         return chained(derivative, [*self.scaled(coords), *coords[len(self.centre) :]])
 
     def _decays(self, a: Tensor) -> bool:
-        """Return whether values with the coefficients a (powers, ...) around a hole are continued by negative powers."""
+        """Return whether values with coefficients a (powers, ...) around a hole are continued by negative powers."""
         farthest = (1 + self.largest) ** 0.5
         powers = farthest ** torch.arange(len(a), dtype=torch.float64)
         return self.is_hole and float(powers @ a.abs().sum(dim=1)) > _GROWTH * float(a.abs().sum())
