@@ -4,7 +4,7 @@ With p the coordinates along the semi-axes of an ellipse or a ball, divided by t
 is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (|p|^2 - 1)$ outside, a polynomial, because a pole near the
 domain would be one of what the network must learn. Values on an ellipse are interpolated by
 $\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as $\sum_k \mathrm{Re}\, a_k p^k$ with $p = p_1 + i p_2$, so that
-only the values on the wall enter. Around a hole these powers may grow; if they grow by more than a factor of 10, the
+only the values on the wall enter. Around a hole these powers may grow; if they grow by more than a factor of 100, the
 continuation is $\sum_k \mathrm{Re}\, \bar a_k p^{-k}$, which has a pole in the hole. Coefficients may depend on time.
 """
 
@@ -28,7 +28,7 @@ from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
 
 Smooth = Disk | Ellipse | Ball
 Coords = Sequence[Field]
-_GROWTH = 10.0
+_GROWTH = 100.0
 
 
 @dataclass(frozen=True)
