@@ -38,8 +38,13 @@ OPTIONS = {
     "burgers": ["tolerance=1e-5"],
     "heat_family": ["tolerance=1e-7"],
     "kdv": ["tolerance=1e-5"],
+    "kovasznay": ["model=spikan", "model.products=4"],
     "kuramoto_sivashinsky": ["tolerance=1e-4"],
+    "lorenz": ["tolerance=1e-8"],
     "peak": ["tolerance=1e-6"],
+    "reaction_diffusion": ["model=spikan", "model.products=4", "schedule.starts=1"],
+    "taylor_green": ["model=spikan", "model.products=8", "schedule.starts=1"],
+    "van_der_pol": ["tolerance=1e-8"],
     "wave": ["tolerance=1e-5"],
 }
 LIMIT = ["time_limit=300"]

@@ -1,4 +1,7 @@
-"""Eigenvalues and eigenfunctions of a circular drum."""
+"""Eigenvalues and eigenfunctions of a circular drum.
+
+Source: Lord Rayleigh, The Theory of Sound, 1877, chapter IX: eigenvalues are squares of zeros of Bessel functions.
+"""
 
 from math import pi
 
