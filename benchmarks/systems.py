@@ -47,7 +47,7 @@ ROWS = {
     "taylor_green": Row("taylor_green", SPIKAN(products=8), starts=1),
     "elasticity": Row("elasticity", SPIKAN(products=6), starts=1, refinements=(1,)),
     "reaction_diffusion": Row("reaction_diffusion", SPIKAN(products=4), starts=1),
-    "cavity": Row("cavity", KAN([8], degree=7), starts=1, refinements=(1, 2)),
+    "cavity": Row("cavity", KAN([8], degree=7), starts=1, steps=60),
 }
 
 

@@ -69,9 +69,11 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
-    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
-    is_plain = value is None or isinstance(value, (bool, int, float, str))
-    return value if is_plain else type(value).__name__
+    plain: Any = value
+    if getattr(plain, "ndim", None) == 0:
+        plain = plain.item()
+    is_plain = plain is None or isinstance(plain, (bool, int, float, str))
+    return plain if is_plain else type(plain).__name__
 
 
 def agree(one: Any, other: Any) -> bool:

@@ -38,6 +38,7 @@ from kanpde.residuals.evaluation import components_of, formula_fields, from_comp
 from kanpde.residuals.jumps import disagreements
 from kanpde.residuals.objective import Objective
 from kanpde.storage.store import read_record
+from kanpde.study.outcomes import read_study
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 SQUARE = Box(x=(0.0, 1.0), y=(0.0, 1.0))
@@ -194,16 +195,20 @@ def test_errors_files_and_records(tmp_path):
     worst = max(of["l2"] for of in errors.values())
     assert solution.history[-1]["error"] == pytest.approx(worst) == solution.levels[-1]["l2"]
     assert solution.levels[-1]["l2_p"] == errors["p"]["l2"]
-    save(solution, tmp_path)
-    record = read_record(tmp_path)
+    folder = tmp_path / "runs" / "kan" / "0"
+    save(solution, folder)
+    record = read_record(folder)
     assert record["l2"] == record["error"] == pytest.approx(worst)
-    with h5py.File(tmp_path / "solution.vtkhdf") as file:
+    (tmp_path / "study.yaml").write_text("{arms: {kan: {}}, seeds: [0]}")
+    study = read_study(tmp_path)
+    assert study.final_errors()["kan"][0] == pytest.approx(worst), "verdicts count all unknowns"
+    with h5py.File(folder / "solution.vtkhdf") as file:
         names = []
         file.visit(names.append)
         (own,) = (name for name in names if name.endswith("PointData/velocity"))
         assert file[own].shape[-1] == 3
-    assert torch.equal(load(tmp_path)(*x.unbind(1))[2], solution(*x.unbind(1))[2])
-    assert list(load(tmp_path, problem).errors) == list(errors)
+    assert torch.equal(load(folder)(*x.unbind(1))[2], solution(*x.unbind(1))[2])
+    assert list(load(folder, problem).errors) == list(errors)
 
 
 def test_an_unknown_that_vanishes_has_no_relative_error():

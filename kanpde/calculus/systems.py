@@ -12,6 +12,7 @@ from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError, suggest
 
 Value = float | tuple[float, ...] | Callable[..., Any]
+Scalar = float | Callable[..., Any]  # prescribed for one component
 
 
 class Given(NamedTuple):
@@ -20,6 +21,12 @@ class Given(NamedTuple):
     unknown: str | None
     value: Value
     order: int = 0
+
+    @property
+    def scalar(self) -> Scalar:
+        """The value, of one component."""
+        assert not isinstance(self.value, tuple)
+        return self.value
 
     def by_component(self, members: Sequence[str]) -> tuple[Given, ...]:
         """Return the values of every component of a vector."""

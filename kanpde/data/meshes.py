@@ -24,7 +24,7 @@ def from_mesh(path: Path) -> dict[str, NDArray]:
         raise InputError(f"{path.name} cannot be read as a mesh: {error}.") from None
     if not mesh.point_data:
         raise InputError(f"{path.name} has no values at its nodes.")
-    columns = dict(zip(AXES, mesh.points.T, strict=False))
+    columns: dict[str, NDArray] = dict(zip(AXES, mesh.points.T, strict=False))
     for name, values in mesh.point_data.items():
         array = np.asarray(values)
         if array.ndim == 1:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kanpde.calculus.systems import Scalar
 from kanpde.domains import Region
 from kanpde.domains.box import Box, require_box
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.box import BoxValues, Face, is_zero, on_face
 from kanpde.hard_constraints.built_in import WithValues
 from kanpde.hard_constraints.smooth_parts import built_on_shape, shape_of
-from kanpde.problem import Ansatz, Problem, Value
+from kanpde.problem import Ansatz, Problem
 
 SOFT = {"constraints": "soft"}
 MOST_AXES = 3  # with values other than 0: the interpolation has 3^axes terms
@@ -28,7 +29,7 @@ class Prescribed:
     condition: str
     unknown: str
     face: Face
-    value: Value
+    value: Scalar
 
 
 def check_own(problem: Problem) -> None:
@@ -48,13 +49,14 @@ def prescribed(problem: Problem) -> tuple[Box, list[Prescribed]]:
     found = []
     for name, condition in problem.conditions.items():
         faces = _faces(condition.region, box)
-        for unknown, value, order in problem.given(name) if faces else ():
+        for given in problem.given(name) if faces else ():
+            unknown, _, order = given
             if order or unknown is None:
                 continue
             if unknown not in problem.unknowns:
                 choices = suggest(unknown, problem.unknowns)
                 raise InputError(f'"{name}" gives values of an unknown "{unknown}". {choices}')
-            found += [Prescribed(name, unknown, face, value) for face in faces]
+            found += [Prescribed(name, unknown, face, given.scalar) for face in faces]
     if not found:
         raise InputError(
             "Hard constraints need a condition dirichlet(...) or initial(...) on whole faces of the box, and the "

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant, coordinate
+from kanpde.calculus.systems import Scalar
 from kanpde.domains.box import Box
 from kanpde.errors import InputError
 from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
-from kanpde.problem import Value
 
 Face = tuple[int, int]  # (axis, side)
 Coords = Sequence[Field]
@@ -33,7 +33,7 @@ def axes_of(box: Box, held: Sequence[int]) -> tuple[Axis, ...]:
     return tuple(Axis(i, *box.ranges[i], i in box.periodic) for i in free)
 
 
-def values_at(value: Value, box: Box, held: Mapping[int, float]) -> Callable[[Tensor], Tensor]:
+def values_at(value: Scalar, box: Box, held: Mapping[int, float]) -> Callable[[Tensor], Tensor]:
     """Return given values where some coordinates are held fixed, as a function of points of the other ones.
 
     Raises:
@@ -59,7 +59,7 @@ def values_at(value: Value, box: Box, held: Mapping[int, float]) -> Callable[[Te
     return function
 
 
-def on_face(value: Value, box: Box, face: Face) -> Value:
+def on_face(value: Scalar, box: Box, face: Face) -> Scalar:
     """Return the interpolant of the values on a face; the values themselves if none resolves them."""
     if not callable(value):
         return value
@@ -68,7 +68,7 @@ def on_face(value: Value, box: Box, face: Face) -> Value:
     return interpolated(values_at(value, box, held), axes_of(box, list(held))) or value
 
 
-def is_zero(value: Value) -> bool:
+def is_zero(value: Scalar) -> bool:
     """Return whether a value is the number 0."""
     return not callable(value) and value == 0
 
@@ -83,7 +83,7 @@ class BoxValues:
     """
 
     ranges: Sequence[tuple[float, float]]
-    faces: Mapping[Face, Value]
+    faces: Mapping[Face, Scalar]
 
     def distance(self, coords: Coords) -> Field:
         """Return D; the distances are fractions of the ranges, doubled so that D is 1 in the middle."""

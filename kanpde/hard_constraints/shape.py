@@ -1,7 +1,7 @@
 r"""Values given on closed smooth walls of a shape that do not meet, and at the beginning, built into an unknown.
 
 With $\omega_k$ the level of wall k, which vanishes there, and $G_k$ its values continued into the domain
-(`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k$ and
+(`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k / \max 2 \omega_k$ and
 $$G = \sum_k G_k \prod_{j \ne k} d_j \Big/ \sum_k \prod_{j \ne k} d_j, \qquad d_k = \omega_k l_k,$$
 which is inverse-distance blending: $d_k$ is about the distance from wall k, $l_k$ its shortest semi-axis (V. Rvachev et
 al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). With initial values S
@@ -16,9 +16,9 @@ from functools import reduce
 from typing import Any
 
 from kanpde.calculus.field import Field, constant
+from kanpde.calculus.systems import Scalar
 from kanpde.hard_constraints.interpolant import Interpolant
 from kanpde.hard_constraints.walls import Coords, Wall
-from kanpde.problem import Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Begin:
     """Initial values: a number or a function of all coordinates, and the range of t."""
 
     times: tuple[float, float]
-    value: Value
+    value: Scalar
 
     def at_begin(self, coords: Coords) -> Any:
         """Return the values, which do not depend on t."""
@@ -46,12 +46,12 @@ class ShapeValues:
         start: the initial values; None if they are not built in.
     """
 
-    walls: Sequence[tuple[Wall, Value]]
+    walls: Sequence[tuple[Wall, Scalar]]
     start: Begin | None = None
 
     def distance(self, coords: Coords) -> Field:
         """Return D."""
-        factors = [2 * wall.level(coords) for wall, _ in self.walls]
+        factors = [(2 / wall.largest) * wall.level(coords) for wall, _ in self.walls]
         if self.start is not None:
             begin, end = self.start.times
             factors.append((coords[-1] - begin) * (1 / (end - begin)))
@@ -100,7 +100,7 @@ class ShapeValues:
         return ShapeValues(walls, None if start is None else Begin(tuple(start["times"]), start["value"]))
 
 
-def _continued(wall: Wall, value: Value, coords: Coords) -> Any:
+def _continued(wall: Wall, value: Scalar, coords: Coords) -> Any:
     if isinstance(value, Interpolant):
         return wall.continued(value, coords)
     return value(*coords) if callable(value) else float(value)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kanpde.calculus.systems import Scalar
 from kanpde.domains import Region
 from kanpde.domains.ball import Ball
 from kanpde.domains.shape import Shape
@@ -17,7 +18,7 @@ from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.built_in import WithValues
 from kanpde.hard_constraints.shape import Begin, ShapeValues
 from kanpde.hard_constraints.walls import Smooth, Wall
-from kanpde.problem import Ansatz, Problem, Value
+from kanpde.problem import Ansatz, Problem
 
 _SAMPLES, _STEP = 720, 1e-6  # points on a wall, and the distance from it at which both sides are told, of its size
 _MEETS = 1e-4  # distance of two walls that counts as contact, of the size of the shape
@@ -58,17 +59,18 @@ def built_on_shape(problem: Problem, write: Mapping[str, Any]) -> Built:
     assert found is not None
     shape, times = found
     reasons: dict[str, str] = {}
-    walls: dict[str, dict[Smooth, tuple[str, Value]]] = {unknown: {} for unknown in problem.unknowns}
-    begins: dict[str, tuple[str, Value]] = {}
+    walls: dict[str, dict[Smooth, tuple[str, Scalar]]] = {unknown: {} for unknown in problem.unknowns}
+    begins: dict[str, tuple[str, Scalar]] = {}
     for name, condition in problem.conditions.items():
-        for unknown, value, order in problem.given(name):
+        for given in problem.given(name):
+            unknown, _, order = given
             if order or unknown is None:
                 continue
             if unknown not in problem.unknowns:
                 choices = suggest(unknown, problem.unknowns)
                 raise InputError(f'"{name}" gives values of an unknown "{unknown}". {choices}')
             if times is not None and _is_begin(condition.region, times):
-                begins[unknown] = name, value
+                begins[unknown] = name, given.scalar
                 continue
             leaves, reason = _walls_of(shape, condition.region)
             if reason:
@@ -81,7 +83,7 @@ def built_on_shape(problem: Problem, write: Mapping[str, Any]) -> Built:
                         f'"{leaf.name}". Leave one of them out.',
                         write=write,
                     )
-                walls[unknown][leaf] = name, value
+                walls[unknown][leaf] = name, given.scalar
     if not begins and not any(walls.values()):
         why = next(iter(reasons.values()), "The problem has no condition dirichlet(...) or initial(...).")
         raise InputError(f"No values can be built in on this shape. {why}", write=write)
@@ -100,8 +102,8 @@ def _is_begin(region: Region, times: tuple[float, float]) -> bool:
 def _part(
     shape: Shape,
     times: tuple[float, float] | None,
-    walls: Mapping[Smooth, tuple[str, Value]],
-    begin: tuple[str, Value] | None,
+    walls: Mapping[Smooth, tuple[str, Scalar]],
+    begin: tuple[str, Scalar] | None,
 ) -> ShapeValues | None:
     """Return lift and distance of one unknown; None if nothing is built in."""
     if not walls and begin is None:
@@ -109,12 +111,12 @@ def _part(
     start = None if begin is None or times is None else Begin(times, begin[1])
     values = []
     for leaf, (_, value) in walls.items():
-        wall = Wall.of(leaf, is_hole=-1 in shape.signs[leaf])
+        wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
         values.append((wall, _on_wall(wall, value, start, times)))
     return ShapeValues(values, start)
 
 
-def _on_wall(wall: Wall, value: Value, start: Begin | None, times: tuple[float, float] | None) -> Value:
+def _on_wall(wall: Wall, value: Scalar, start: Begin | None, times: tuple[float, float] | None) -> Scalar:
     """Return the values on a wall minus the initial ones, interpolated if possible."""
     if not callable(value) and (start is None or not callable(start.value)):
         return float(value) - (0.0 if start is None else float(start.value))  # pyright: ignore[reportArgumentType]
