@@ -29,7 +29,7 @@ from kanpde import (
     neumann,
 )
 
-drum = load_problem("drum")
+DRUM = load_problem("drum")
 CHEBYSHEV = KAN([12], basis="chebyshev", grid=5, degree=7)
 SQUARE, LINE, WELL, DISK = Box(x=(0, 1), y=(0, 1)), Box(x=(0, 1)), Box(x=(-8, 8)), Disk()
 L = Polygon(((-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)))
@@ -67,10 +67,10 @@ def products(first):
 ZEROS = np.sort(np.concatenate([np.repeat(jn_zeros(n, 4) ** 2, 1 if n == 0 else 2) for n in range(8)]))
 L_VALUES = [9.6397238440219, 15.197251926454, 19.739208802179, 29.521481114144]  # Trefethen and Betcke 2006
 CASES = {  # problem, count, exact values, options
-    "disk": (drum(), 3, ZEROS, {}),
-    "disk, tolerance 1e-11": (drum(), 3, ZEROS, {"tolerance": 1e-11}),
-    "disk, Chebyshev KAN": (drum(), 3, ZEROS, {"model": CHEBYSHEV}),
-    "disk, ten": (drum(), 10, ZEROS, {}),
+    "disk": (DRUM, 3, ZEROS, {}),
+    "disk, tolerance 1e-11": (DRUM, 3, ZEROS, {"tolerance": 1e-11}),
+    "disk, Chebyshev KAN": (DRUM, 3, ZEROS, {"model": CHEBYSHEV}),
+    "disk, ten": (DRUM, 10, ZEROS, {}),
     "square": (membrane(SQUARE), 6, products(1), {}),
     "square, free": (membrane(SQUARE, neumann), 6, products(0), {}),
     "ball": (membrane(Ball()), 4, [pi**2, *[4.493409457909064**2] * 3], {}),

@@ -90,8 +90,7 @@ def test_it_has_all_that_the_protocol_lists(domain):
     assert not [name for name in members if not hasattr(type(domain), name) and name not in vars(domain)]
     assert len(domain.names) == len(domain.ranges) and all(lo < hi for lo, hi in domain.ranges)
     assert (domain.time is None) == ("t" not in domain.names) and "t" not in [domain.names[i] for i in domain.space]
-    is_meshed = domain.time is None or not domain.space  # time alone is what the mesh spans
-    others = [*([] if is_meshed else [domain.time]), *family_of(domain)]
+    others = [*([] if domain.time is None else [domain.time]), *family_of(domain)]
     assert sorted([*domain.space, *others]) == list(range(len(domain.names)))
 
 
