@@ -38,7 +38,7 @@ def check_coefficients(settings: Settings, objective: Objective) -> None:
     sizes = np.linalg.norm(columns, axis=0)
     if (sizes == 0).any():
         if not rows:
-            return  # as for a value that a run hands over to the next one
+            return  # nothing is estimated from data, and a coefficient may be left unused
         raise InputError(
             f'No residual depends on the coefficient "{names[int((sizes == 0).argmax())]}". Use it in a condition, as '
             '`p["name"]`, or take it out of `parameters`.'
