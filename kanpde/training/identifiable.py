@@ -20,7 +20,8 @@ def check_coefficients(settings: Settings, objective: Objective) -> None:
     equal for every solution.
 
     Raises:
-        InputError: there are too few values, a coefficient has no effect, or a combination of coefficients has none.
+        InputError: there are too few values, a combination of coefficients has no effect, or beside measured values one
+            coefficient has none.
     """
     problem = settings.problem
     names = tuple(problem.parameters)
@@ -36,6 +37,8 @@ def check_coefficients(settings: Settings, objective: Objective) -> None:
     columns = objective.linearize()[1][:, -len(names) :].double().cpu().numpy()
     sizes = np.linalg.norm(columns, axis=0)
     if (sizes == 0).any():
+        if not rows:
+            return  # nothing is estimated from data, and a coefficient may be left unused
         raise InputError(
             f'No residual depends on the coefficient "{names[int((sizes == 0).argmax())]}". Use it in a condition, as '
             '`p["name"]`, or take it out of `parameters`.'
