@@ -5,11 +5,11 @@
 
 import sys
 from math import pi
-from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
 import torch
+from accuracy import load_problem
 from scipy.special import jn_zeros, jv
 
 from kanpde import (
@@ -29,9 +29,7 @@ from kanpde import (
     neumann,
 )
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "problems"))
-from drum import drum
-
+drum = load_problem("drum")
 CHEBYSHEV = KAN([12], basis="chebyshev", grid=5, degree=7)
 SQUARE, LINE, WELL, DISK = Box(x=(0, 1), y=(0, 1)), Box(x=(0, 1)), Box(x=(-8, 8)), Disk()
 L = Polygon(((-1, -1), (1, -1), (1, 0), (0, 0), (0, 1), (-1, 1)))

@@ -31,14 +31,20 @@ PAGE, PICTURES = PROBLEMS / "README.md", PROBLEMS / "pictures"
 WIDTH, COLOURS = 900, 128  # of the pictures on the page, in pixels
 COMMAND = "command.txt"
 
-# fronts, pulses and peaks need a tolerance in place of the default schedule
+# fronts, pulses, peaks and families need a tolerance in place of the default schedule
 OPTIONS = {
     "advection": ["tolerance=1e-6"],
     "allen_cahn": ["tolerance=1e-4"],
     "burgers": ["tolerance=1e-5"],
+    "heat_family": ["tolerance=1e-7"],
     "kdv": ["tolerance=1e-5"],
+    "kovasznay": ["model=spikan", "model.products=4"],
     "kuramoto_sivashinsky": ["tolerance=1e-4"],
+    "lorenz": ["tolerance=1e-8"],
     "peak": ["tolerance=1e-6"],
+    "reaction_diffusion": ["model=spikan", "model.products=4", "schedule.starts=1"],
+    "taylor_green": ["model=spikan", "model.products=8", "schedule.starts=1"],
+    "van_der_pol": ["tolerance=1e-8"],
     "wave": ["tolerance=1e-5"],
 }
 LIMIT = ["time_limit=300"]

@@ -157,15 +157,18 @@ def summary(what, lines):
         errors = np.array([line["errors"][name] for line in lines])
         held = sum(line["intervals"][name][0] <= TRUE[name] <= line["intervals"][name][1] for line in lines)
         largest = np.abs(estimates / TRUE[name] - 1).max()
+        spread = estimates.std(ddof=1) if len(lines) > 1 else float("nan")
         told.append(
             f"{name}: {held} of {len(lines)} intervals hold the true value; standard deviation of the estimates "
-            f"{estimates.std(ddof=1):.4g}, root mean square of the standard errors {np.sqrt(np.mean(errors**2)):.4g}, "
+            f"{spread:.4g}, root mean square of the standard errors {np.sqrt(np.mean(errors**2)):.4g}, "
             f"mean error {estimates.mean() - TRUE[name]:.2g}, largest relative error {largest:.2g}"
         )
     if what == "pair":
         products = [line["errors"]["k"] * line["errors"]["q"] * line["correlations"]["k"]["q"] for line in lines]
         sample = np.cov([[line["coefficients"][name] for line in lines] for name in TRUE])[0, 1]
         told.append(f"covariance of the estimates {sample:.4g}, mean of those told {np.mean(products):.4g}")
+    seconds = [line["seconds"] for line in lines]
+    told.append(f"median of {np.median(seconds):.1f} s, at most {max(seconds):.1f} s")
     told.append(f"the noise level is doubted {sum(line['doubted'] for line in lines)} times")
     return "\n".join(told)
 

@@ -1,4 +1,8 @@
-"""The flow in a square cavity whose lid moves."""
+"""The flow in a square cavity whose lid moves.
+
+Source: U. Ghia, K. N. Ghia, C. T. Shin, High-Re solutions for incompressible flow using the Navier-Stokes equations
+and a multigrid method, J. Comput. Phys. 48 (1982) 387-411; the reference is made by benchmarks/cavity_reference.py.
+"""
 
 from math import pi, sqrt
 

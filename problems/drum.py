@@ -1,4 +1,7 @@
-"""Eigenvalues and eigenfunctions of a circular drum."""
+"""Eigenvalues and eigenfunctions of a circular drum.
+
+Source: Lord Rayleigh, The Theory of Sound, 1877, chapter IX: eigenvalues are squares of zeros of Bessel functions.
+"""
 
 from math import pi
 
@@ -45,7 +48,8 @@ def drum(mode: int = 1, start: float | None = None) -> Problem:
 
     def projection(kind):
         def integrand(u, p):
-            return wave(*u.coords, kind) * u
+            x, y = u.coords
+            return wave(x, y, kind) * u
 
         return integrand
 

@@ -1,4 +1,7 @@
-"""Linear elasticity of an isotropic cube, with a manufactured solution."""
+"""Linear elasticity of an isotropic cube, with a manufactured solution.
+
+Source: manufactured.
+"""
 
 from math import pi
 

@@ -1,4 +1,8 @@
-"""The heat equation for a range of diffusivities at once."""
+"""The heat equation for a range of diffusivities at once.
+
+Source: L. C. Evans, Partial Differential Equations, 2nd edition, American Mathematical Society, 2010, section 4.1
+(separation of variables).
+"""
 
 from math import pi
 
@@ -13,8 +17,7 @@ def heat_family(
     r"""$u_t = \nu u_{xx}$ on $[0, 1] \times [0, T]$ for all diffusivities ν in a range, with u = 0 at both ends.
 
     ν is a parameter of a family: a coordinate of the network that is no part of space. The solution is
-    $u = \sum_{k=1}^{m} \frac1k e^{-k^2 \pi^2 \nu t} \sin k \pi x$ (L. C. Evans, Partial Differential Equations, 2010,
-    section 4.1: separation of variables).
+    $u = \sum_{k=1}^{m} \frac1k e^{-k^2 \pi^2 \nu t} \sin k \pi x$.
 
     Args:
         slowest, fastest: the range of ν, in length² / time.

@@ -1,4 +1,8 @@
-"""A conductivity that varies in the plane, from values of the potential."""
+"""A conductivity that varies in the plane, from values of the potential.
+
+Source: manufactured; the identification of a conductivity as in G. R. Richter, An inverse problem for the steady
+state diffusion equation, SIAM J. Appl. Math. 41 (1981) 210-221.
+"""
 
 from math import inf, pi
 

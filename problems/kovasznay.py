@@ -1,4 +1,7 @@
-"""Kovasznay's laminar flow behind a grid: stationary Navier-Stokes equations with a known solution."""
+"""Kovasznay's laminar flow behind a grid: stationary Navier-Stokes equations with a known solution.
+
+Source: L. I. G. Kovasznay, Laminar flow behind a two-dimensional grid, Proc. Camb. Phil. Soc. 44 (1948) 58-62.
+"""
 
 from math import pi, sqrt
 

@@ -1,4 +1,7 @@
-"""The Lorenz equations, three ordinary differential equations with a chaotic solution."""
+"""The Lorenz equations, three ordinary differential equations with a chaotic solution.
+
+Source: E. N. Lorenz, Deterministic nonperiodic flow, J. Atmos. Sci. 20 (1963) 130-141.
+"""
 
 from functools import cache
 

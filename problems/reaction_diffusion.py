@@ -1,4 +1,7 @@
-"""Two species that react and diffuse: the equations of Gray and Scott, with a manufactured solution."""
+"""Two species that react and diffuse: the equations of Gray and Scott, with a manufactured solution.
+
+Source: manufactured.
+"""
 
 from math import pi
 

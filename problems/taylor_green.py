@@ -1,4 +1,8 @@
-"""Decaying vortices of Taylor and Green: Navier-Stokes equations in the plane and time."""
+"""Decaying vortices of Taylor and Green: Navier-Stokes equations in the plane and time.
+
+Source: G. I. Taylor, A. E. Green, Mechanism of the production of small eddies from large ones, Proc. R. Soc. Lond.
+A 158 (1937) 499-521; the plane vortices.
+"""
 
 from math import pi
 

@@ -1,4 +1,7 @@
-"""Van der Pol's equation, whose oscillation has fast and slow parts."""
+"""Van der Pol's equation, whose oscillation has fast and slow parts.
+
+Source: B. van der Pol, On relaxation-oscillations, Phil. Mag. 2 (1926) 978-992.
+"""
 
 from functools import cache
 

@@ -67,7 +67,7 @@ VARIANTS = {
     "drum": [
         {"mode": 1, "start": 5.783185962946785},
         {"mode": 3, "start": 14.681970642123892},
-        {"mode": 4, "start": 26.37461642775735},
+        {"mode": 4, "start": 26.374616427163392},
     ],
     "inverse_heat": [{"noise": 0.0, "first": 0.1}, {"noise": 0.0, "first": 0.3, "diffusivity": 0.3, "rows": 20}],
     "cooling": [{}, {"diffusivity": 0.05, "end": 2.0}],

@@ -290,3 +290,11 @@ def test_a_mean_determines_what_fluxes_leave_free():
     assert "relative_mean" in solution.levels[-1]
     assert solution.settings["looseness"] < 1e4
     assert not solution.warnings
+
+
+@pytest.mark.slow
+def test_a_tolerance_is_reached_with_a_mean():
+    solution = solve(neumann_poisson(), tolerance=1e-6)
+    assert solution.reason.startswith("tolerance reached")
+    assert solution.errors["u"]["l2"] < 1e-6
+    assert solution.errors["u"]["l2"] < 3 * solution.settings["estimate"]

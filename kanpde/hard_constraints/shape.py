@@ -1,7 +1,7 @@
 r"""Values given on closed smooth walls of a shape that do not meet, and at the beginning, built into an unknown.
 
 With $\omega_k$ the level of wall k, which vanishes there, and $G_k$ its values continued into the domain
-(`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k$ and
+(`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k / \max 2 \omega_k$ and
 $$G = \sum_k G_k \prod_{j \ne k} d_j \Big/ \sum_k \prod_{j \ne k} d_j, \qquad d_k = \omega_k l_k,$$
 which is inverse-distance blending: $d_k$ is about the distance from wall k, $l_k$ its shortest semi-axis (V. Rvachev et
 al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). With initial values S
@@ -51,7 +51,7 @@ class ShapeValues:
 
     def distance(self, coords: Coords) -> Field:
         """Return D."""
-        factors = [2 * wall.level(coords) for wall, _ in self.walls]
+        factors = [(2 / wall.largest) * wall.level(coords) for wall, _ in self.walls]
         if self.start is not None:
             begin, end = self.start.times
             factors.append((coords[-1] - begin) * (1 / (end - begin)))

@@ -111,7 +111,7 @@ def _part(
     start = None if begin is None or times is None else Begin(times, begin[1])
     values = []
     for leaf, (_, value) in walls.items():
-        wall = Wall.of(leaf, is_hole=-1 in shape.signs[leaf])
+        wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
         values.append((wall, _on_wall(wall, value, start, times)))
     return ShapeValues(values, start)
 

@@ -1,17 +1,18 @@
 r"""Closed smooth walls of shapes: a level that vanishes on one, and values given on it, continued into the domain.
 
 With p the coordinates along the semi-axes of an ellipse or a ball, divided by these, the wall is $|p| = 1$. The level
-is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (1 - |p|^{-2})$ outside, which is smooth and at most ½. Values
-on an ellipse are interpolated by $\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as
-$\sum_k \mathrm{Re}\, a_k p^k$ inside and $\sum_k \mathrm{Re}\, \bar a_k p^{-k}$ outside, with $p = p_1 + i p_2$. So
-only the values on the wall enter. Coefficients may depend on time.
+is $\frac{1}{2} (1 - |p|^2)$ inside it and $\frac{1}{2} (|p|^2 - 1)$ outside, a polynomial, because a pole near the
+domain would be one of what the network must learn. Values on an ellipse are interpolated by
+$\sum_k \mathrm{Re}\, a_k e^{ik\theta}$ and continued as $\sum_k \mathrm{Re}\, a_k p^k$ with $p = p_1 + i p_2$, so that
+only the values on the wall enter. Around a hole these powers may grow; if they grow by more than a factor of 100, the
+continuation is $\sum_k \mathrm{Re}\, \bar a_k p^{-k}$, which has a pole in the hole. Coefficients may depend on time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
 
 Smooth = Disk | Ellipse | Ball
 Coords = Sequence[Field]
+_GROWTH = 100.0
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,25 @@ class Wall:
         semi_axes: (dim,).
         angle: of the first axis of an ellipse, in radians.
         is_hole: whether the domain lies outside.
+        largest: an upper bound of twice the level in the domain.
     """
 
     centre: tuple[float, ...]
     semi_axes: tuple[float, ...]
     angle: float = 0.0
     is_hole: bool = False
+    largest: float = 1.0
 
     @classmethod
-    def of(cls, leaf: Smooth, is_hole: bool) -> Wall:
-        """Return the boundary of a shape."""
+    def of(cls, leaf: Smooth, is_hole: bool, bounds: Sequence[Sequence[float]] = ()) -> Wall:
+        """Return the boundary of a shape; ``bounds`` is the bounding box of the domain around a hole."""
         if isinstance(leaf, Ellipse):
-            return cls(leaf.centre, leaf.semi_axes, leaf.angle, is_hole)
-        return cls(leaf.centre, (leaf.radius,) * len(leaf.centre), 0.0, is_hole)
+            axes, angle = leaf.semi_axes, leaf.angle
+        else:
+            axes, angle = (leaf.radius,) * len(leaf.centre), 0.0
+        farthest = [max(abs(c - end) for end in ends) for c, ends in zip(leaf.centre, bounds, strict=False)]
+        largest = (hypot(*farthest) / min(axes)) ** 2 - 1 if is_hole and farthest else 1.0
+        return cls(leaf.centre, axes, angle, is_hole, largest)
 
     @property
     def length(self) -> float:
@@ -71,7 +79,7 @@ class Wall:
         square = first * first
         for p in others:
             square = square + p * p
-        return 0.5 - 0.5 / square if self.is_hole else 0.5 - 0.5 * square
+        return 0.5 * square - 0.5 if self.is_hole else 0.5 - 0.5 * square
 
     def points(self, angle: Tensor) -> list[Tensor]:
         """Return the coordinates of the points of an ellipse at angles θ (points,)."""
@@ -103,12 +111,13 @@ class Wall:
         """Return values on an ellipse, by their `interpolant`, continued into the domain."""
         c = values.coefficients.reshape(len(values.coefficients), -1)
         a = torch.complex(torch.cat([c[:1], c[1::2]]), torch.cat([0 * c[:1], -c[2::2]]))
-        a = a.conj().resolve_conj() if self.is_hole else a
+        if decays := self._decays(a):
+            a = a.conj().resolve_conj()
 
         def derivative(x: Sequence[Tensor], by: tuple[int, ...]) -> Tensor:
             order, across, later = (sum(i in kind for i in by) for kind in ((0, 1), (1,), (2,)))
             p = torch.complex(x[0], x[1])
-            found = _powers(p, len(a), order, self.is_hole) @ a.to(p)
+            found = _powers(p, len(a), order, decays) @ a.to(p)
             if len(values.axes) == 2:
                 found = found * values.axes[1].functions(x[2], c.shape[1], later)
             elif later:
@@ -117,26 +126,32 @@ class Wall:
 
         return chained(derivative, [*self.scaled(coords), *coords[len(self.centre) :]])
 
+    def _decays(self, a: Tensor) -> bool:
+        """Return whether values with coefficients a (powers, ...) around a hole are continued by negative powers."""
+        farthest = (1 + self.largest) ** 0.5
+        powers = farthest ** torch.arange(len(a), dtype=torch.float64)
+        return self.is_hole and float(powers @ a.abs().sum(dim=1)) > _GROWTH * float(a.abs().sum())
+
     def describe(self) -> dict[str, Any]:
         """Return the attributes as plain values."""
         plain = {"centre": list(self.centre), "semi_axes": list(self.semi_axes)}
-        return {**plain, "angle": self.angle, "is_hole": self.is_hole}
+        return {**plain, "angle": self.angle, "is_hole": self.is_hole, "largest": self.largest}
 
     @staticmethod
     def from_description(description: Mapping[str, Any]) -> Wall:
         """Return the wall that `describe` described."""
         d = description
-        return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"])
+        return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"], d["largest"])
 
 
-def _powers(p: Tensor, count: int, order: int, is_hole: bool) -> Tensor:
+def _powers(p: Tensor, count: int, order: int, decays: bool) -> Tensor:
     """Return the derivatives of some order of 1, p, p², ... at complex p, or of 1, 1/p, ..., (points, count)."""
-    base = 1 / p if is_hole else p
+    base = 1 / p if decays else p
     powers = torch.cumprod(torch.cat([torch.ones_like(p)[:, None], base[:, None].expand(-1, count - 1)], dim=1), dim=1)
     factor = torch.ones(count, dtype=p.dtype, device=p.device)
     for k in range(order):
-        factor = factor * ((-1 if is_hole else 1) * torch.arange(count, device=p.device) - k)
-    if is_hole:
+        factor = factor * ((-1 if decays else 1) * torch.arange(count, device=p.device) - k)
+    if decays:
         return factor * powers * (base**order)[:, None]
     kept = max(0, count - order)
     return factor * torch.cat([torch.zeros_like(powers[:, kept:]), powers[:, :kept]], dim=1)

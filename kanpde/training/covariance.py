@@ -20,7 +20,6 @@ from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 CUT = 1e-13  # relative size of singular values that count as zero
 LOOSE = 1e-7  # a combination of coefficients is not determined if it changes the residuals by less than this
@@ -64,6 +63,8 @@ class Found:
     def probability(self) -> float:
         """The probability of a chi-square at least as far from its expected value, on both sides."""
         scale = self.variance / (2 * self.expected)
+        from scipy.stats import chi2  # here, because it takes a second to import
+
         law = chi2(self.expected / scale)  # with these two moments
         below = float(law.cdf(self.chi_square / scale))
         return 2 * min(below, 1 - below)

@@ -84,7 +84,7 @@ def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra
 
 def _orthonormal(values_of: NDArray, y: NDArray) -> NDArray:
     """Return coordinates whose values B c are orthonormal."""
-    triangle = np.linalg.qr(values_of @ y, mode="r")
+    triangle = np.asarray(np.linalg.qr(values_of @ y, mode="r"))
     return scipy.linalg.solve_triangular(triangle.T, y.T, lower=True).T
 
 

@@ -7,7 +7,6 @@ from math import isnan, nan, sqrt
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t
 
 from kanpde.calculus.coefficients import Coefficient, as_coefficients
 from kanpde.errors import ResultWarning
@@ -62,7 +61,7 @@ def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
         return Uncertainty(warnings=[_not_told_apart(own, found.loose * slopes)])
     spread = found.covariance + np.outer(found.step, found.step)
     deviations = np.sqrt(np.diag(spread))
-    quantile = float(t(max(found.freedom, 1.0)).ppf(0.5 + 0.5 * CONFIDENCE)) if isnan(found.chi_square) else 1.959964
+    quantile = _student(found.freedom) if isnan(found.chi_square) else 1.959964
     intervals = {
         name: _interval(c, z, quantile * deviation)
         for (name, c), z, deviation in zip(own.items(), trained, deviations, strict=True)
@@ -173,3 +172,10 @@ def loose_in_words(names: Iterable[str], changes: NDArray[np.float64]) -> str:
         return f'"{next(iter(named))}": no residual depends on it, or the network makes up for every change of it'
     told = ", ".join(f"{name} by {share:+.3g}" for name, share in named.items())
     return f"{' and '.join(named)} one by one: a change of {told} at the same time leaves all residuals as they are"
+
+
+def _student(freedom: float) -> float:
+    """Return the quantile of Student's distribution for intervals, with at least one degree of freedom."""
+    from scipy.stats import t  # here, because it takes a second to import
+
+    return float(t(max(freedom, 1.0)).ppf(0.5 + 0.5 * CONFIDENCE))
