@@ -36,6 +36,8 @@ OPTIONS = {
     "advection": ["tolerance=1e-6"],
     "allen_cahn": ["tolerance=1e-4"],
     "burgers": ["tolerance=1e-5"],
+    "cavity": ["model.hidden=[8]", "model.degree=7", "schedule.starts=1"],
+    "elasticity": ["model=spikan", "model.products=6", "schedule.starts=1"],
     "heat_family": ["tolerance=1e-7"],
     "kdv": ["tolerance=1e-5"],
     "kovasznay": ["model=spikan", "model.products=4"],
