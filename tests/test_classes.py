@@ -60,6 +60,7 @@ def test_large_logits_do_no_harm(generator):
     assert bool(r.isfinite().all()) and bool(jacobian.isfinite().all()) and float(r.square().sum()) > 10
 
 
+@pytest.mark.long
 def test_texts_become_probabilities_that_are_stored(tmp_path):
     x, labels = spirals()
     solution = kanpde.fit(x, NAMES[labels], **QUICK)

@@ -74,6 +74,7 @@ def runs(folder):
 
 
 # runs ----------------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_a_run_leaves_its_results(folder, capsys, monkeypatch):
     monkeypatch.setattr("kanpde.plots.run.DPI", 40)
     code = main(["problem=helmholtz", "model=kan", "weights.boundary=100", "schedule=refine", *QUICK, "plots=true"])
@@ -92,6 +93,7 @@ def test_a_run_leaves_its_results(folder, capsys, monkeypatch):
         assert line in output and line in log
 
 
+@pytest.mark.long
 def test_a_formula_that_is_refused_leaves_the_result(folder, capsys, monkeypatch):
     """The run has ended by then, so its pictures and the report are written all the same."""
 
@@ -147,6 +149,7 @@ def test_discarding_keeps_what_is_not_the_runs(folder):
     assert (run / "run.log").exists()
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_was_reached(folder):
     steps = ["schedule.phases=[{steps:1000000,optimizer:{name:adam}}]"]
     command = [sys.executable, "-m", "kanpde", *QUICK, *steps]
@@ -275,6 +278,7 @@ def test_a_bug_is_not_taken_for_bad_input(folder, monkeypatch):
 
 
 # sweeps --------------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_a_failing_run_of_a_sweep_neither_stops_the_others_nor_vanishes(folder, capsys):
     assert main(["-m", "problem=poisson,poison,heat", "problem.dim=1,x", *QUICK]) == 1
     (sweep,) = runs(folder)

@@ -188,6 +188,7 @@ class Forked:
         return self.process.exitcode
 
 
+@pytest.mark.long
 def test_one_command_does_all_and_the_same_again_does_nothing(capfd, tmp_path, monkeypatch):
     """With real processes: the next test, which is slow, and tests/test_ledger.py."""
     monkeypatch.chdir(tmp_path)
@@ -260,6 +261,7 @@ def test_tuned_arms_take_the_best_trial_and_equal_budgets_are_demanded(tmp_path)
         tuned_options({"kan": write_trials(tmp_path / "e", ["inf"] * 3), "mlp": b}, KAN_AND_MLP, "params")
 
 
+@pytest.mark.long
 def test_runs_without_exact_solution_are_measured_against_a_reference(tmp_path):
     """The reference's errors are those against the exact solution that the study is not told of."""
     known = load_problem("poisson")(solution="mixed")

@@ -209,6 +209,7 @@ def test_a_level_that_fits_the_noise_is_taken_back():
     assert solution.ending.end is End.OVERFITTED and solution.model.grid == 2
 
 
+@pytest.mark.long
 def test_a_fit_goes_on_to_finer_grids_after_a_phase_on_the_same_grid_was_taken_back():
     x, y = samples(300)
     phases = [Phase(LM(), steps=8), Phase(Adam(lr=3.0), steps=2), Phase(LM(), steps=8, refine=2)]

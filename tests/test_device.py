@@ -35,6 +35,7 @@ DEFAULTS = dict(reversed(problem_cases()))
 CASES = [c if DEFAULTS[c[0]] == c[1] else pytest.param(*c, marks=pytest.mark.slow) for c in problem_cases()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 def test_every_problem(name, arguments):
     solution = run(load_problem(name)(**arguments), KAN([3], degree=4, grid=3))

@@ -132,6 +132,7 @@ def test_normals_are_unit_and_outward(domain, rule):
     assert bool(domain.contains(points.x - small * points.normal).all())
 
 
+@pytest.mark.long
 @every
 def test_contains_measures_the_domain_in_its_bounding_box(domain):
     lower, upper = torch.tensor(domain.ranges, dtype=torch.float64).T
@@ -179,6 +180,7 @@ def test_mesh_of_some_coordinates_spans_the_bounding_box(domain):
     assert len(domain.mesh(1, axes[:2]).cells) == 1
 
 
+@pytest.mark.long
 @every
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_test_points_lie_in_it_and_are_equally_dense(domain, dtype):

@@ -102,6 +102,7 @@ def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
     assert found.solutions[1].problem.exact is None  # that of the problem is another eigenfunction
 
 
+@pytest.mark.long
 def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
     problem = on_line(string, neumann(LINE.boundary))
     found = eigen(problem, 3, SMALL)
@@ -114,12 +115,14 @@ def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
     assert stored(0.3) == pytest.approx(float(found.solutions[2](0.3)), rel=1e-12)
 
 
+@pytest.mark.long
 def test_an_integral_condition_takes_an_eigenfunction_out():
     free = neumann(LINE.boundary)
     found = eigen(on_line(string, free, mean=integral(LINE.interior, "u")), 2, SMALL)
     np.testing.assert_allclose(found.values, [pi**2, 4 * pi**2], atol=1e-7)
 
 
+@pytest.mark.long
 def test_eigenvalues_near_a_number_and_of_an_operator_that_is_not_self_adjoint():
     np.testing.assert_allclose(eigen(on_line(string), 2, SMALL, near=100.0).values, [9 * pi**2, 16 * pi**2], rtol=1e-8)
     found = eigen(on_line(lambda u, p: 6 * diff(u, "x") - diff(u, "x", "x") - p["lam"] * u), 2, SMALL)

@@ -63,6 +63,7 @@ def messages():
                     yield f"{path}:{node.lineno}", node.value
 
 
+@pytest.mark.long
 def test_numerics_do_not_speak_command_line():
     """Options such as model.degree=11, constraints=soft or hydra.run.dir; calls such as load(model=module) may."""
     found = list(messages())
@@ -192,6 +193,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "arguments", "options", "typed"), CASES, ids=[case[-1] for case in CASES])
 def test_both_forms_of_the_fix_work(make, arguments, options, typed):
     if "device" in arguments and torch.cuda.is_available():

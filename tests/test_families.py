@@ -259,6 +259,7 @@ def test_built_in_values_are_interpolated_over_the_others_only():
     assert float(abs(member(0.0, x)).max()) < 1e-15
 
 
+@pytest.mark.long
 def test_functions_of_the_parameter_among_the_inputs(tmp_path):
     """A sum of products of functions of x, t, nu and nu t; the points follow its cells along the coordinates only."""
     found = solve(scaled(modes=1), SPIKAN(1, degree=5, grid=4), SHORT, sampling=Sampling("gauss", 216, 100))
@@ -371,6 +372,7 @@ def test_a_member_is_stored_loaded_and_exported(solution, tmp_path):
     np.testing.assert_allclose(to_numpy(member)(x, x), member(x, x), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.long
 def test_pictures_show_three_members(solution):
     titles = [axes.get_title() for axes in solution_figure(solution).axes]
     assert [t for t in titles if t.startswith("solution")] == [f"solution u, nu = {v}" for v in ("0.05", "0.525", "1")]

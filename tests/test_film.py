@@ -39,6 +39,7 @@ def small(monkeypatch):
     monkeypatch.setattr(kanpde.plots.film, "DPI", 30)
 
 
+@pytest.mark.long
 def test_networks_are_kept_as_they_were_at_their_steps(tmp_path):
     film, seen = Film(), []
 
@@ -101,6 +102,7 @@ COMMAND = ["problem=poisson", "problem.dim=1", "schedule.phases=[{steps:3}]", "s
 COMMAND += ["sampling.interior=64", "output.cells=4", "plots=false", "output.film=true"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("signal", "code"), [(None, 0), (SIGINT, 130), (SIGTERM, 143)])
 def test_runs_of_the_command_write_the_film_or_say_why_not(signal, code, tmp_path, monkeypatch, capsys):
     keep = Film.__call__

@@ -66,6 +66,7 @@ def test_fits_that_cannot_be_compared_are_refused(table, typed, match, message):
         make_arms(KAN_AND_MLP, ["problem=fit", table, *typed], match, config_from)
 
 
+@pytest.mark.long
 def test_a_study_of_a_fit_runs_and_reports_the_test_rows(table, no_pictures, capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("kanpde.runs.process.subprocess", SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL))
     small = ["model.hidden=[2]", "model.degree=3", "schedule.phases=[{steps:2}]", "device=cpu", "output.cells=4"]

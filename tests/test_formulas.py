@@ -161,6 +161,7 @@ def test_stored_expressions_are_parsed(expression):
     assert parsed(sympy.srepr(expression)) == expression
 
 
+@pytest.mark.long
 def test_names_of_stored_formulas_are_no_code(tmp_path):
     problem = load_problem("heat")()
     path = formula(Known(problem, problem.exact, 0.0), at={"t": 0.5}).save(tmp_path)
@@ -214,6 +215,7 @@ class Known(Evaluable):
         return torch.zeros(1, dtype=torch.float64)
 
 
+@pytest.mark.long
 def test_the_formula_of_a_solution_is_proved_and_stored(tmp_path):
     problem = load_problem("poisson")(solution="paper")
     found = formula(Known(problem, problem.exact))
@@ -250,6 +252,7 @@ def test_a_constant_that_is_none_of_the_known_is_verified_or_proved():
     assert found.status is Status.VERIFIED and found.expression.atoms(sympy.Float)
 
 
+@pytest.mark.long
 def test_a_formula_that_violates_the_equation_is_not_accepted():
     """The function is simple, and it is what the network says, but it is no solution."""
     problem = shifted_poisson(wrong=1e-6)
@@ -274,6 +277,7 @@ def test_no_formula_is_found_where_there_is_none():
         _ = found.expression
 
 
+@pytest.mark.long
 def test_coordinates_can_be_held_fixed():
     problem = load_problem("heat")()
     found = formula(Known(problem, problem.exact, 0.0), at={"t": 0.5})
@@ -308,6 +312,7 @@ def test_functions_can_be_added_and_forbidden():
         formula(Known(problem, exact), forbid=["sine"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("word", "function"), [("tanh", torch.tanh), ("exp", torch.exp), ("log", torch.log)])
 def test_what_is_forbidden_occurs_in_no_formula(word, function):
     domain = Box(x=(0.5, 2.0))
@@ -324,6 +329,7 @@ def test_coordinates_may_have_the_names_of_constants():
     assert found.status is Status.RECOVERED and found.expression == 3 * sympy.sin(2 * sympy.Symbol("c0", real=True))
 
 
+@pytest.mark.long
 def test_smooth_errors_of_a_poor_network_are_no_noise():
     """400 exact rows of a Bessel function, which is not among the known functions, fitted by straight pieces."""
     at = np.random.default_rng(0).uniform(0, 3, 400)
@@ -332,6 +338,7 @@ def test_smooth_errors_of_a_poor_network_are_no_noise():
     assert formula(solution, complexity=3).status is Status.NONE
 
 
+@pytest.mark.long
 def test_rows_with_standard_errors_have_formulas():
     rng = np.random.default_rng(0)
     at = rng.uniform(-1, 1, 400)
@@ -402,6 +409,7 @@ def test_a_periodic_coordinate_is_part_of_the_proof():
     assert not is_proved(problem, [x], (x,)) and is_proved(problem, [sympy.Integer(2)], (x,))
 
 
+@pytest.mark.long
 def test_noisy_rows_that_do_not_separate_candidates_are_refused():
     """On a short interval many functions agree with a sine up to the noise."""
     rng = np.random.default_rng(0)

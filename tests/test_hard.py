@@ -144,6 +144,7 @@ def test_only_values_on_the_faces_enter():
     assert torch.allclose(u.value.detach(), x[:, 0] * x[:, 1], atol=1e-13), "bilinear values are interpolated exactly"
 
 
+@pytest.mark.long
 def test_trained_by_the_same_recipe_and_more_accurate_than_soft_ones():
     errors = {}
     for constraints in ("soft", "hard"):

@@ -284,6 +284,7 @@ def neumann_poisson(mean=1.0):
     )
 
 
+@pytest.mark.long
 def test_a_mean_determines_what_fluxes_leave_free():
     solution = solve(neumann_poisson(), MLP([12]), [Phase(LM(), steps=60)])
     assert solution.errors["u"]["l2"] < 1e-3

@@ -341,6 +341,7 @@ def field_run(**options):
     )
 
 
+@pytest.mark.long
 def test_a_field_has_a_network_of_its_own(tmp_path):
     whole = field_run()
     u, a = whole.model.networks

@@ -170,6 +170,7 @@ def test_the_real_command_fails_with_its_message(tmp_path):
 
 
 # several at once -----------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_never_more_processes_than_workers(tmp_path):
     one = ledger(tmp_path, *["slow"] * 6)
     most = []
@@ -187,6 +188,7 @@ def test_never_more_processes_than_workers(tmp_path):
     assert max(most) == 3
 
 
+@pytest.mark.long
 def test_two_calls_on_one_folder_do_every_run_once(tmp_path, templates):
     one = ledger(tmp_path, *["slow"] * 5, *["ok"] * 10, *["error"] * 3)
     calls = [threading.Thread(target=do, args=(one,), kwargs={"workers": 2, "retry_failed": True}) for _ in range(2)]

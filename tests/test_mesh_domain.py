@@ -265,6 +265,7 @@ def test_meshes_for_pictures_are_finer_if_asked(mesh, kind):
     assert bool(mesh.contains(torch.as_tensor(fine.points[:, : len(mesh.names)])).all())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mesh", [l_shape(2), shell(along=1)], ids=["plane", "space"])
 def test_a_run_is_stored_and_loaded_without_the_file(mesh, tmp_path):
     some = list(mesh.parts)[2]

@@ -69,6 +69,7 @@ def system(end=5.0, **changes):
 
 
 # without a tolerance --------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_time_alone_is_a_domain_and_its_solution_is_stored(tmp_path):
     """u'' = -4 u, u(0) = 1, u'(0) = 1: u = cos 2t + sin(2t) / 2; stored as a curve over t, with no empty files."""
     domain = Box(t=(0.0, 1.0))
@@ -149,6 +150,7 @@ def test_initial_names_the_conditions_of_an_equation_in_x():
 
 
 # windows of time -----------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_a_tolerance_gives_windows_of_time(tmp_path):
     """Unknowns of different orders, conditions of their own; the estimate bounds the error, NumPy has the function."""
     solution = solve(system(), tolerance=1e-8)
@@ -162,6 +164,7 @@ def test_a_tolerance_gives_windows_of_time(tmp_path):
     assert load(tmp_path).diff("t", "t")(t)[0] == pytest.approx(solution(t)[1] - solution(t)[0], abs=1e-5)
 
 
+@pytest.mark.long
 def test_a_resumed_run_gives_the_same_windows(tmp_path):
     whole, steps = solve(system(1.0), tolerance=1e-4), []
 
@@ -213,6 +216,7 @@ def test_a_free_unknown_leaves_the_window_undetermined():
     assert solution.ending.end is End.NOT_REACHED and "hardly determine" in solution.reason
 
 
+@pytest.mark.long
 def test_stiff_equations_and_algebraic_ones_reach_a_tolerance():
     """v' = 1e4 (cos t - v) - sin t with an initial layer, u = v² given algebraically."""
     domain = Box(t=(0.0, 1.0))

@@ -227,6 +227,7 @@ def brute_force(o):
     return r.detach(), torch.stack(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [lambda: two_materials((3.0, 1.0)), inverse, bar], ids=["disk", "inverse", "bar"])
 @pytest.mark.parametrize("factory", [KAN([2], degree=4, grid=2), MLP([3, 2])], ids=["kan", "mlp"])
 @pytest.mark.usefixtures("checked")
@@ -327,6 +328,7 @@ def test_amplitudes_pass_from_neighbour_to_neighbour():
 
 
 # training ------------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 @pytest.mark.parametrize("k", [(1.0, 1000.0), (1000.0, 1.0)])
 def test_a_bar_of_two_materials_is_solved(k):
     """Its one equation has a weight for each part; with one weight for both the error stays above 0.2."""

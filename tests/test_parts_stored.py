@@ -104,6 +104,7 @@ def test_the_stored_mesh_shows_the_jump(found, tmp_path):
     np.testing.assert_allclose(fields["exact"], exact, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_pictures_have_all_parts(found, tmp_path):
     figure = solution_figure(found)
     titles = [axes.get_title() for axes in figure.axes if axes.images]
@@ -117,6 +118,7 @@ def test_pictures_have_all_parts(found, tmp_path):
     assert image.imread(paths[0]).ndim == 3
 
 
+@pytest.mark.long
 def test_a_resumed_run_has_the_same_bits(tmp_path):
     """It is stopped in the second phase, after the grids of both networks were refined."""
 

@@ -85,6 +85,7 @@ CASES = {
 LONG = ("without exact", "ten dimensions")  # slow tests
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error", "ignore::kanpde.errors.ResultWarning")
 @pytest.mark.parametrize("name", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in CASES])
 def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
@@ -100,6 +101,7 @@ def test_all_pictures_of_every_kind_of_run(name, tmp_path, monkeypatch):
             assert np.ptp(imread(path)[..., :3]) > 0.5
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error")
 def test_a_run_without_steps_or_with_nan_only(poisson, tmp_path, monkeypatch):
     monkeypatch.setattr(kanpde.plots.run, "DPI", 50)
@@ -151,6 +153,7 @@ def test_images_have_the_values_at_the_middles_of_the_pixels(poisson):
     assert f"{poisson.errors['u']['l2']:.2e}" in figure.get_suptitle()
 
 
+@pytest.mark.long
 def test_times_are_rows_with_common_limits():
     solution = quick(load_problem("heat")(dim=2), phases=[Phase(LM(), steps=1)])
     figure = solution_figure(solution)
@@ -201,6 +204,7 @@ def test_a_row_for_every_unknown_and_equation():
     ]
 
 
+@pytest.mark.long
 def test_no_panels_for_an_unknown_exact_solution_and_coefficients_are_told():
     assert titles(solution_figure(CASES["without exact"]())) == ["solution u", "residual of pde"]
     solution = quick(inverse())

@@ -25,6 +25,7 @@ def block(start, language):
     return re.search(rf"```{language}\n(.*?)```", after, re.DOTALL).group(1)
 
 
+@pytest.mark.long
 def test_your_own_equation(tmp_path):
     """The example's file and yaml in a folder of the user's: solved by the command that the README gives."""
     source = block("`reaction.py`", "python")
@@ -119,6 +120,7 @@ def test_a_family(monkeypatch, capsys):
 COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     """Every single-run command line, with a small budget."""

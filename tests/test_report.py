@@ -20,7 +20,7 @@ from kanpde.study.outcomes import Outcome, Study, read_study
 from kanpde.study.scaling import best_so_far, fit_law, median_curve, pareto_front, plateau_of
 from kanpde.study.statistics import verdicts
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.long]
 CLASSICAL = [
     {
         "method": "collocation",

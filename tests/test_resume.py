@@ -120,6 +120,7 @@ def every_state(monkeypatch, tmp_path):
     yield places
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_from_every_step_the_result_is_the_same(case, tmp_path, every_state):
     """A checkpoint after every step and before every phase's conclusions; the run goes on from each of them."""
@@ -150,6 +151,7 @@ def test_every_optimizer_goes_on(name, tmp_path):
     assert bits(kanpde.resume(tmp_path, poisson())) == bits(plain)
 
 
+@pytest.mark.long
 def test_more_time_and_more_steps(tmp_path):
     model, phases = KAN([3], degree=4, grid=2), [Phase(LM(), steps=400)]
     timed = solve(poisson(), model, phases, sampling=FEW, folder=tmp_path, time_limit=0.3)
@@ -403,6 +405,7 @@ def trained(folder, phases, moment=None):
 LONG = ("lbfgs", "ssbroyden")  # slow tests, as are the others than a tenth of a second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in KILLED])
 @pytest.mark.parametrize(
     "when", [0.1, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.0, 0.3, "fsync", "replace"))]

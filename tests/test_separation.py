@@ -159,6 +159,7 @@ def source(width):
     return Problem(domain, {"pde": Condition(domain.interior, residual), "b": dirichlet(domain.boundary, outside)})
 
 
+@pytest.mark.long
 def test_a_narrow_source_is_found_or_the_tolerance_is_not_reached(monkeypatch):
     """Dense random points see what the training points miss."""
     monkeypatch.setattr(kanpde.training.sampling, "LEAST_OF_PRODUCTS", 4096)  # as in all runs: fewer see nothing
@@ -170,6 +171,7 @@ def test_a_narrow_source_is_found_or_the_tolerance_is_not_reached(monkeypatch):
 
 
 # runs ----------------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_a_peak_reaches_its_tolerance(generator):
     problem = load_problem("peak")(sharpness=100.0)
     solution = kanpde.solve(replace(problem, exact=None), tolerance=1e-3)
@@ -197,6 +199,7 @@ def test_a_schedule_gives_a_sum_of_products_no_estimate():
     assert isnan(solution.settings["estimate"])
 
 
+@pytest.mark.long
 def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
     monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 30)
     lines, problem = [], load_problem("poisson")(solution="mixed")
@@ -206,6 +209,7 @@ def test_what_products_do_not_solve_is_left_to_the_network(monkeypatch):
     assert not solution.model.is_separable and "estimate" in solution.levels[0]
 
 
+@pytest.mark.long
 def test_the_more_accurate_attempt_is_the_result(monkeypatch):
     monkeypatch.setattr(kanpde.training.separation, "MOST_PARAMETERS", 60)
     monkeypatch.setattr(kanpde.training.tolerance, "MOST_IDLE", 0)
@@ -214,6 +218,7 @@ def test_the_more_accurate_attempt_is_the_result(monkeypatch):
     assert solution.model.is_separable and solution.settings["estimate"] < 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("missing", ["x1", None])
 def test_a_missing_side_is_noticed(missing):
     """The solution is a product, to which harmonic functions that are no such products can be added."""
@@ -241,6 +246,7 @@ def test_only_the_default_network_begins_with_products(change, monkeypatch):
     assert not begun
 
 
+@pytest.mark.long
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     """It is stopped after the first larger network."""
     problem, steps = load_problem("helmholtz")(), []

@@ -237,6 +237,7 @@ def check_tree(seed):
     return True
 
 
+@pytest.mark.long
 def test_random_combinations_of_depth_three():
     assert all(check_tree(seed) for seed in (0, 1, 3))
 

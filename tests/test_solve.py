@@ -124,6 +124,7 @@ def test_refining_by_a_factor_follows_the_models_grid():
     assert [row["grid"] for row in solve(poisson(), KAN([2], grid=3), phases, sampling=FEW).levels] == [3, 9]
 
 
+@pytest.mark.long
 def test_moved_knots_keep_what_was_learned():
     phases = [Phase(LM(), steps=40), Phase(LM(), steps=5, move_knots=True), Phase(LM(), steps=8, refine=2)]
     solution = solve(poisson(), KAN([5]), phases, sampling=Sampling("gauss", 900, 200))
@@ -235,6 +236,7 @@ def test_exact_plays_no_part_in_training():
     assert unknown.errors == {} and np.isnan(unknown.history[-1]["error"])
 
 
+@pytest.mark.long
 def test_system_and_inverse_problem():
     def residuals(u, v, p):
         return laplacian(u) + 2 * pi**2 * u, v - p["k"] * u

@@ -15,7 +15,7 @@ from kanpde.thinning.penalty import Penalised, penalty_of
 from kanpde.thinning.removal import Edge, by_edge, edges_of, sizes_of, without
 from kanpde.training.signals import StopRequest
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.long]
 BOX = Box(x=(-1.0, 1.0), y=(0.0, 2.0))
 PROBLEM = Problem(BOX, {"pde": Condition(BOX.interior, laplacian), "b": dirichlet(BOX.boundary, 1.0)})
 POINTS = {name: c.region.sample("gauss", 36) for name, c in PROBLEM.conditions.items()}

@@ -63,6 +63,7 @@ def test_the_first_network_is_the_stored_one(model, tmp_path):
     assert same(first, stored) and not same(trained, stored), "the stored one is copied"
 
 
+@pytest.mark.long
 def test_a_start_lowers_the_first_error():
     stored = run([Phase(LM(), steps=30)])
     cold, warm = run(GROW[:1], problem=poisson(k=1.05)), going_on(stored, GROW[:1], problem=poisson(k=1.05))
@@ -123,6 +124,7 @@ def test_a_schedule_is_entered_at_the_stored_grid(stored, phases, number, traine
     assert state.plan[number].move_knots == (phases[number].move_knots and trained[0] > stored)
 
 
+@pytest.mark.long
 def test_no_phase_makes_the_grid_coarser(tmp_path, every_state):  # noqa: F811
     stored, coarse = run(GROW[:2]), [Phase(LM(), steps=1, grid=3), Phase(LM(), steps=1, grid=3)]
     found = going_on(stored, coarse, folder=tmp_path / "run")
@@ -136,6 +138,7 @@ def test_without_grids_all_phases_are_trained():
     assert [level["phase"] for level in going_on(run(GROW, MLP([4]))).levels] == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_a_started_run_is_resumed_bit_for_bit(tmp_path, every_state):  # noqa: F811
     stored = run(GROW[:2])
     plain = going_on(stored)
@@ -159,6 +162,7 @@ def first_step(start, **options):
     return solve(problem, start=start, tolerance=1e-6, sampling=FEW, stop=stop, observe=ask, **options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [KAN(), MODELS[3]], ids=["of a tolerance", "of model=spikan"])
 def test_a_sum_of_products_begins_the_levels_of_its_kind(model):
     stored = run(GROW[:2], MODELS[3], problem=poisson(2))
@@ -168,6 +172,7 @@ def test_a_sum_of_products_begins_the_levels_of_its_kind(model):
     assert found.history[0]["parameters"] == stored.history[-1]["parameters"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [KAN(), KAN([4])], ids=["default", "not"])
 def test_another_network_begins_the_levels_of_its_kind(model):
     stored = run([Phase(LM(), steps=1), Phase(LM(), steps=1, grid=5)], model, problem=poisson(2))
@@ -246,6 +251,7 @@ def test_a_start_is_a_folder_and_not_for_comparisons():
             make_arms({"one": own, "other": "model=mlp"}, typed, "params", config_from)
 
 
+@pytest.mark.long
 def test_the_command_line_starts_and_resumes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kanpde.save(run(GROW[:1], KAN([2], degree=4, grid=2)), "a")

@@ -58,6 +58,7 @@ def test_the_better_arm_is_named():
     assert abs(np.mean(t > 2.1 * 0.44 * 0.2**0.5) - simulation.most(0.44, 10)) < 0.05
 
 
+@pytest.mark.long
 def test_the_fast_rule_is_the_rule():
     generator = np.random.default_rng(5)
     a, b = generator.normal(0, 0.4, (2, 60, 10))

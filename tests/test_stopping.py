@@ -63,6 +63,7 @@ def undisturbed(tmp_path_factory):
     return weights(place)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [*list(CODES)[:2], pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_step_and_the_run_goes_on_from_there(folder, monkeypatch, number, capsys, undisturbed):
     with monkeypatch.context() as patch:
@@ -77,6 +78,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_from_there(folder, monkeypat
     assert weights(folder / "run") == undisturbed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in list(CODES)[1:])])
 def test_a_process_in_the_background_of_a_shell_is_stopped_too(folder, number):
     """Shells set SIGINT to "ignored" for what they start in the background."""
@@ -144,6 +146,7 @@ def launcher():
         signal.signal(number, handler)
 
 
+@pytest.mark.long
 def test_a_launchers_handler_runs_when_the_state_is_saved(folder, monkeypatch, launcher):
     install, calls = launcher
 
@@ -161,6 +164,7 @@ def test_a_launchers_handler_runs_when_the_state_is_saved(folder, monkeypatch, l
     assert "after step 7" in (folder / "run" / "run.log").read_text()
 
 
+@pytest.mark.long
 def test_a_launcher_that_bypasses_a_signal_lets_the_run_go_on(folder, monkeypatch, launcher):
     install, calls = launcher
     install(signal.SIGTERM, lambda: None)
@@ -190,6 +194,7 @@ def test_nothing_is_taken_over_without_a_launcher():
     assert not request.is_taken_over() and request.end is End.TERMINATED
 
 
+@pytest.mark.long
 def test_a_finished_run_that_is_extended_and_stopped_is_not_finished(folder, monkeypatch):
     assert main(RUN) == 0
     with monkeypatch.context() as patch:
@@ -200,6 +205,7 @@ def test_a_finished_run_that_is_extended_and_stopped_is_not_finished(folder, mon
     assert status(folder / "run").state is RunState.FINISHED and len(kanpde.load(folder / "run").history) == 20
 
 
+@pytest.mark.long
 def test_a_finished_run_without_checkpoints_is_not_begun_anew(folder, capsys):
     assert main(RUN) == 0
     for path in checkpoint_files(folder / "run"):
@@ -210,6 +216,7 @@ def test_a_finished_run_without_checkpoints_is_not_begun_anew(folder, capsys):
     assert {path.name: path.read_bytes() for path in (folder / "run").iterdir()} == before
 
 
+@pytest.mark.long
 def test_a_finished_run_says_what_it_can_be_given(folder, capsys):
     assert main(RUN) == 0
     for wrong in ([], ["time_limit=60"], ["schedule.phases.7.steps=5"]):

@@ -231,6 +231,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_what_comes_back_is_the_same(case, tmp_path):
     make, model, phases, options = CASES[case]
@@ -323,6 +324,7 @@ def test_a_kan_takes_the_weights_of_a_finer_one():
         KAN([2], degree=3, grid=2)(ranges).load_state_dict(fine.state_dict())
 
 
+@pytest.mark.long
 def test_read_record_counts_the_weights_that_were_kept(tmp_path):
     solution = quick(system())
     first = solution.levels[0]

@@ -334,6 +334,7 @@ def test_runs_with_a_tolerance_have_a_diagram_of_work_and_precision_and_no_slope
     assert labels[:2] == ["poisson KAN", "heat KAN"] and len(labels) == 5
 
 
+@pytest.mark.long
 def test_a_slope_is_fitted_to_runs_without_a_tolerance_only(sweep, drawn):
     sweep("0", record([1.0, 2.0**-3]), "tolerance=null")
     folder = sweep("1", with_tolerance(1e-3, 1e-9), "tolerance=0.001")

@@ -57,6 +57,7 @@ def times(folder):
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob(f"*/{RESULT}")}
 
 
+@pytest.mark.long
 def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folder, capsys):
     assert main([*SWEEP, "seed=range(2)"]) == 0
     first = times(folder)
@@ -73,6 +74,7 @@ def test_the_same_command_again_does_what_is_missing_and_a_longer_one_adds(folde
     assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["0", "1", "2"]
 
 
+@pytest.mark.long
 def test_a_run_that_ctrl_c_cut_short_is_done_again(folder, monkeypatch, capsys):
     course = sys.modules["kanpde.training.course"]
     monkeypatch.setattr(course, "limit", lambda settings, around: Ending(End.INTERRUPTED))
@@ -86,6 +88,7 @@ def test_a_run_that_ctrl_c_cut_short_is_done_again(folder, monkeypatch, capsys):
     assert [status(folder / name).state for name in "01"] == ["finished", "finished"]
 
 
+@pytest.mark.long
 def test_failed_runs_stay_failed_unless_they_are_to_be_tried_again(folder, capsys):
     command = [*SWEEP, "threads=1,0"]
     assert main(command) == 1
@@ -98,6 +101,7 @@ def test_failed_runs_stay_failed_unless_they_are_to_be_tried_again(folder, capsy
     assert times(folder) == before and [status(folder / name).attempts for name in "01"] == [1, 2]
 
 
+@pytest.mark.long
 def test_other_options_in_the_same_folder_are_refused_before_anything_is_run(folder, capsys):
     assert main([*SWEEP, "seed=0,1"]) == 0
     before, there = times(folder), sorted(folder.rglob("*"))
@@ -117,6 +121,7 @@ def test_a_run_that_another_process_does_is_left_to_it(folder, capsys):
     assert set(times(folder)) == {"1"}
 
 
+@pytest.mark.long
 def test_options_of_sweeps_are_for_sweeps_and_not_part_of_a_run(folder, capsys):
     for name in ("isolate", "retry_failed"):
         assert main([*QUICK, f"{name}=true"]) == 2
@@ -184,6 +189,7 @@ def losses(folder):
     return [row["loss"] for row in kanpde.load(folder).history]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("apart", [[], pytest.param(["isolate=true"], marks=pytest.mark.slow)])
 def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, monkeypatch, apart):
     assert main([o.replace("=sweep", "=whole") for o in LONG]) == 0
@@ -197,6 +203,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, monkeypatch, apa
     assert [losses(folder / name) for name in "01"] == [losses(folder.parent / "whole" / name) for name in "01"]
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_another_version_is_kept_and_said(folder, monkeypatch):
     with monkeypatch.context() as patch:
         stopped_at(patch, 5)
@@ -208,6 +215,7 @@ def test_a_checkpoint_of_another_version_is_kept_and_said(folder, monkeypatch):
     assert [path.read_bytes() for path in checkpoint_files(folder / "0")] == kept
 
 
+@pytest.mark.long
 def test_a_run_killed_after_its_time_was_up_is_completed(folder, monkeypatch):
     """The result was not saved yet; there is no time left, and none is needed."""
 
@@ -222,6 +230,7 @@ def test_a_run_killed_after_its_time_was_up_is_completed(folder, monkeypatch):
     assert status(folder / "0").state is RunState.FINISHED
 
 
+@pytest.mark.long
 def test_a_signal_while_a_result_is_saved_ends_the_sweep(folder, monkeypatch):
     original = kanpde.runs.execute.save
 

@@ -183,6 +183,7 @@ def test_initial_vectors_make_a_problem_of_evolution():
     assert start.flatten().tolist() == [0.25, 0.75]
 
 
+@pytest.mark.long
 def test_errors_files_and_records(tmp_path):
     problem = load_problem("kovasznay")()
     few = Sampling(interior=100, boundary=40)

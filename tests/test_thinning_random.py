@@ -155,6 +155,7 @@ def sequences(longest, names):
 OPTIONS = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.long
 @settings(max_examples=200, **OPTIONS)
 @sequences(3, QUICK)
 def test_random_sequences(hidden, seed, names):

@@ -171,6 +171,7 @@ def test_runs_that_end_with_a_much_larger_error_are_counted_and_win_nothing(tmp_
 
 
 # the command ---------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_every_arm_is_run_with_every_tolerance_and_more_of_them_have_the_same_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     ledgers = []

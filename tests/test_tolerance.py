@@ -101,6 +101,7 @@ def sine(eigenvalue):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "problem",
     [
@@ -145,6 +146,7 @@ def test_a_cell_that_only_test_points_reach_is_no_freedom_of_the_solution():
         assert solution.settings["looseness"] < 100
 
 
+@pytest.mark.long
 def test_a_missing_side_is_noticed_by_any_run():
     domain = Box(x=(0.0, 1.0), y=(0.0, 1.0))
 
@@ -186,6 +188,7 @@ def test_contradictory_conditions_never_reach_a_tolerance():
     assert '"pde"' in str(warning) and '"other"' in str(warning) and "contradict" in warning.advice
 
 
+@pytest.mark.long
 def test_a_stopped_run_with_a_tolerance_goes_on_bit_for_bit(whole, tmp_path):
     problem, weights = load_problem("poisson")(dim=1), lambda s: [p.tolist() for p in s.model.parameters()]
     assert len(whole.levels) > 2
@@ -251,17 +254,20 @@ def test_the_trial_with_the_largest_fall_for_its_size_wins(generator):
     assert small.gain(1.0, 100) > large.gain(1.0, 100)
 
 
+@pytest.mark.long
 def test_a_contradiction_has_no_estimate():
     """The step in the tangent space is small, but does not reduce the residual."""
     solution = kanpde.solve(contradictory(), KAN([2], degree=5, grid=3), [Phase(LM(), steps=30)])
     assert isnan(solution.settings["estimate"])
 
 
+@pytest.mark.long
 def test_every_run_estimates_its_error():
     solution = kanpde.solve(load_problem("poisson")(dim=1), KAN([2], degree=7, grid=3), [Phase(LM(), steps=30)])
     assert 0.3 <= solution.settings["estimate"] / solution.errors["u"]["l2"] <= 3
 
 
+@pytest.mark.long
 def test_a_run_that_does_not_see_its_peak_warns_at_the_end(monkeypatch):
     """After further phases than the schedule has; the number of levels is limited to keep the run short."""
     monkeypatch.setattr(kanpde.training.tolerance, "MOST_IDLE", 1)
@@ -272,6 +278,7 @@ def test_a_run_that_does_not_see_its_peak_warns_at_the_end(monkeypatch):
 
 
 # the time limit ------------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_an_estimate_that_exceeds_the_time_limit_is_left_out(monkeypatch):
     for seconds, is_left_out in ((1e3, True), (1.0, False)):
         monkeypatch.setattr(kanpde.training.surroundings, "predicted_seconds", lambda *size, s=seconds: s)
@@ -286,6 +293,7 @@ def test_larger_factorizations_take_longer():
     assert 0 < predicted(800, 100, cpu, torch.float64) < 0.1 * predicted(8000, 1000, cpu, torch.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [KAN([2], degree=4, grid=2), KAN()], ids=["tangents", "products"])
 def test_nothing_is_tried_after_the_time_limit(model, monkeypatch):
     """The clock jumps at the end of the first level."""

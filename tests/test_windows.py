@@ -259,6 +259,7 @@ def test_fronts_and_pulses_reach_a_tolerance(name, arguments, tolerance):
     assert 0.3 <= solution.settings["estimate"] / error <= 3
 
 
+@pytest.mark.long
 @unchecked
 def test_a_stopped_run_goes_on_bit_for_bit(whole, tmp_path):
     problem = heat()
@@ -294,6 +295,7 @@ def test_a_run_that_is_cut_says_where_it_ends():
     assert isnan(float(solution(0.5, 0.5)))
 
 
+@pytest.mark.long
 @unchecked
 def test_discontinuous_initial_values_are_not_divided_into_windows(monkeypatch):
     monkeypatch.setattr(kanpde.training.stepping, "MOST_CELLS", 40)
@@ -307,6 +309,7 @@ def test_discontinuous_initial_values_are_not_divided_into_windows(monkeypatch):
     )
 
 
+@pytest.mark.long
 @unchecked
 def test_a_short_pulse_between_the_points_is_seen():
     time, width = 0.337, 1e-3  # of a source, which is 0 at all Gauss points of the first windows
@@ -330,11 +333,13 @@ def test_other_networks_train_on_the_whole_interval():
     assert "windows" not in solution.settings
 
 
+@pytest.mark.long
 @unchecked
 def test_a_solution_that_decays_to_nothing_reaches_a_tolerance():
     assert kanpde.solve(heat(end=4.0), tolerance=1e-2).ending.end is End.TOLERANCE_REACHED
 
 
+@pytest.mark.long
 @unchecked
 @pytest.mark.parametrize(
     ("changes", "reason"),
@@ -357,6 +362,7 @@ def test_parts_of_the_domain_and_repeated_initial_values_are_no_evolution():
     assert evolution_of(heat(again=initial(DOMAIN.at(t=0.0), 0.0))) is None
 
 
+@pytest.mark.long
 @unchecked
 def test_a_stop_before_the_first_window_trains_nothing():
     stop = StopRequest()
