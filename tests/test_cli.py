@@ -19,6 +19,7 @@ from rich.console import Console
 
 import kanpde.configure.job
 import kanpde.terminal
+from kanpde import Box
 from kanpde.command import main
 from kanpde.errors import InputError
 from kanpde.storage.folders import claim, discard, new_folder
@@ -335,7 +336,7 @@ def test_a_terminal_shows_a_bar(monkeypatch):
 
 def test_found_coefficients_are_reported():
     model = torch.nn.Module()
-    problem = SimpleNamespace(parameters={"k": 1.0}, exact=None, test=None, measures=())
+    problem = SimpleNamespace(parameters={"k": 1.0}, exact=None, test=None, measures=(), domain=Box(x=(0.0, 1.0)))
     solution = SimpleNamespace(
         reason="converged",
         coefficients={"k": 2.5},

@@ -110,7 +110,8 @@ def taylor(
         steps.append(series)
         times.append(time)
         state = np.asarray(np.polynomial.polynomial.polyval(times[-1] - times[-2], series))
-    return TaylorSolution(torch.tensor(times, dtype=torch.float64), torch.as_tensor(np.stack(steps)))
+    made = {"dtype": torch.float64, "device": "cpu"}
+    return TaylorSolution(torch.tensor(times, **made), torch.tensor(np.stack(steps), **made))
 
 
 def _series(right: Callable[..., Sequence[Series]], time: float, state: NDArray, order: int) -> NDArray:
