@@ -42,7 +42,7 @@ from kanpde.models.trajectory import Trajectory
 from kanpde.plots.run import save_plots
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.training.ordinary import Ordinary, on_window, ordinary_of
-from kanpde.training.ordinary_steps import OrdinaryWindow
+from kanpde.training.ordinary_steps import OrdinaryWindow, change_at_end
 from kanpde.training.signals import StopRequest
 
 pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.filterwarnings("ignore::kanpde.errors.ResultWarning")]
@@ -206,6 +206,13 @@ def test_the_error_of_a_window_falls_at_the_order_of_its_polynomials_and_is_esti
     assert [window(2.0, modes)[1] < bound for modes, bound in ((8, 1e-7), (12, 1e-12))] == [True, True]
 
 
+def test_the_change_at_the_end_includes_rates_of_second_order_unknowns():
+    """P_4 - P_2 is 0 at 1 and has the slope 10 - 3; on a window of length 4 the rate changes by 7 / 2."""
+    coarse, fine = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(5, 2, dtype=torch.float64)
+    fine[4], fine[2] = 1.0, -1.0
+    assert change_at_end((2, 1), (1.0, 5.0), coarse, fine).tolist() == pytest.approx([4 * 7 / 2, 0.0], abs=1e-12)
+
+
 def test_a_free_unknown_leaves_the_window_undetermined():
     problem = system(second=Condition(TIME.interior, lambda u, v: diff(u, "t", "t") + u - v))
     problem = replace(problem, conditions=dict(problem.conditions) | {"v": initial(TIME.at(t=0.0), 1.0, "v")})
@@ -255,6 +262,9 @@ def test_the_orders_of_unknowns_and_what_is_no_initial_value_problem():
         and ordinary_of(system(more=initial(TIME.at(t=0.0), 1.0, "v", 1))) is None
     )
     assert ordinary_of(system(rate=initial(TIME.at(t=5.0), 0.0, "u"))) is None
+    family = Box(t=(0.0, 1.0), k=(1.0, 2.0), family=["k"])
+    decay = Condition(family.interior, lambda u: diff(u, "t") + u.coords[1] * u)
+    assert ordinary_of(Problem(family, {"decay": decay, "start": initial(family.at(t=0.0), 1.0)})) is None
     assert ordinary_of(load_problem("heat")()) is None and ordinary_of(replace(system(), parameters={"k": 1.0})) is None
 
 
@@ -314,3 +324,11 @@ def test_chaos_and_relaxation_reach_a_tolerance(name, seed):
     worst = max(errors["l2"] for errors in solution.errors.values())
     assert solution.ending.end is End.TOLERANCE_REACHED and worst <= 2e-8
     assert 0.3 <= solution.settings["estimate"] / worst <= 3
+
+
+@pytest.mark.slow
+def test_a_tolerance_is_reached_where_both_chains_part_at_first():
+    """Local errors grow by about 1e7 until t = 20."""
+    solution = solve(load_problem("lorenz")(end=20.0), tolerance=1e-3)
+    worst = max(errors["l2"] for errors in solution.errors.values())
+    assert solution.ending.end is End.TOLERANCE_REACHED and 0.3 <= solution.settings["estimate"] / worst <= 3

@@ -5,7 +5,7 @@ network with more polynomials from the same state shows the local error, and a s
 error, as for partial differential equations (`kanpde.training.marching`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, factorial, log10
 
@@ -52,6 +52,7 @@ from kanpde.training.window import LEFT, UNSEEN, terms_of
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
 OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
 RANDOM = 200  # random points
+FAR = 1e3  # ratio of the finer solution's loss to that of the solution, from which on it is trained alone
 RANK = 1e-13  # ratio of singular values below which the conditions do not determine the solution
 ROUNDING = 1e-15  # of the largest unknown: the error that no length of a window avoids
 
@@ -109,6 +110,10 @@ class OrdinaryWindow:
         of_finer = Objective(ahead, finer, of_fine.points, of_fine.weights)
         if (system := corrected([of_fine, of_finer])) is None:
             return None
+        if not float(of_finer.loss().detach()) <= FAR * before:  # its state is too far away for that Jacobian
+            finer = self._enlarged(network)
+            if not converged(Objective(ahead, finer, of_fine.points, of_fine.weights), lambda *_: True):
+                return None
         left = float(of_fine.loss().detach()) / max(before, 1e-300)
         count = modes + self.ordinary.order
         weight = self._legendre(problem, network, count)
@@ -117,7 +122,10 @@ class OrdinaryWindow:
         )
         inside = self._gauss(count + MORE_POLYNOMIALS)
         u, same, other = (Trajectory(self.range, each[None])(inside.x) for each in (weight, fine_weight, finer_weight))
-        local = torch.maximum(self._at_end(weight, fine_weight), (inside.weight @ (same - u).square()).sqrt())
+        local = torch.maximum(
+            change_at_end(self.ordinary.orders, self.range, weight, fine_weight),
+            (inside.weight @ (same - u).square()).sqrt(),
+        )
         if not bool(local.isfinite().all()) or not bool(other.isfinite().all()):
             return None
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
@@ -179,15 +187,6 @@ class OrdinaryWindow:
         norms = 2 * torch.arange(count, device=u.device, dtype=u.dtype) + 1  # 1 over the mean squares
         return norms[:, None] * (table.T @ (inside.weight[:, None] * u))
 
-    def _at_end(self, weight: Tensor, fine: Tensor) -> Float[Tensor, " unknowns"]:
-        """Return the sum of the changes of the state at the end, those of derivatives by powers of the length."""
-        order = self.ordinary.order
-        change = (Trajectory(self.range, each[None]).state(order) for each in (weight, fine))
-        powers = weight.new_tensor([self.length**k / factorial(k) for k in range(order)])
-        used = torch.arange(order, device=weight.device)[:, None] < weight.new_tensor(self.ordinary.orders).clamp_min(1)
-        first, second = change
-        return ((second - first).abs() * powers[:, None] * used).sum(dim=0)
-
     def _looseness(self, problem: Problem, fine: Network, objective: Objective, system: DampedSystem) -> float:
         """Return the largest relative change of the solution per change of the residuals; 0 if it is determined.
 
@@ -211,6 +210,26 @@ class OrdinaryWindow:
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
         x = problem.domain.interior.sample("uniform", RANDOM, generator, settings.device, torch.float64)
         return {name: misfit_of(problem, name, components, x, {}) for name in problem.conditions}
+
+
+def change_at_end(
+    orders: Sequence[int],
+    window: tuple[float, float],
+    weight: Float[Tensor, "polynomials unknowns"],
+    fine: Float[Tensor, "finer_polynomials unknowns"],
+) -> Float[Tensor, " unknowns"]:
+    """Return the sum of the changes of the state at the end, those of derivatives as terms of its Taylor series.
+
+    Args:
+        orders: of the unknowns; the state has the derivatives below, at least the value.
+        window: beginning and end.
+        weight, fine: Legendre coefficients of two solutions.
+    """
+    length, order = window[1] - window[0], max(orders)
+    first, second = (Trajectory(window, each[None]).state(order) for each in (weight, fine))
+    powers = weight.new_tensor([length**k / factorial(k) for k in range(order)])
+    used = torch.arange(order, device=weight.device)[:, None] < weight.new_tensor(orders).clamp_min(1)
+    return ((second - first).abs() * powers[:, None] * used).sum(dim=0)
 
 
 @dataclass(frozen=True)
