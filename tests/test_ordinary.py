@@ -42,7 +42,7 @@ from kanpde.models.trajectory import Trajectory
 from kanpde.plots.run import save_plots
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.training.ordinary import Ordinary, on_window, ordinary_of
-from kanpde.training.ordinary_steps import OrdinaryWindow, change_at_end
+from kanpde.training.ordinary_window import OrdinaryWindow, change_at_end
 from kanpde.training.signals import StopRequest
 
 pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.filterwarnings("ignore::kanpde.errors.ResultWarning")]
