@@ -132,4 +132,8 @@ def test_commands_run(command, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)", README))
 def test_links_lead_somewhere(path):
-    assert "://" in path or (ROOT / Path(path)).exists()
+    if path.startswith("#"):
+        titles = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+        assert path[1:] in [re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in titles]
+    else:
+        assert "://" in path or (ROOT / Path(path)).exists()

@@ -31,13 +31,13 @@ def unprovided(problem: Problem) -> list[CornerPoint]:
     points = corner_points(problem)
     if not points or any(not isinstance(each, Corner) for each in problem.features):
         return []
-    if not _has_second_derivatives(problem):
+    if not has_second_derivatives(problem):
         return []
     given = [each for each in (*problem.singular, *problem.features) if isinstance(each, Corner)]
     return [p for p in points if not any(is_at(problem, p, each.at) for each in given)]
 
 
-def _has_second_derivatives(problem: Problem) -> bool:
+def has_second_derivatives(problem: Problem) -> bool:
     """Return whether a condition on the whole domain has second derivatives in space."""
     space = problem.domain.space
     keys = (

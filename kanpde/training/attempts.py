@@ -18,6 +18,7 @@ from kanpde.models.network import is_separable
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.lm import LM
 from kanpde.residuals.jumps import Jump, find_jumps
+from kanpde.residuals.uncovered import free_parts
 from kanpde.training.assessment import with_estimate
 from kanpde.training.course import train
 from kanpde.training.entering import first_state
@@ -55,6 +56,9 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
     if jumps:
         state = doubted(state, jumps)
+    if state.ending.end is End.TOLERANCE_REACHED and (free := free_parts(settings.problem)):
+        detail = f'there is no condition on the part "{free[0]}" of the boundary; {state.ending.detail}'
+        state = replace(state, ending=Ending(End.NOT_REACHED, detail))
     return replace(state, seconds=around.clock.seconds())
 
 

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from kanpde.domains.parts import Parts
 from kanpde.ends import End, Ending
-from kanpde.errors import Code, InputError
+from kanpde.errors import Code, InputError, ResultWarning
 from kanpde.factories import described
 from kanpde.models.mlp import MLP, MLPLayer
 from kanpde.models.network import Network, singular_coefficients
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.misfit import misfit_of
+from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.training.building import built
 from kanpde.training.pencil import Pencil
@@ -45,7 +46,10 @@ FACTS = {
     "satisfies": [],
     "start": None,
 }
+CURE = "Give the network more or steeper functions, or `features=` that resolve the eigenfunctions."
 NORMS = 4000  # points for the norms of eigenfunctions
+POOR = 0.01  # bound relative to the largest value, above which eigenvalues may be wrong or missing
+DOUBT = "The eigenfunctions fulfil the equation poorly (see the bounds): eigenvalues may be wrong or missing."
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Eigenvalues:
     groups: tuple[tuple[int, ...], ...]
     reached: bool
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether an eigenfunction fulfils the equation poorly."""
+        return max(self.bounds) > POOR * max(map(abs, self.values))
+
     def __str__(self) -> str:
         lines = [f"{'':4}{'eigenvalue':>20}{'estimated error':>18}{'bound':>11}"]
         rows = zip(self.values, self.estimates, self.bounds, strict=True)
@@ -82,6 +91,8 @@ class Eigenvalues:
             lines.append(f"{k + 1:4}{value:20.12g}{estimate:18.1e}{bound:11.1e}{note}")
         if not self.reached:
             lines.append("the estimated errors are not below the tolerance")
+        if self.is_doubtful:
+            lines.append(DOUBT)
         return "\n".join(lines)
 
 
@@ -121,27 +132,46 @@ def eigen(
     """
     model = MLP([20, 100]) if model is None else model
     _check(problem, model, count, tolerance)
+    for warning in free_part_warnings(problem):
+        warning.emit()
     kept = {name: c for name, c in problem.conditions.items() if c.integral is None or c.integral.value == 0}
     (name,) = problem.parameters
     linear = replace(problem, conditions=kept, parameters={name: 0.0})
-    found, estimates, is_reached = None, np.full(count, inf), False
-    threads_before, begin = torch.get_num_threads(), perf_counter()
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(threads or threads_before)
     try:
-        pencil = _pencil(linear, model, seed)
-        while True:
-            before, found = found, _found(pencil, count, near)
-            estimates = estimates if before is None else np.abs(found.values - before.values)
-            is_reached = bool(estimates.max() <= tolerance * np.abs(found.values).max())
-            log(f"{pencil.functions} functions: {', '.join(f'{value:.10g}' for value in found.values)}")
-            if is_reached or 2 * pencil.functions > MOST_FUNCTIONS:
-                break
-            model = _wider(model)
-            pencil = _pencil(linear, model, seed)
-        facts = {**FACTS, "seed": seed, "model": described(model), "seconds": perf_counter() - begin}
-        return _result(problem, pencil, found, estimates, is_reached, facts)
+        result = _widened(problem, linear, model, count, near, tolerance, seed, log)
     finally:
         torch.set_num_threads(threads_before)
+    if result.is_doubtful:
+        ResultWarning(DOUBT, advice=CURE).emit()
+    return result
+
+
+def _widened(
+    problem: Problem,
+    linear: Problem,
+    model: Any,
+    count: int,
+    near: float,
+    tolerance: float,
+    seed: int,
+    log: Callable[[str], None],
+) -> Eigenvalues:
+    """Return the eigenvalues of the first network, each twice as wide as the one before, that changes them little."""
+    found, estimates, begin = None, np.full(count, inf), perf_counter()
+    pencil = _pencil(linear, model, seed)
+    while True:
+        before, found = found, _found(pencil, count, near)
+        estimates = estimates if before is None else np.abs(found.values - before.values)
+        is_reached = bool(estimates.max() <= tolerance * np.abs(found.values).max())
+        log(f"{pencil.functions} functions: {', '.join(f'{value:.10g}' for value in found.values)}")
+        if is_reached or 2 * pencil.functions > MOST_FUNCTIONS:
+            break
+        model = _wider(model)
+        pencil = _pencil(linear, model, seed)
+    facts = {**FACTS, "seed": seed, "model": described(model), "seconds": perf_counter() - begin}
+    return _result(problem, pencil, found, estimates, is_reached, facts)
 
 
 def _found(pencil: Pencil, count: int, near: float) -> Nearest:

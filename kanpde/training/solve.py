@@ -19,6 +19,7 @@ from kanpde.problem import Problem
 from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.singularities import corner_warnings
+from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.attempts import carried_through
@@ -173,7 +174,7 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
-            early = corner_warnings(settings.problem)
+            early = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
             for warning in early:
                 warning.emit()
                 log(f"warning: {warning}")

@@ -21,6 +21,7 @@ from kanpde.models.network import grid_of
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.singularities import corner_warnings
+from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.training.constraints import is_of_many, unsmooth
 from kanpde.training.fresh import size_on
 from kanpde.training.sampling import Sampling
@@ -89,7 +90,7 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
     of_residuals = unseen(settings, state) or unfinished(settings, state)
-    of_corners = corner_warnings(settings.problem)
+    of_corners = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
     return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *rough(settings)]
 
 
