@@ -114,6 +114,12 @@ def test_bad_boxes_are_refused(make, message):
         make()
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_a_face_at_a_value_is_refused():
+    with pytest.raises(InputError, match="A slice at a value"):
+        BOX.face("x", 0.0)
+
+
 def test_automatic_points_are_a_tensor_grid_only_where_it_is_dense():
     flat, deep = (Box(**{f"x{i}": (0.0, 1.0) for i in range(dim)}).interior for dim in (3, 4))
     assert torch.equal(flat.sample("auto", 343).x, flat.sample("gauss", 343).x)

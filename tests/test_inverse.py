@@ -229,6 +229,18 @@ def test_a_field_problem_ends_when_the_noise_is_reached():
     assert solve(problem, **TINY | {"phases": [Phase(LM(), steps=50)]}).ending.end.name == "NOISE_REACHED"
 
 
+def test_values_that_a_field_does_not_fit_within_their_errors_are_doubted():
+    problem = problem_with(lambda u: diff(u, "t") - 0.1 * laplacian(u), {}, errors=1e-4)
+    with pytest.warns(ResultWarning, match="does not fit the measured values"):
+        solve(problem, **TINY)
+
+
+def test_a_coefficient_that_does_not_exist_is_named():
+    problem = problem_with(lambda u, p: diff(u, "t") - p["kk"] * laplacian(u), {"k": 1.0})
+    with pytest.raises(InputError, match='no coefficient "kk"'):
+        solve(problem, **TINY)
+
+
 # covariance ----------------------------------------------------------------------------------------------------------
 def test_the_covariance_is_that_of_generalized_least_squares():
     """Two sets of data with different errors, exact equations, network weights that the equations leave free."""

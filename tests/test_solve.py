@@ -482,3 +482,10 @@ def test_every_depth_trains(depth):
     errors = [solve(poisson(), KAN([5] * depth), phases, seed=seed).errors["u"]["l2"] for seed in range(3)]
     print(depth, *(f"{e:.1e}" for e in errors))
     assert np.median(errors) <= 1e-2
+
+
+def test_a_region_of_another_domain_is_refused():
+    own, other = Box(x=(0.0, 1.0)), Box(x=(1.5, 2.0))
+    problem = Problem(own, {"pde": Condition(own.interior, lambda u: u - 1.0), "end": dirichlet(other.boundary, 0.0)})
+    with pytest.raises(InputError, match=r"points outside the domain .* x = 1\.5"):
+        solve(problem, KAN([2]), [Phase(LM(), steps=1)])

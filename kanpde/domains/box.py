@@ -104,8 +104,11 @@ class Box:
 
     def face(self, name: str, side: int) -> Region:
         """Return the face where coordinate ``name`` is at its lower (side 0) or upper (side 1) end."""
-        if side not in (0, 1):
-            raise InputError(f"A face has side 0 (lower) or 1 (upper), got {side}.", write={"side": 0})
+        if not isinstance(side, int) or side not in (0, 1):
+            raise InputError(
+                f"A face has side 0 (lower) or 1 (upper), got {side!r}. A slice at a value is `at({name}=value)`.",
+                write={"side": 0},
+            )
         i = self._position(name)
         if i in self.periodic:
             raise InputError(f'The coordinate "{name}" is periodic and has no faces. Leave the condition out.')

@@ -15,7 +15,7 @@ from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
 from kanpde.domains import Points
 from kanpde.domains.parts import Parts
-from kanpde.errors import InputError
+from kanpde.errors import InputError, suggest
 from kanpde.problem import Condition, Problem
 from kanpde.residuals.engines import Rows
 
@@ -218,11 +218,18 @@ def residual_values(
     return values
 
 
+class Named(dict[str, Field]):
+    """The coefficients by name, as residuals get them."""
+
+    def __missing__(self, name: str) -> Field:
+        raise InputError(f'The problem has no coefficient "{name}". {suggest(str(name), self)}')
+
+
 def results_of(
     condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
 ) -> tuple[Any, ...]:
     """Return what the condition's function returns, fields or tensors, as one tuple; it is not checked."""
     context = fields[0].context
-    extra = [{k: constant(context, v) for k, v in parameters.items()}] if parameters else []
+    extra = [Named({k: constant(context, v) for k, v in parameters.items()})] if parameters else []
     result = condition.residual(*fields, *extra)
     return flattened(result)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from kanpde.bases import Basis
+from kanpde.domains import Points
 from kanpde.errors import Code, InputError
 from kanpde.models.kanlayer import KANLayer
 from kanpde.models.network import Network, grid_of, trained_size
@@ -24,6 +25,7 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 
+SLACK = 0.01  # of the bounding box, relative to its sides: curved cells exceed the box of their nodes
 OTHER_PHASES = {"phases": Code("[Phase(LBFGS())]")}
 
 
@@ -155,6 +157,22 @@ def check_ansatz(problem: Problem, untrained: Components, device: torch.device, 
             )
 
 
+def check_regions(problem: Problem, points: Mapping[str, Points]) -> None:
+    """Require that points of the conditions lie in the bounding box of the domain."""
+    lower, upper = torch.tensor(problem.domain.ranges, dtype=torch.float64, device="cpu").T
+    slack = SLACK * (upper - lower)
+    for name, of_condition in points.items():
+        x = of_condition.x.double().cpu()
+        outside = ((x < lower - slack) | (x > upper + slack)).any(dim=1)
+        if bool(outside.any()):
+            pairs = zip(problem.domain.names, x[outside][0].tolist(), strict=True)
+            place = ", ".join(f"{coordinate} = {value:.6g}" for coordinate, value in pairs)
+            raise InputError(
+                f'Condition "{name}" has points outside the domain {problem.domain}, such as {place}. Its region '
+                "probably belongs to another domain; take regions and data of this one."
+            )
+
+
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
     check_parts(settings, log)
@@ -180,6 +198,7 @@ def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> N
     generator = torch.Generator(settings.device).manual_seed(settings.seed)
     points = draw(settings, state.network, Sampling("uniform", 64, 64, 64), generator)
     problem, derivatives = settings.problem, settings.derivatives
+    check_regions(problem, points)
     objective = Objective(problem, state.network, points, settings.weights, state.coefficients, derivatives)
     check_degree(state.network, objective, log)
     check_coefficients(settings, objective)

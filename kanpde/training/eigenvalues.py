@@ -185,7 +185,7 @@ def _found(pencil: Pencil, count: int, near: float) -> Nearest:
     if found.is_complex:
         raise InputError(
             f"The eigenvalues near {near:g} are complex, such as {found.values[0]:.6g} ± "
-            f"{abs(found.imaginary[0]):.3g} i; only real ones are computed."
+            f"{abs(found.imaginary[0]):.3g} i; only real ones are computed. Is a boundary condition missing?"
         )
     return found
 

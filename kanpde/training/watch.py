@@ -27,6 +27,7 @@ from kanpde.training.fresh import size_on
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
+from kanpde.training.unfitted import unfitted
 
 DENSER = 4  # fresh points for every training point,
 LEAST_FRESH, MOST_FRESH = 1000, 50_000  # within these limits, and never fewer than training points
@@ -91,7 +92,8 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
     of_residuals = unseen(settings, state) or unfinished(settings, state)
     of_corners = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
-    return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *rough(settings)]
+    of_data = unfitted(settings, state)
+    return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
 
 
 def discontinuous(state: State) -> list[ResultWarning]:
