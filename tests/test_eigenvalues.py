@@ -10,6 +10,7 @@ from scipy.special import jn_zeros, jv
 
 from kanpde import (
     KAN,
+    MLP,
     Box,
     Condition,
     Disk,
@@ -170,3 +171,16 @@ def test_training_finds_the_eigenvalue_as_a_coefficient(mode):
     solution = solve(load_problem("drum")(mode))
     assert solution.coefficients["lam"] == pytest.approx(float(jn_zeros(mode // 2, 1)[0]) ** 2, rel=1e-9)
     assert solution.errors["u"]["l2"] < 1e-8
+
+
+def test_families_are_refused_and_small_networks_widened():
+    line = Box(x=(0.0, 1.0))
+    conditions = {
+        "pde": Condition(line.interior, lambda u, p: diff(u, "x", "x") + p["lam"] * u),
+        "ends": dirichlet(line.boundary),
+    }
+    found = eigen(Problem(line, conditions, parameters={"lam": 0.0}), 6, MLP([20, 8]), tolerance=1e-3)
+    assert found.values == pytest.approx([(k * np.pi) ** 2 for k in range(1, 7)], rel=1e-2)
+    family = Box(x=(0.0, 1.0), k=(1.0, 2.0), family=["k"])
+    with pytest.raises(InputError, match="this is a family"):
+        eigen(Problem(family, {"pde": Condition(family.interior, lambda u, p: u)}, parameters={"lam": 0.0}))

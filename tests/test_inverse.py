@@ -24,6 +24,8 @@ from kanpde import (
     data,
     diff,
     dirichlet,
+    divergence,
+    initial,
     laplacian,
     load,
     resume,
@@ -398,3 +400,40 @@ def test_a_diffusivity_is_exact_without_noise():
     phases = [Phase(LM(), steps=100), Phase(LM(), steps=100, refine=2)]
     found = solve(load_problem("inverse_heat")(noise=0.0), KAN([6], degree=9, grid=3), phases, starts=1)
     assert found.coefficients["k"] == pytest.approx(0.1, rel=1e-8)
+
+
+def test_components_of_vectors_can_be_measured():
+    """A vector for one column is refused, and its components are values like others."""
+    x = np.random.default_rng(0).uniform(size=(20, 2))
+    box = Box(x=(0.0, 1.0), y=(0.0, 1.0))
+    table = {"x": x[:, 0], "y": x[:, 1], "v_x": x[:, 0], "v_y": x[:, 1], "v": x[:, 0]}
+    flow = Condition(box.interior, lambda v: divergence(v) - 2.0)
+    components = data(box, table, ("v_x", "v_y"), errors=0.1)
+    whole = data(box, table, ("v_x", "v_y"), errors=0.1, of=lambda v: v)
+    losses = [
+        solve(Problem(box, {"flow": flow, "d": each}, ("v:2",)), **TINY).history[-1]["loss"]
+        for each in (components, whole)
+    ]
+    assert losses[0] == losses[1]
+    with pytest.raises(InputError, match='"v" is a vector of 2 unknowns'):
+        solve(Problem(box, {"flow": flow, "d": data(box, table, "v", errors=0.1)}, ("v:2",)), **TINY)
+
+
+def test_errors_that_are_no_number_and_no_columns_are_refused():
+    with pytest.raises(InputError, match="one number or names of columns"):
+        data(Box(x=(0.0, 1.0)), {"x": [0.1, 0.2], "u": [1.0, 2.0]}, "u", errors=[0.1, 0.1])
+
+
+@pytest.mark.long
+def test_a_coefficient_at_its_bound_is_named():
+    """The data ask for 0.7, the bounds end at 0.5."""
+    rod = Box(t=(0.0, 1.0))
+    t = np.linspace(0.02, 0.98, 30)
+    conditions = {
+        "ode": Condition(rod.interior, lambda u, p: diff(u, "t") + p["k"] * u),
+        "start": initial(rod.at(t=0.0), 1.0),
+        "data": data(rod, {"t": t, "u": np.exp(-0.7 * t)}, "u", errors=0.001),
+    }
+    problem = Problem(rod, conditions, parameters={"k": Coefficient(0.3, 0.0, 0.5)})
+    with pytest.warns(ResultWarning, match='"k" has reached a bound of'):
+        solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=300)], starts=1, device="cpu")

@@ -17,7 +17,7 @@ from kanpde.errors import InputError
 
 
 class Coefficient(float):
-    """The first value of an unknown coefficient, with bounds that training never reaches.
+    """The first value of an unknown coefficient, with bounds that training reaches at most to rounding.
 
     Args:
         initial: the first value.

@@ -62,6 +62,11 @@ class Vector(tuple):
         return self[0].coords
 
     @property
+    def context(self) -> Any:
+        """The points, as those of every entry."""
+        return self[0].context
+
+    @property
     def normal(self) -> Vector:
         """The outward unit normal on a boundary, as that of every entry."""
         return self[0].normal

@@ -5,8 +5,9 @@ measured quantities, because the mean square of these residuals is 1 for the tru
 are $u(x_i) - y_i$.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kanpde.calculus.vector import Vector
 from kanpde.data.columns import checked_errors
 from kanpde.data.rows import Rows, data_of, divided, rows_region
 from kanpde.data.table import Table, read_table
@@ -59,10 +61,11 @@ def data(
     """
     names = (unknown,) if isinstance(unknown, str) else tuple(unknown)
     number, columns = None, (errors,) if isinstance(errors, str) else errors
-    if isinstance(columns, (int, float)):
-        number, columns = columns, None
+    if isinstance(columns, (int, float, Real)):
+        number, columns = float(columns), None
         if not 0 < number < inf:
             raise InputError(f"errors must be a positive standard error, got {number:g}.", write={"errors": 0.01})
+    _check_names(columns)
     asked = tuple(columns.values()) if isinstance(columns, Mapping) else tuple(columns or ())
     found = _read(table, (*domain.names, *names, *asked))
     by_unknown = found.columns(checked_errors(found, columns, names)) if columns else None
@@ -72,6 +75,7 @@ def data(
 
     def residual(*fields: Any) -> tuple[Any, ...]:
         values = [pick(fields, name) for name in names] if of is None else _measured(of, fields, names)
+        _check_scalars(names, values)
         given = data_of(fields)
         gaps = [value - given[:, k] for k, value in enumerate(values)]
         if number is not None:
@@ -81,6 +85,30 @@ def data(
     return Condition(
         rows_region(domain, training, held_back), residual, noise=float(len(names)) if errors is not None else 0.0
     )
+
+
+def _check_names(errors: Iterable[Any] | None) -> None:
+    """Refuse standard errors that are neither one number nor names of columns."""
+    if errors is not None and not all(isinstance(name, str) for name in errors):
+        raise InputError(
+            f"errors must be one number or names of columns, got {type(errors).__name__}. Put the standard errors into "
+            "a column of the table.",
+            write={"errors": "s"},
+        )
+
+
+def _check_scalars(names: Sequence[str], values: Sequence[Any]) -> None:
+    """Refuse a vector for one column.
+
+    Raises:
+        InputError: a measured quantity is a vector.
+    """
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, Vector):
+            raise InputError(
+                f'"{name}" is a vector of {len(value)} unknowns, which one column cannot measure. Name its components, '
+                f'such as ("{name}_x", "{name}_y").'
+            )
 
 
 def _measured(of: Callable[..., Any], fields: Sequence[Any], names: Sequence[str]) -> Sequence[Any]:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanpde.domains.families import family_of
 from kanpde.domains.parts import Parts
 from kanpde.ends import End, Ending
 from kanpde.errors import Code, InputError, ResultWarning
@@ -33,7 +34,7 @@ from kanpde.training.pencil import Pencil
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
-from kanpde.training.subspace import Nearest, constrained
+from kanpde.training.subspace import Nearest, constrained, groups_of
 
 MOST_FUNCTIONS = 1300  # of the last layer; the time grows with their cube
 EXTRA = 6  # dimensions of the subspace beyond twice the number of eigenvalues
@@ -161,6 +162,9 @@ def _widened(
     """Return the eigenvalues of the first network, each twice as wide as the one before, that changes them little."""
     found, estimates, begin = None, np.full(count, inf), perf_counter()
     pencil = _pencil(linear, model, seed)
+    while pencil.functions < 2 * count + EXTRA:
+        model = _wider(model)
+        pencil = _pencil(linear, model, seed)
     while True:
         before, found = found, _found(pencil, count, near)
         estimates = estimates if before is None else np.abs(found.values - before.values)
@@ -196,7 +200,7 @@ def _result(
     """Return the eigenvalues with normalized eigenfunctions."""
     values, coefficients = found.values.tolist(), torch.as_tensor(found.coefficients, dtype=torch.float64)
     each = [pencil.with_weights(c) for c in coefficients.T]
-    groups = _groups(found.values, [one.bound(value) for one, value in zip(each, values, strict=True)])
+    groups = groups_of(found.values, [one.bound(value) for one, value in zip(each, values, strict=True)])
     weights = _orthonormal(pencil, coefficients, groups)
     each = [pencil.with_weights(c) for c in weights.T]
     bounds = [one.bound(value) for one, value in zip(each, values, strict=True)]
@@ -276,6 +280,8 @@ def _check(problem: Problem, model: Any, count: int, tolerance: float) -> None:
             write={"parameters": {"lam": 0.0}},
             of="Problem",
         )
+    if family_of(problem.domain):
+        raise InputError("Eigenvalues are those of one problem, and this is a family. Take `problem_at(problem, ...)`.")
     if isinstance(problem.domain, Parts):
         raise InputError("Eigenvalues are computed with one network, and this domain has one for each part.")
     if not isinstance(count, int) or count < 1:
@@ -287,14 +293,3 @@ def _check(problem: Problem, model: Any, count: int, tolerance: float) -> None:
             f"The model must be a factory of networks with hidden layers, got a {type(model).__name__}.",
             write={"model": Code("MLP([20, 100])")},
         )
-
-
-def _groups(values: NDArray, bounds: Sequence[float]) -> tuple[tuple[int, ...], ...]:
-    """Return the numbers of neighbouring values that are nearer to each other than their bounds."""
-    groups: list[tuple[int, ...]] = []
-    for k, value in enumerate(values):
-        if groups and value - values[groups[-1][-1]] <= max(bounds[k], bounds[groups[-1][-1]]):
-            groups[-1] = (*groups[-1], k)
-        else:
-            groups.append((k,))
-    return tuple(groups)

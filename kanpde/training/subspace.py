@@ -8,6 +8,7 @@ is self-adjoint. (G. Stewart, Simultaneous iteration for computing invariant sub
 Math. 25, 1976.)
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,3 +108,14 @@ def _ritz(of_a: NDArray, of_b: NDArray, count: int, near: float) -> Nearest:
         np.imag(general) < 0, np.imag(vectors), np.real(vectors)
     )  # of a pair both, which span the same space
     return Nearest(np.real(general), real / np.linalg.norm(real, axis=0), residuals, np.imag(general))
+
+
+def groups_of(values: NDArray, bounds: Sequence[float]) -> tuple[tuple[int, ...], ...]:
+    """Return the numbers of neighbouring values that are nearer to each other than their bounds."""
+    groups: list[tuple[int, ...]] = []
+    for k, value in enumerate(values):
+        if groups and value - values[groups[-1][-1]] <= max(bounds[k], bounds[groups[-1][-1]]):
+            groups[-1] = (*groups[-1], k)
+        else:
+            groups.append((k,))
+    return tuple(groups)

@@ -57,6 +57,8 @@ def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
         return None
     own, trained = as_coefficients(problem.parameters), state.coefficients.tolist()
     slopes = np.array([c.slope(z) for c, z in zip(own.values(), trained, strict=True)])
+    if stuck := [name for name, slope in zip(own, slopes, strict=True) if slope == 0]:
+        return Uncertainty(warnings=[_at_bound(stuck[0], own[stuck[0]])])
     if found.loose is not None:
         return Uncertainty(warnings=[_not_told_apart(own, found.loose * slopes)])
     spread = found.covariance + np.outer(found.step, found.step)
@@ -154,6 +156,14 @@ def _doubts(found: Found) -> list[ResultWarning]:
             advice=f"The standard errors of the coefficients follow the given ones.{advice}",
         )
     ]
+
+
+def _at_bound(name: str, coefficient: Coefficient) -> ResultWarning:
+    """Return the warning on a coefficient that has reached one of its bounds to rounding."""
+    return ResultWarning(
+        f'"{name}" has reached a bound of ({coefficient.lower:g}, {coefficient.upper:g}), and has no standard error.',
+        advice="The data ask for a value beyond it: widen the bounds, or check the equation.",
+    )
 
 
 def _not_told_apart(coefficients: Mapping[str, Coefficient], changes: NDArray[np.float64]) -> ResultWarning:
