@@ -51,7 +51,8 @@ def of_inputs(count: int) -> dict[str, Any]:
 
 def four_coordinates() -> dict[str, Any]:
     """Return the network and the schedule for the toy function of four coordinates."""
-    levels = [level(20, 2048, move_knots=True), level(15, 2048, refine=2), level(40, 4096, refine=2)]
+    levels = [level(20, 2048, move_knots=True), level(15, 2048, refine=2)]
+    levels += [level(40, 4096, refine=2), level(40, 8192, refine=2)]
     return {"model": KAN([4, 1]), "phases": [level(60, 1024), *levels], "starts": 10}
 
 
