@@ -81,7 +81,7 @@ def test_every_kind_of_file_gives_the_same_table(kind, tmp_path):
         ("a.csv", "x,y\n1,2\n3\n", "a.csv has 1 columns in row 2; expected 2"),
         ("a.csv", "x,x\n1,2\n3,4\n", 'two columns "x"'),
         ("a.csv", "x,y\n1,2\n", "one row; expected at least 2"),
-        ("a.csv", "", "0 rows"),
+        ("a.csv", "", "is empty; expected at least 2 rows"),
         ("a.csv", "x,y\n", "one line; expected at least 2 rows"),
         ("a.csv", "x;y\n1;2\n3;4\n", 'divided by ";"'),
         ("a.csv", "x,y\n1,2\n,3\n", "'' in row 2, column 1"),
