@@ -6,8 +6,6 @@ spaced points the first is taken across which they change far more than in both 
 neighbouring numbers. The next window then ends there.
 """
 
-from math import nextafter
-
 import torch
 from torch import Tensor
 
@@ -20,6 +18,7 @@ from kanpde.residuals.misfit import misfit_of
 
 SAMPLES, BISECTIONS = 2001, 60
 SHARP = 4.0  # ratio of the change across an interval to those of its neighbours
+ROUNDING = 4e-15  # of times
 LEAST = 1e-6  # jump, relative to the largest term of the condition
 DECADES, PER_DECADE = 12, 3  # of distances to the ends of a window, as parts of it, and Gauss points in each
 
@@ -35,7 +34,7 @@ def first_jump(problem: Problem, path: Trajectory, window: tuple[float, float]) 
     begin, end = window
     t = torch.linspace(begin, end, SAMPLES, dtype=path.weight.dtype, device=path.weight.device)
     found = [each for name in problem.conditions if (each := _first_of(problem, name, path, t)) is not None]
-    slack = 4 * (nextafter(max(abs(begin), abs(end)), torch.inf) - max(abs(begin), abs(end)))
+    slack = ROUNDING * max(abs(begin), abs(end))
     inside = [each for each in found if begin + slack < each < end - slack]
     return min(inside, default=None)
 

@@ -66,7 +66,8 @@ class Ordinary:
         for i, values in enumerate(self.initial):
             for k, value in enumerate(values):
                 found = value(coordinate(context, 0)) if callable(value) else value
-                state[k, i] = torch.as_tensor(found.value if isinstance(found, Field) else found).squeeze()
+                number = found.value if isinstance(found, Field) else found
+                state[k, i] = torch.as_tensor(number, dtype=torch.float64).squeeze()  # of a float it is single else
         return state
 
 

@@ -11,6 +11,7 @@ from math import factorial
 
 import torch
 from jaxtyping import Float
+from numpy.polynomial.legendre import legpow
 from torch import Tensor
 
 from kanpde.calculus.field import Field
@@ -163,22 +164,26 @@ class OrdinaryWindow:
     ) -> Float[Tensor, "polynomials unknowns"]:
         """Return the Legendre coefficients of the unknowns, which are polynomials of a degree below ``count``.
 
-        Those of the change since the beginning are computed: in short windows it is smaller than the rounding errors
-        of the values, and the rates are its derivatives.
+        Those of the Taylor polynomial at the beginning are added to those of the rest, which would be lost in the
+        rounding errors of values and times in short windows; the rates at the end are its derivatives.
         """
         inside = self._gauss(count)
 
         def values(*unknowns: Field) -> Tensor:
             return torch.stack([u.value for u in unknowns], dim=1)
 
-        change = self._problem(torch.cat([torch.zeros_like(state[:1]), state[1:]]))
-        u = asked_of(change, components_of(network, "jets"), inside.x, values)
+        rest = self._problem(torch.zeros_like(state))
+        u = asked_of(rest, components_of(network, "jets"), inside.x, values)
         mean = inside.weight @ u
         begin, end = u.new_tensor(self.range[0]), u.new_tensor(self.range[1])
         table = polynomials_at(inside.x[:, 0], begin, end, count, 0)[0]
         norms = 2 * torch.arange(count, device=u.device, dtype=u.dtype) + 1  # 1 over the mean squares
         found = norms[:, None] * (table.T @ (inside.weight[:, None] * (u - mean)))
-        found[0] += mean + state[0]
+        found[0] += mean
+        half = self.length / 2
+        for k, derivative in enumerate(state):
+            power = torch.as_tensor(legpow([half, half], k)).to(u) / factorial(k)
+            found[: k + 1] += power[:, None] * derivative
         return found
 
     def _looseness(self, problem: Problem, fine: Network, objective: Objective, system: DampedSystem) -> float:
