@@ -6,6 +6,8 @@ spaced points the first is taken across which they change far more than in both 
 neighbouring numbers. The next window then ends there.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -74,12 +76,10 @@ def graded(box: Box, count: int, device: torch.device) -> Points:
     """
     begin, end = box.ranges[0]
     near = [0.0, *(10.0**-k for k in range(DECADES, 0, -1))]
-    edges = [*near, *(1 - each for each in reversed(near))]
     parts, weights = [], []
-    for first, last in zip(edges, edges[1:], strict=False):
-        inside = box.restricted(t=(begin, end)).interior.sample(
-            "gauss", count if first == near[-1] else PER_DECADE, None, device
-        )
+    for first, last in pairwise([*near, *(1 - each for each in reversed(near))]):
+        wanted = count if first == near[-1] else PER_DECADE
+        inside = box.interior.sample("gauss", wanted, None, device)
         s = (inside.x - begin) / (end - begin)
         parts.append(begin + (first + s * (last - first)) * (end - begin))
         weights.append(inside.weight * (last - first))

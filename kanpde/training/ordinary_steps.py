@@ -30,8 +30,8 @@ from kanpde.training.stepping import (
 from kanpde.training.surroundings import Surroundings, limit
 
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
-MOST = {3: 12, 4: 9}
-ROUNDING = 1e-15  # of the largest unknown: the error that no length of a window avoids
+MOST = {3: 12, 4: 9}  # polynomials by order: rounding errors of a derivative grow like its power 2 of their number
+ROUNDING = 1e-15  # of the largest unknown: the error that no length avoids, in an equation of first order
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class OrdinaryStepper:
         """
         settings, ordinary = self.settings, self.ordinary
         begin, rows, unchanged, length, longer = march.done.end, len(history), march, march.length, LONGER
-        modes = min(ceil(FEWEST - PER_DIGIT * log10(march.aim)), MOST.get(ordinary.order, 100))
+        modes = ceil(FEWEST - PER_DIGIT * log10(march.aim))
+        if ordinary.order >= min(MOST):
+            modes = min(modes, MOST[min(ordinary.order, max(MOST))])
         state, finer_state = (self.state_at_end(each) for each in (march.done, march.finer))
         jump = None  # the time up to which the next attempt goes
         while True:
@@ -75,7 +77,8 @@ class OrdinaryStepper:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
                 continue
             allowed = allowed_error(ordinary, settings.floor, march, found.values, end)
-            allowed = allowed + ROUNDING * modes ** (2 * max(ordinary.order - 1, 0)) * (found.values / (end - begin)).sqrt().amax()
+            rounding = ROUNDING * modes ** (2 * ordinary.order - 2)
+            allowed = allowed + rounding * (found.values / (end - begin)).sqrt().amax()
             excess = float((found.local / allowed).max())
             if excess <= 1:
                 after = self.accepted(march, found, end, excess, modes, longer)
