@@ -43,7 +43,7 @@ SHARE = 0.5  # sum of all local errors, as a part of the tolerance, if the equat
 FUTILE = 0.1  # local errors below that part of the tolerance did not help
 ROUNDED = (
     "rounding errors grow until the end to more than the tolerance, as where the solution is chaotic or derivatives "
-    "are of high order. Choose a larger tolerance or a shorter interval, or write the equation as a system of first order"
+    "are of high order. Choose a larger tolerance or a shorter interval, or write a system of first order"
 )
 SHORTER = 1 / 16  # limit of the windows' lengths after a pass in which something was not seen
 

@@ -152,7 +152,9 @@ class OrdinaryWindow:
 
     def _objective(self, problem: Problem, network: Network, is_graded: bool = False) -> Objective:
         count = len(network.layers[0].weight) + OVERSAMPLING
-        inside = graded(problem.domain, count, self.settings.device) if is_graded else self._gauss(count)
+        inside = (
+            graded(self.ordinary.within(self.range), count, self.settings.device) if is_graded else self._gauss(count)
+        )
         sites = sites_of(problem, points := dict.fromkeys(problem.conditions, inside))
         weights = automatic_weights(network, sites, None, "jets")
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
@@ -183,7 +185,8 @@ class OrdinaryWindow:
         half = self.length / 2
         for k, derivative in enumerate(state):
             power = torch.as_tensor(legpow([half, half], k)).to(u) / factorial(k)
-            found[: k + 1] += power[:, None] * derivative
+            is_given = derivative.new_tensor([k < order for order in self.ordinary.orders])
+            found[: k + 1] += power[:, None] * (is_given * derivative)
         return found
 
     def _looseness(self, problem: Problem, fine: Network, objective: Objective, system: DampedSystem) -> float:
