@@ -92,7 +92,7 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
     of_residuals = unseen(settings, state) or unfinished(settings, state)
     of_corners = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
-    of_data = unfitted(settings, state)
+    of_data = unfitted(settings, state, kept(state.levels))
     return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
 
 
