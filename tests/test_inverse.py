@@ -44,6 +44,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
 from kanpde.training.covariance import Group, covariance, triangle_of
 from kanpde.training.linearized import Linearized
+from kanpde.training.starting import start_from
 
 F64 = torch.float64
 ROD = Box(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -342,6 +343,20 @@ def test_coefficients_that_are_not_determined_are_named(residual, names, words):
     table = {name: column[:2] for name, column in TABLE.items()} if len(names) == 3 else TABLE
     with pytest.raises(InputError, match=words):
         solve(problem_with(residual, dict(zip(names, (1.0, 2.0, 3.0), strict=False)), table), **TINY)
+
+
+def test_a_coefficient_of_an_earlier_run_keeps_its_value_within_new_bounds(rod):
+    """The rod was solved with k > 0."""
+    for bounds in ((0.05, 0.2), (-inf, inf)):
+        problem = replace(rod.problem, parameters={"k": Coefficient(0.15, *bounds)})
+        started = start_from(rod).with_coefficients(problem).parameters["k"]
+        assert float(started) == rod.coefficients["k"] and (started.lower, started.upper) == bounds
+    problem = replace(rod.problem, parameters={"k": Coefficient(0.3, 0.2, 0.5)})
+    with pytest.raises(
+        InputError, match=r"a Solution found k = 0\.\d+, which is not within the bounds 0\.2 and 0\.5"
+    ) as no:
+        solve(problem, phases=[Phase(LM(), steps=1)], start=rod)
+    assert "start=None" in str(no.value) and "\n" not in str(no.value)
 
 
 # fields --------------------------------------------------------------------------------------------------------------
