@@ -359,6 +359,20 @@ def test_a_coefficient_of_an_earlier_run_keeps_its_value_within_new_bounds(rod):
     assert "start=None" in str(no.value) and "\n" not in str(no.value)
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_the_last_steps_use_all_rows():
+    """The phases draw 100 of 4000 rows; afterwards the diffusivity and its error are those of all."""
+    given = load_problem("inverse_heat")(rows=4000, noise=0.05, first=0.1)
+    sampling, lines = Sampling(interior=200, boundary=40, rows=100), []
+    model, phases = KAN([3], degree=6, grid=2), [Phase(LM(), steps=25)]
+    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append)
+    x, t = given.conditions["data"].region.sample("auto", 4000).x.T.numpy()
+    error = 0.05 / np.linalg.norm(pi**2 * t * np.exp(-(pi**2) * 0.1 * t) * np.sin(pi * x))
+    assert found.standard_errors["k"] == pytest.approx(error, rel=0.1)
+    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(found.history[-1]["coefficient_k"] - 0.1)
+    assert any("all 4000 measured rows" in line for line in lines)
+
+
 # fields --------------------------------------------------------------------------------------------------------------
 def field_run(**options):
     model = Separate({"u": KAN([3], degree=5, grid=2), "a": MLP([5])})

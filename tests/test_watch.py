@@ -221,3 +221,32 @@ def test_numbers_of_another_precision_in_a_residual_are_measured():
     problem = Problem(domain, {"pde": Condition(domain.interior, residual), "ends": dirichlet(domain.boundary, 0.0)})
     solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=2)])
     assert solution.levels[-1]["relative_pde"] > 0
+
+
+# large errors --------------------------------------------------------------------------------------------------------
+def line(conditions, **parameters):
+    box = Box(**parameters, x=(0.0, 1.0), family=list(parameters))
+    return Problem(box, {name: make(box) for name, make in conditions.items()})
+
+
+def ends(value=0.0):
+    return lambda box: dirichlet(box.boundary, value)
+
+
+RUN = {"model": KAN([3], degree=4, grid=2), "phases": [Phase(LM(), steps=40)], "device": "cpu"}
+
+
+def test_a_family_through_a_resonance_is_doubted():
+    """u'' + k² u = 1 has no solution with u(0) = u(1) = 0 at k = π."""
+    pde = lambda box: Condition(box.interior, lambda u: laplacian(u) + u.coords[0] ** 2 * u - 1.0)  # noqa: E731
+    sampling = Sampling(interior=400, boundary=60)
+    with pytest.warns(ResultWarning, match=r"values of k=\(2\.8, 3\.5\), as at a resonance"):
+        solve(line({"pde": pde, "ends": ends()}, k=(2.8, 3.5)), sampling=sampling, **RUN)
+    found = solve(line({"pde": pde, "ends": ends()}, k=(1.0, 2.0)), sampling=sampling, **RUN)
+    assert found.settings["estimate"] < 0.01 and not found.warnings
+
+
+def test_conditions_that_contradict_each_other_are_doubted():
+    pde = lambda box: Condition(box.interior, lambda u: laplacian(u) - 1.0)  # noqa: E731
+    with pytest.warns(ResultWarning, match='no estimate .* residuals are left in "ends" .*, "others" .* contradict'):
+        solve(line({"pde": pde, "ends": ends(), "others": ends(1.0)}), **RUN)

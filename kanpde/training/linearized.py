@@ -1,6 +1,6 @@
 """The linearized residuals of a trained network, reduced to triangular factors: for covariances and for a last step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kanpde.domains import Points
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
+from kanpde.residuals.site import IntegralSite, Site, sites_of
 from kanpde.training.covariance import Found, Group, covariance, triangle_of
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -56,12 +57,24 @@ class Linearized:
 
 
 def linearized(settings: Settings, state: State, points: Mapping[str, Points]) -> Linearized:
-    """Linearize the residuals of all conditions at points."""
+    """Linearize the residuals of all conditions at points, in pieces."""
     problem, weights = settings.problem, state.used["weights"]
-    objective = Objective(problem, state.network, points, weights, state.coefficients)
-    columns = objective.size[1] + 1
-    triangles = {name: triangle_of(_blocks(objective, name), columns) for name in points}
-    groups = [_group(problem, objective, name, triangles[name]) for name in _measured(problem)]
+    sites = sites_of(problem, points)
+
+    def part(*own: Site | IntegralSite) -> Objective:
+        """An objective keeps the features of its points, so every site has one of its own."""
+        known = {site.name: weights[site.name] for site in own}
+        return Objective(problem, state.network, points, known, state.coefficients, sites=own)
+
+    columns = part().size[1] + 1
+    triangles = {
+        name: triangle_of(_blocks(part(site) for site in sites if site.name == name), columns) for name in points
+    }
+    rows = {name: sum(site.rows for site in sites if site.name == name) for name in points}
+    groups = [
+        Group(triangles[name], rows[name], weights[name] / len(points[name].x) if problem.trained[name].noise else nan)
+        for name in _measured(problem)
+    ]
     rest = [triangle for name, triangle in triangles.items() if name not in _measured(problem)]
     return Linearized(triangle_of(rest, columns), groups, tuple(problem.parameters))
 
@@ -70,21 +83,13 @@ def _measured(problem: Problem) -> list[str]:
     return [name for name, condition in problem.trained.items() if condition.region.is_measured]
 
 
-def _group(problem: Problem, objective: Objective, name: str, triangle: NDArray[np.float64]) -> Group:
-    """Return the rows of a condition with measured values."""
-    rows = sum(site.rows for site in objective.sites if site.name == name)
-    is_known = problem.trained[name].noise > 0
-    return Group(triangle, rows, objective.weights[name] / len(objective.points[name].x) if is_known else nan)
-
-
-def _blocks(objective: Objective, name: str) -> Iterator[NDArray[np.float64]]:
+def _blocks(parts: Iterable[Objective]) -> Iterator[NDArray[np.float64]]:
     """Yield blocks of rows of [J, r] of a condition."""
-    size, block = objective.size[1], []
-    for site in objective.sites:
-        if site.name != name:
-            continue
-        jacobian = objective.parameters[0].new_empty(site.rows, size)
-        r = objective.linearize_site(site, jacobian)
+    block = []
+    for part in parts:
+        (site,) = part.sites
+        jacobian = part.parameters[0].new_empty(part.size)
+        r = part.linearize_site(site, jacobian)
         block.append(np.concatenate([jacobian.double().cpu().numpy(), r.double().cpu().numpy()[:, None]], axis=1))
         if sum(map(len, block)) >= ROWS:
             yield np.concatenate(block)
