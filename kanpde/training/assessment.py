@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
+from kanpde.domains.families import family_of
 from kanpde.errors import InputError
 from kanpde.models.network import Network, trained_size
 from kanpde.problem import Problem
@@ -167,7 +168,8 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return Estimate()
     if trained_size(state.network) > MOST_PARAMETERS:
         return Estimate()
-    chosen = fresh_points if isinstance(settings.problem.domain, Box) else quadrature_points
+    domain = settings.problem.domain  # random points of a boundary leave gaps along the parameters of a family
+    chosen = fresh_points if isinstance(domain, Box) and not family_of(domain) else quadrature_points
     points = chosen(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
     problem, weights, level = settings.problem, state.used["weights"], state.levels[-1]
