@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_problem
+from matplotlib.figure import Figure
 
 from kanpde import (
     KAN,
@@ -37,6 +38,8 @@ from kanpde.domains.disk import Disk
 from kanpde.errors import ResultWarning
 from kanpde.models.network import trained_size
 from kanpde.plots.coefficients import coefficients_figure
+from kanpde.plots.measured import draw_places
+from kanpde.plots.solution import solution_figure
 from kanpde.residuals.automatic_weights import EXACTNESS, weights_of_data
 from kanpde.residuals.evaluation import formula_fields, residuals_of
 from kanpde.residuals.neighbours import likeness
@@ -371,6 +374,23 @@ def test_the_last_steps_use_all_rows():
     assert found.standard_errors["k"] == pytest.approx(error, rel=0.1)
     assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(found.history[-1]["coefficient_k"] - 0.1)
     assert any("all 4000 measured rows" in line for line in lines)
+
+
+def test_pictures_show_where_something_is_measured(rod):
+    region = rod.problem.conditions["data"].region
+    figure = solution_figure(rod)
+    (circles,) = next(axes for axes in figure.axes if axes.get_title() == "solution u").lines
+    np.testing.assert_array_equal(circles.get_xydata(), region.sample("auto", 200).x.numpy())
+    assert circles.get_marker() == "o" and not any(a.lines for a in figure.axes if a.get_title().startswith("error"))
+    lines = solution_figure(decay(0.8, noise=0.0, steps=2)).axes[0].lines
+    assert [line.get_label() for line in lines] == ["found", "measured"]
+    t = np.linspace(0.02, 0.98, 30)
+    np.testing.assert_allclose(lines[1].get_xydata(), np.stack([t, np.exp(-0.7 * t)], axis=1), rtol=1e-12)
+    axes, square = Figure().add_subplot(), Box(x=(0.0, 1.0), y=(0.0, 1.0), t=(0.0, 1.0))
+    table = {"x": [0.1, 0.2, 0.3], "y": [0.4, 0.5, 0.6], "t": [0.0, 0.5, 0.52], "q": [1.0, 2.0, 3.0]}
+    conditions = {"data": data(square, table, "q", of=lambda u: u), "pde": Condition(square.interior, lambda u: u)}
+    assert draw_places(axes, Problem(square, conditions), (0, 1), {2: 0.5}) == 2
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[0.2, 0.5], [0.3, 0.6]])
 
 
 # fields --------------------------------------------------------------------------------------------------------------
