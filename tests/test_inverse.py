@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import load_problem
 from matplotlib.figure import Figure
+from scipy.stats import t as t_law
 
 from kanpde import (
     KAN,
@@ -45,9 +46,10 @@ from kanpde.residuals.evaluation import formula_fields, residuals_of
 from kanpde.residuals.neighbours import likeness
 from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
-from kanpde.training.covariance import Group, covariance, triangle_of
+from kanpde.training.covariance import Found, Group, covariance, triangle_of
 from kanpde.training.linearized import Linearized
 from kanpde.training.starting import start_from
+from kanpde.training.uncertainty import Estimated, student, told
 
 F64 = torch.float64
 ROD = Box(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -271,6 +273,35 @@ def test_the_covariance_is_that_of_generalized_least_squares():
         assert groups[group].rows == rows.stop - rows.start
     own = np.trace(rest[40:70, 40:70] @ rest[40:70, 40:70]) + np.trace(rest[70:, 70:] @ rest[70:, 70:])
     assert found.expected == pytest.approx(own, rel=1e-9) and nullspace.size == 7
+
+
+def test_the_step_that_is_left_undone_is_that_of_least_squares():
+    rng = np.random.default_rng(5)
+    jacobian, r = rng.normal(size=(40, 6)), rng.normal(size=40)
+    found = covariance(
+        triangle_of([np.c_[jacobian, r][:20]], 7), [Group(triangle_of([np.c_[jacobian, r][20:]], 7), 20)], 2
+    )
+    np.testing.assert_allclose(found.step, -(np.linalg.pinv(jacobian) @ r)[-2:], rtol=1e-9)
+
+
+def test_intervals_and_correlations_of_bounded_coefficients():
+    """Of Student's distribution; k < 3 falls with its z, so that its correlations have the other sign."""
+    names = {"a": Coefficient(2.0), "b": Coefficient(2.0, lower=1.0), "c": Coefficient(2.0, upper=3.0)}
+    free = [Estimated(name, each, each.trained) for name, each in names.items()]
+    matrix = 1e-4 * np.array([[1.0, 0.5, 0.3], [0.5, 4.0, -0.2], [0.3, -0.2, 1.0]])
+    known = told(free, Found(matrix, np.zeros(3), freedom=7.0), [])
+    assert known.correlations == {
+        "a": {"b": pytest.approx(0.25), "c": pytest.approx(-0.3)},
+        "b": {"a": pytest.approx(0.25), "c": pytest.approx(0.1)},
+        "c": {"a": pytest.approx(-0.3), "b": pytest.approx(0.1)},
+    }
+    assert known.errors == {"a": pytest.approx(0.01), "b": pytest.approx(0.02), "c": pytest.approx(0.01)}
+    quantile = t_law(7.0).ppf(0.975)
+    assert known.intervals["a"] == pytest.approx((2 - 0.01 * quantile, 2 + 0.01 * quantile), rel=1e-12)
+    assert known.intervals["b"] == pytest.approx((1 + np.exp(-0.02 * quantile), 1 + np.exp(0.02 * quantile)), rel=1e-12)
+    assert student(7.0) == pytest.approx(2.364624, rel=1e-6) and student(0.2) == pytest.approx(12.7062, rel=1e-5)
+    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0), [])
+    assert stepped.errors["b"] == pytest.approx(0.03)  # what training has left undone
 
 
 def test_combinations_without_effect_are_named():
@@ -575,10 +606,10 @@ def test_a_local_minimum_is_doubted():
 @pytest.mark.parametrize("errors", [None, 0.05])
 def test_several_starts_find_the_other_minimum(errors):
     phases = [Phase(LM(), steps=40), Phase(LM(), steps=40, refine=2)]
-    found = solve(oscillation(errors, noise=0.05), SPRING, phases, starts=4)
+    found = solve(oscillation(errors, noise=0.05), SPRING, phases, starts=5)
     assert abs(found.coefficients["w"] - 5) < 4 * found.standard_errors["w"] < 0.05 and not found.warnings
-    rows = [next(row for row in found.history if row["start"] == k) for k in range(4)]
-    assert len({round(row["coefficient_w"], 1) for row in rows}) == 4
+    rows = [next(row for row in found.history if row["start"] == k) for k in range(5)]
+    assert len({round(row["coefficient_w"], 1) for row in rows}) == 5
 
 
 def test_neighbouring_residuals_are_compared():

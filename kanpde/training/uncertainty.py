@@ -67,11 +67,11 @@ def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
     bounded = [_at_bound(each) for each in held.values()]
     if found is None:
         return Uncertainty(warnings=bounded) if held else None
-    return _told([each for name, each in estimates.items() if name not in held], found, bounded)
+    return told([each for name, each in estimates.items() if name not in held], found, bounded)
 
 
 @dataclass(frozen=True)
-class _Estimate:
+class Estimated:
     """A coefficient that was found.
 
     Attributes:
@@ -113,20 +113,20 @@ class _Estimate:
         return is_close and (is_beyond or self.distance < CLOSE * self.error(found, k))
 
 
-def _estimates(settings: Settings, state: State) -> dict[str, _Estimate]:
+def _estimates(settings: Settings, state: State) -> dict[str, Estimated]:
     own = as_coefficients(settings.problem.parameters)
     assert state.coefficients is not None
-    return {name: _Estimate(name, c, z) for (name, c), z in zip(own.items(), state.coefficients.tolist(), strict=True)}
+    return {name: Estimated(name, c, z) for (name, c), z in zip(own.items(), state.coefficients.tolist(), strict=True)}
 
 
-def _told(free: Sequence[_Estimate], found: Found, warnings: Sequence[ResultWarning]) -> Uncertainty:
+def told(free: Sequence[Estimated], found: Found, warnings: Sequence[ResultWarning]) -> Uncertainty:
     """Return the uncertainty of the coefficients that are not held at their bounds."""
     names, slopes = [each.name for each in free], np.array([each.slope for each in free])
     if found.loose is not None:
         return Uncertainty(warnings=[*warnings, _not_told_apart(names, found.loose * slopes)])
     spread = found.covariance + np.outer(found.step, found.step)
     deviations = np.sqrt(np.diag(spread))
-    quantile = _student(found.freedom) if isnan(found.chi_square) else 1.959964
+    quantile = student(found.freedom) if isnan(found.chi_square) else 1.959964
     intervals = {
         each.name: each.coefficient.around(each.z, quantile * float(deviation))
         for each, deviation in zip(free, deviations, strict=True)
@@ -176,7 +176,7 @@ def _doubts(found: Found) -> list[ResultWarning]:
     ]
 
 
-def _at_bound(estimate: _Estimate) -> ResultWarning:
+def _at_bound(estimate: Estimated) -> ResultWarning:
     """Return the warning on a coefficient that has reached one of its bounds."""
     own = estimate.coefficient
     return ResultWarning(
@@ -187,7 +187,7 @@ def _at_bound(estimate: _Estimate) -> ResultWarning:
     )
 
 
-def _near_bound(estimate: _Estimate) -> ResultWarning:
+def _near_bound(estimate: Estimated) -> ResultWarning:
     """Return the warning on a coefficient whose errors are not small compared with the distance to a bound."""
     own = estimate.coefficient
     return ResultWarning(
@@ -215,7 +215,7 @@ def loose_in_words(names: Iterable[str], changes: NDArray[np.float64]) -> str:
     return f"{' and '.join(named)} one by one: a change of {told} at the same time leaves all residuals as they are"
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """Return the quantile of Student's distribution for intervals, with at least one degree of freedom."""
     from scipy.stats import t  # here, because it takes a second to import
 
