@@ -34,11 +34,11 @@ def likeness(x: NDArray[np.float64], r: NDArray[np.float64]) -> Likeness:
     square = float(np.mean(r**2))
     if len(r) <= NEAREST or not square > 0:
         return Likeness(0.0, 0.0)
-    from scipy.spatial import cKDTree  # here, because it takes a moment to import
+    from scipy.spatial import KDTree  # here, because it takes a moment to import
 
     spread = x.std(axis=0)
     scaled = x / np.where(spread > 0, spread, 1.0)
-    near = cKDTree(scaled).query(scaled, NEAREST + 1)[1]
+    near = KDTree(scaled).query(scaled, NEAREST + 1)[1]
     itself = np.arange(len(r))[:, None]
     joined = np.stack([np.broadcast_to(itself, near.shape), near], axis=-1).reshape(-1, 2)
     pairs = np.unique(np.sort(joined[joined[:, 0] != joined[:, 1]], axis=1), axis=0)
