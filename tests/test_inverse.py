@@ -621,6 +621,15 @@ def test_neighbouring_residuals_are_compared():
     assert likeness(x[:2], wave[:2]) == likeness(x, 0 * wave) == (0.0, 0.0)
 
 
+def test_measured_points_of_the_user_may_have_no_values():
+    given = oscillation()
+    region = given.conditions["data"].region
+    bare = replace(region, draw=lambda *asked: replace(region.draw(*asked), data=None))
+    conditions = {**given.conditions, "data": Condition(bare, lambda u, p: u - p["w"])}
+    found = solve(replace(given, conditions=conditions), **TINY)
+    assert "w" in found.coefficients
+
+
 def test_values_of_which_little_is_explained_are_doubted():
     """Too few rows for neighbours to be alike."""
     given = oscillation(first=0.3)

@@ -46,6 +46,8 @@ def unfitted(settings: Settings, state: State, level: Mapping[str, Any]) -> list
             continue
         points = condition.region.sample("auto", rows, None, settings.device, settings.dtype)
         residuals = _residuals(settings, state, name, points)
+        if points.data is None or points.data.shape[1] < len(residuals):
+            continue  # a region of the user, whose values are not known
         square = sum(float(r.square().mean()) for r in residuals)
         ratio = square / condition.noise if condition.noise else 0.0
         is_large = ratio > max(LARGE, 1 + DEVIATIONS * sqrt(2 / rows))
