@@ -52,7 +52,7 @@ class ShapeValues:
 
     def distance(self, coords: Coords) -> Field:
         """Return D."""
-        factors = [(2 / wall.largest) * wall.level(coords) * wall.length for wall, _ in self.walls]
+        factors = [(2 / wall.largest) * wall.level(coords) for wall, _ in self.walls]
         if self.start is not None:
             begin, end = self.start.times
             factors.append((coords[-1] - begin) * (1 / (end - begin)))

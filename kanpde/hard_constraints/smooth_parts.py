@@ -124,15 +124,15 @@ def _part(
 
 def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
     """Return the values on a wall, with initial ones minus what they are at the beginning, interpolated if possible."""
-    times = None if start is None else start.times
     if not callable(value):
-        return float(value) if times is None else 0.0
+        return float(value) if start is None else 0.0
+    before = None if start is None else Begin(start.times, value)
 
     def change(*coords: Any) -> Any:
-        return value(*coords) - Begin(times, value).at_begin(coords)
+        return value(*coords) if before is None else value(*coords) - before.at_begin(coords)
 
-    function = value if times is None else change
-    return (wall.interpolant(function, times) if len(wall.centre) == 2 else None) or function
+    times = None if start is None else start.times
+    return (wall.interpolant(change, times) if len(wall.centre) == 2 else None) or change
 
 
 def _check_agreement(
@@ -149,8 +149,8 @@ def _check_agreement(
             f"{name}={coordinate:.4g}" for name, coordinate in zip(domain.names, x[k].tolist(), strict=True)
         )
         raise InputError(
-            f'Built-in values must agree where they meet: "{on_wall[0]}" should satisfy the condition "{begin[0]}", but '
-            f"at {place} it gives {float(values[k]):.4g} instead of {float(first[k]):.4g}. Correct one of them, or "
+            f'Built-in values must agree where they meet: "{on_wall[0]}" should satisfy the condition "{begin[0]}", '
+            f"but at {place} it gives {float(values[k]):.4g} instead of {float(first[k]):.4g}. Correct one of them, or "
             "train the values.",
             write=write,
         )
