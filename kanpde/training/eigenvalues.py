@@ -24,7 +24,7 @@ from kanpde.problem import Problem
 from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.training.eigenfunctions import POOR, eigenfunctions
-from kanpde.training.widening import widened
+from kanpde.training.widening import Level, widened
 
 FACTS = {
     "device": "cpu",
@@ -73,14 +73,15 @@ class Eigenvalues:
         return max(self.bounds) > POOR * max(map(abs, self.values))
 
     @property
-    def incomplete(self) -> str:
-        """What is missing of the last eigenspace, in words; "" if nothing is."""
-        count = len(self.values)
-        if self.complete == count:
-            return ""
-        return (
-            f"The last of {count} eigenvalues is multiple, and its eigenspace is incomplete: it takes {self.complete}."
-        )
+    def doubts(self) -> list[ResultWarning]:
+        """What may be wrong or is missing."""
+        found, count = [], len(self.values)
+        if self.complete > count:
+            what = f"An eigenvalue is multiple, and {count} eigenvalues hold a part of its eigenspace only."
+            found.append(ResultWarning(what, [("", {"count": self.complete})]))
+        if self.is_doubtful or not self.reached:
+            found.append(ResultWarning(DOUBT if self.is_doubtful else MISSED, advice=CURE))
+        return found
 
     def __str__(self) -> str:
         lines = [f"{'':4}{'eigenvalue':>20}{'estimated error':>18}{'bound':>11}"]
@@ -89,12 +90,7 @@ class Eigenvalues:
         for k, (value, estimate, bound) in enumerate(rows):
             note = f"  one of {len(group[k])}" if k in group else ""
             lines.append(f"{k + 1:4}{value:20.12g}{estimate:18.1e}{bound:11.1e}{note}")
-        if self.complete > len(self.values):
-            lines.append(self.incomplete)
-        if not self.reached:
-            lines.append(MISSED)
-        if self.is_doubtful:
-            lines.append(DOUBT)
+        lines += [each.message for each in self.doubts]
         return "\n".join(lines)
 
 
@@ -150,11 +146,17 @@ def eigen(
     try:
         begin = perf_counter()
         level = widened(linear, model, count, near, tolerance, seed, log)
-        facts = {**FACTS, "seed": seed, "model": described(level.model), "seconds": perf_counter() - begin}
-        functions = eigenfunctions(problem, level, facts)
+        result = _result(problem, level, {**FACTS, "seed": seed, "seconds": perf_counter() - begin})
     finally:
         torch.set_num_threads(threads_before)
-    result = Eigenvalues(
+    for warning in result.doubts:
+        warning.emit()
+    return result
+
+
+def _result(problem: Problem, level: Level, facts: dict[str, Any]) -> Eigenvalues:
+    functions = eigenfunctions(problem, level, facts | {"model": described(level.model)})
+    return Eigenvalues(
         values=tuple(level.found.values.tolist()),
         solutions=functions.solutions,
         estimates=tuple(level.estimates.tolist()),
@@ -163,11 +165,6 @@ def eigen(
         reached=level.is_reached,
         complete=functions.complete,
     )
-    if result.incomplete:
-        ResultWarning(result.incomplete, [("", {"count": result.complete})]).emit()
-    if result.is_doubtful or not result.reached:
-        ResultWarning(DOUBT if result.is_doubtful else MISSED, advice=CURE).emit()
-    return result
 
 
 def _check(problem: Problem, model: Any, count: int, near: float | None, tolerance: float) -> None:
