@@ -254,6 +254,19 @@ def test_the_eigenvalue_may_be_in_a_boundary_condition():
     np.testing.assert_allclose(eigen(problem, 3, tolerance=1e-6).values, [0.0, 1.0, 1.0], atol=1e-6)
 
 
+def test_smaller_values_are_told_if_it_is_not_clear_that_there_is_a_smallest():
+    """u'' = 0 and ∂u/∂n = (λ + 2) u at the ends of (0, 1): λ = -2 and 0."""
+    ends = Condition(LINE.boundary, lambda u, p: gradient(u).dot(u.normal) - (p["lam"] + 2) * u)
+    problem = on_line(lambda u, p: diff(u, "x", "x"), ends)
+    with pytest.warns(ResultWarning, match=r"nearest to 0, and others smaller. Write near=-2") as caught:
+        found = eigen(problem, 1, QUICK, tolerance=1e-6)
+    assert len(caught) == 1 and found.reached, "that all values are 0 is no reason for doubt"
+    np.testing.assert_allclose(found.values, [0.0], atol=1e-9)
+    assert eigen(problem, 2, QUICK, tolerance=1e-6).left_out is None
+    with pytest.raises(InputError, match=r"there are no 3 eigenvalues. Write count=2"):
+        eigen(problem, 3, QUICK)
+
+
 @pytest.mark.parametrize(
     ("problem", "message"),
     [

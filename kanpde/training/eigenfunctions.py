@@ -64,7 +64,7 @@ def complete_count(level: Level, bounds: Sequence[float]) -> int:
     Further values belong to an eigenspace if they are nearer to the next one than the smaller of the two bounds.
     """
     found = level.found.values
-    if max(bounds) > POOR * np.abs(found).max():  # these bounds tell nothing about multiplicity
+    if max(bounds) > POOR * level.size:  # these bounds tell nothing about multiplicity
         return len(found)
     more = level.more(BEYOND)
     complete, ends = len(found), {-1: (found[0], bounds[0]), 1: (found[-1], bounds[-1])}

@@ -57,6 +57,9 @@ class Eigenvalues:
         reached: whether all estimates are below the tolerance.
         complete: the least number of eigenvalues that splits no multiple one. If it is more than those wanted, an
             eigenspace is incomplete.
+        size: the largest absolute value; where all are nearly 0, a tenth of the operator's size for long waves.
+        left_out: a smaller eigenvalue, if these are the nearest to 0 because it was not clear whether there is a
+            smallest one; else None.
     """
 
     values: tuple[float, ...]
@@ -66,11 +69,13 @@ class Eigenvalues:
     groups: tuple[tuple[int, ...], ...]
     reached: bool
     complete: int
+    size: float
+    left_out: float | None
 
     @property
     def is_doubtful(self) -> bool:
         """Whether an eigenfunction fulfils the equation poorly."""
-        return max(self.bounds) > POOR * max(map(abs, self.values))
+        return max(self.bounds) > POOR * self.size
 
     @property
     def doubts(self) -> list[ResultWarning]:
@@ -79,6 +84,9 @@ class Eigenvalues:
         if self.complete > count:
             what = f"An eigenvalue is multiple, and {count} eigenvalues hold a part of its eigenspace only."
             found.append(ResultWarning(what, [("", {"count": self.complete})]))
+        if self.left_out is not None:
+            what = "It is not clear whether there is a smallest eigenvalue: these are nearest to 0, and others smaller."
+            found.append(ResultWarning(what, [("", {"near": float(f"{self.left_out:.4g}")})]))
         if self.is_doubtful or not self.reached:
             found.append(ResultWarning(DOUBT if self.is_doubtful else MISSED, advice=CURE))
         return found
@@ -126,7 +134,7 @@ def eigen(
         near: the eigenvalues nearest to this number are sought. By default it is the first value of the parameter,
             which is a guess for training too, if that is not 0; ``parameters={"lam": 0.0}`` means the end of the
             spectrum.
-        tolerance: of the estimated errors, relative to the largest of the eigenvalues.
+        tolerance: of the estimated errors, relative to the largest of the eigenvalues (`Eigenvalues.size`).
         seed: of the networks' weights.
         threads, log: as in `kanpde.solve`.
 
@@ -164,6 +172,8 @@ def _result(problem: Problem, level: Level, facts: dict[str, Any]) -> Eigenvalue
         groups=functions.groups,
         reached=level.is_reached,
         complete=functions.complete,
+        size=level.size,
+        left_out=level.left_out,
     )
 
 

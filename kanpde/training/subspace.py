@@ -50,16 +50,18 @@ class Shifted:
         if exact is not None and len(exact):
             self.free = np.linalg.qr(exact.T, mode="complete")[0][:, len(exact) :]
             a, b = a @ self.free, b @ self.free
+        rows = int((b != 0).any(axis=1).sum())
         self.sizes = np.linalg.norm(a + shift * b, axis=0)
         self.sizes[self.sizes == 0] = 1.0
         left, singular, right = scipy.linalg.svd((a + shift * b) / self.sizes, full_matrices=False)
         kept = singular > CUT * singular[0]
         self.left, self.singular, self.right = left[:, kept], singular[kept], right[kept]
         self.values_of = (b / self.sizes) @ self.right.T  # B in the coordinates y of the right singular vectors
+        self.most = min(rows, len(self.singular))  # an upper bound of the number of eigenvalues
         self.step = -(self.left.T @ self.values_of) / self.singular[:, None]
 
     def nearest(self, count: int, near: float, extra: int, seed: int = 0) -> Nearest:
-        """Return the ``count`` eigenvalues nearest to ``near``.
+        """Return the ``count`` eigenvalues nearest to ``near``, or as many as there are.
 
         Args:
             count: of eigenvalues.
@@ -67,8 +69,9 @@ class Shifted:
             extra: further dimensions of the subspace, at least one.
             seed: of the first subspace.
         """
-        size = len(self.singular)
-        y = np.random.default_rng(seed).standard_normal((size, min(count + extra, size)))
+        size = min(count + extra, self.most)
+        count = min(count, size)
+        y = np.random.default_rng(seed).standard_normal((len(self.singular), size))
         before = np.full(count, np.inf)
         for _ in range(ITERATIONS):
             y = _orthonormal(self.values_of, y)

@@ -23,6 +23,7 @@ from kanpde.training.subspace import Nearest, Shifted
 MOST_FUNCTIONS = 1300  # of the last layer; the time grows with their cube
 EXTRA = 6  # dimensions of the subspace beyond twice the number of eigenvalues
 UNSCALED = 100  # functions of an MLP up to which its first layer is that of training
+SAME = 1e-3  # relative difference of eigenvalues that are the same
 RESOLVED = 0.5  # residual relative to an eigenvalue, below which it counts when the end of the spectrum is sought
 
 
@@ -37,6 +38,7 @@ class Level:
         found: the wanted ones.
         estimates: differences from those with the network before, infinite if there is none.
         model: the factory of the network.
+        left_out: the smallest eigenvalue, if it is not found because the side of the spectrum's end is not clear.
         is_reached: whether the estimates are below the tolerance.
     """
 
@@ -46,7 +48,13 @@ class Level:
     found: Nearest
     estimates: NDArray
     model: Any
+    left_out: float | None = None
     is_reached: bool = False
+
+    @property
+    def size(self) -> float:
+        """The largest absolute value of the eigenvalues, or of the distance to the shift if they vanish."""
+        return max(float(np.abs(self.found.values).max()), abs(self.near - self.shifted.shift))
 
     def more(self, further: int) -> Nearest:
         """Return the wanted eigenvalues and further ones."""
@@ -83,7 +91,7 @@ def widened(
         found = level.found.values
         if before is not None:
             estimates = np.abs(found - before.found.values)
-            is_reached = bool(estimates.max() <= tolerance * np.abs(found).max())
+            is_reached = bool(estimates.max() <= tolerance * level.size)
             level = replace(level, estimates=estimates, is_reached=is_reached)
         log(f"{pencil.functions} functions: {', '.join(f'{value:.10g}' for value in found)}")
         if level.is_reached or 2 * pencil.functions > MOST_FUNCTIONS:
@@ -96,13 +104,19 @@ def _level(pencil: Pencil, count: int, near: float | None, model: Any) -> Level:
     """Return the eigenvalues of a pencil.
 
     Raises:
-        InputError: they are complex.
+        InputError: they are complex, or there are not as many.
     """
     a, b = pencil.matrices
     exact = a[pencil.of_integrals]
-    shifted = Shifted(a, b, pencil.shift(near or 0.0), exact)
+    shifted, lowest = Shifted(a, b, pencil.shift(near or 0.0), exact), 0.0
+    if count > shifted.most:
+        raise InputError(
+            f"The eigenvalue occurs at {shifted.most} points only, so that there are no {count} eigenvalues.",
+            write={"count": shifted.most},
+        )
     if near is None:
-        near = end_of(shifted, pencil.side)
+        near = end_of(shifted, pencil.side) if pencil.side else 0.0
+        lowest = 0.0 if pencil.side else end_of(shifted, 1)
         if near:
             shifted = Shifted(a, b, pencil.shift(near), exact)
     found = shifted.nearest(count, near, extra=count + EXTRA)
@@ -111,7 +125,8 @@ def _level(pencil: Pencil, count: int, near: float | None, model: Any) -> Level:
             f"The eigenvalues near {near:g} are complex, such as {found.values[0]:.6g} ± "
             f"{abs(found.imaginary[0]):.3g} i; only real ones are computed. Is a boundary condition missing?"
         )
-    return Level(pencil, shifted, near, found, np.full(count, inf), model)
+    is_missed = lowest < min(0.0, found.values[0] - SAME * np.abs(found.values).max())
+    return Level(pencil, shifted, near, found, np.full(count, inf), model, lowest if is_missed else None)
 
 
 def end_of(shifted: Shifted, side: int) -> float:
