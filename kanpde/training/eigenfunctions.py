@@ -61,7 +61,7 @@ def eigenfunctions(problem: Problem, level: Level, facts: dict[str, Any]) -> Eig
 def complete_count(level: Level, bounds: Sequence[float]) -> int:
     """Return the number of eigenvalues that holds all of the eigenspaces of which some are among those found.
 
-    Further values belong to an eigenspace if they are nearer to the next one than the smaller of the two bounds.
+    Further values belong to an eigenspace if they are nearer to the one before than its bound.
     """
     found = level.found.values
     if max(bounds) > POOR * level.size:  # these bounds tell nothing about multiplicity
@@ -72,12 +72,10 @@ def complete_count(level: Level, bounds: Sequence[float]) -> int:
     for k in order[len(found) :]:
         value = float(more.values[k])
         side = min(ends, key=lambda each: abs(value - ends[each][0]))
-        gap, bound = abs(value - ends[side][0]), ends[side][1]
-        if gap <= bound:
-            bound = level.pencil.with_weights(torch.as_tensor(more.coefficients[:, k])).bound(value)
-            if gap <= bound:
-                complete += 1
-                ends[side] = value, bound
+        if abs(value - ends[side][0]) <= ends[side][1]:
+            complete += 1
+            one = level.pencil.with_weights(torch.as_tensor(more.coefficients[:, k]))
+            ends[side] = value, one.bound(value)
     return complete
 
 
