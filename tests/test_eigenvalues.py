@@ -164,6 +164,18 @@ def test_negative_values_are_the_smallest_and_an_operator_without_a_smallest_val
     np.testing.assert_allclose(eigen(of_sign(1, potential=200.0), near=0.0, **options).values, near_0, rtol=1e-3)
 
 
+def test_the_end_of_the_spectrum_does_not_depend_on_the_shift(monkeypatch):
+    """A value of no eigenfunction, -171 here, is taken at first if larger residuals count, and not found at its shift."""
+    monkeypatch.setattr("kanpde.training.widening.RESOLVED", 0.6)
+    monkeypatch.setattr("kanpde.training.widening.MOST_FUNCTIONS", 100)
+    disk = Disk()
+    pde = Condition(disk.interior, lambda u, p: laplacian(u) + 30 * u + p["lam"] * u)
+    problem = Problem(disk, {"pde": pde, "b": dirichlet(disk.boundary)}, parameters={"lam": 0.0})
+    with pytest.warns(ResultWarning):  # of one network there is no estimate
+        found = eigen(problem, 1, MLP([20, 70]), seed=1)
+    assert found.values[0] == pytest.approx(jn_zeros(0, 1)[0] ** 2 - 30, rel=1e-7)
+
+
 @pytest.mark.parametrize(
     ("residual", "unknowns", "side"),
     [

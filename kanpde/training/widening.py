@@ -24,7 +24,8 @@ MOST_FUNCTIONS = 1300  # of the last layer; the time grows with their cube
 EXTRA = 6  # dimensions of the subspace beyond twice the number of eigenvalues
 UNSCALED = 100  # functions of an MLP up to which its first layer is that of training
 SAME = 1e-3  # relative difference of eigenvalues that are the same
-RESOLVED = 0.5  # residual relative to an eigenvalue, below which it counts when the end of the spectrum is sought
+ENDS = 4  # attempts to find the end of the spectrum at two shifts; values of no eigenfunction depend on the shift
+RESOLVED = 0.1  # residual relative to an eigenvalue, below which it counts when the end of the spectrum is sought
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,11 @@ def _level(pencil: Pencil, count: int, near: float | None, model: Any) -> Level:
             write={"count": shifted.most},
         )
     if near is None:
-        near = end_of(shifted, pencil.side) if pencil.side else 0.0
-        lowest = 0.0 if pencil.side else end_of(shifted, 1)
-        if near:
+        near, lowest = 0.0, 0.0 if pencil.side else end_of(shifted, 1)
+        for _ in range(ENDS if pencil.side else 0):
+            before, near = near, end_of(shifted, pencil.side)
+            if abs(near - before) <= SAME * abs(near):
+                break
             shifted = Shifted(a, b, pencil.shift(near), exact)
     found = shifted.nearest(count, near, extra=count + EXTRA)
     if found.is_complex:
