@@ -155,6 +155,7 @@ def of_sign(sign, *, potential=0.0):
     return on_line(lambda u, p: sign * (diff(u, "x", "x") + potential * u) + p["lam"] * u)
 
 
+@pytest.mark.long
 def test_negative_values_are_the_smallest_and_an_operator_without_a_smallest_value_has_a_largest():
     exact = np.arange(1, 6) ** 2 * pi**2 - 200
     options = {"count": 2, "model": QUICK, "tolerance": 1e-3}
@@ -165,7 +166,7 @@ def test_negative_values_are_the_smallest_and_an_operator_without_a_smallest_val
 
 
 def test_the_end_of_the_spectrum_does_not_depend_on_the_shift(monkeypatch):
-    """A value of no eigenfunction, -171 here, is taken at first if larger residuals count, and not found at its shift."""
+    """A value of no eigenfunction, -171, is taken at first if larger residuals count, and not found at its shift."""
     monkeypatch.setattr("kanpde.training.widening.RESOLVED", 0.6)
     monkeypatch.setattr("kanpde.training.widening.MOST_FUNCTIONS", 100)
     disk = Disk()
@@ -193,6 +194,7 @@ def test_short_waves_tell_at_which_side_the_spectrum_ends(residual, unknowns, si
     assert pencil_of(problem, MLP([4, 8]), 0).side == side
 
 
+@pytest.mark.long
 def test_a_multiple_eigenvalue_that_the_count_cuts_is_told():
     ring = Box(x=(0.0, 1.0), periodic=["x"])
     for sign, values in ((1.0, [0.0, 4 * pi**2]), (-1.0, [-4 * pi**2, 0.0])):
