@@ -1,13 +1,13 @@
-"""The README's examples, run as they stand there."""
+"""The examples of the README and of the three guides, run as they stand there."""
 
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from scipy.special import jn_zeros
 
 import kanpde
 from kanpde import KAN, LM, Phase, Sampling
@@ -15,13 +15,14 @@ from kanpde.command import main
 from kanpde.residuals.evaluation import formula_fields, residuals_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = ("README.md", "problems/EQUATIONS.md", "conf/OPTIONS.md", "kanpde/NETWORKS.md")
+README, EQUATIONS, OPTIONS, NETWORKS = TEXTS = [(ROOT / name).read_text(encoding="utf-8") for name in GUIDES]
 FEW = ["schedule.phases=[{steps:12}]", "schedule.starts=1", "plots=false", "output.cells=8", "threads=1"]
 
 
-def block(start, language):
+def block(start, language, text=README):
     """The code block of a language that follows the text ``start``."""
-    after = README[README.index(start) :]
+    after = text[text.index(start) :]
     return re.search(rf"```{language}\n(.*?)```", after, re.DOTALL).group(1)
 
 
@@ -72,7 +73,7 @@ def test_measured_values(monkeypatch, capsys):
 
     monkeypatch.setattr(kanpde, "solve", solve)
     names: dict = {}
-    exec(compile(block("**Measured values.**", "python"), "README.md", "exec"), names)
+    exec(compile(block("**Measured values.**", "python", EQUATIONS), "README.md", "exec"), names)
     lower, upper = names["solution"].intervals["k"]
     assert 0.097 < lower < 0.1 < upper < 0.103
 
@@ -86,22 +87,32 @@ def test_shapes(monkeypatch, capsys):
 
     monkeypatch.setattr(kanpde, "solve", solve)
     names: dict = {}
-    exec(compile(block("## Shapes", "python"), "README.md", "exec"), names)
+    exec(compile(block("## Shapes", "python", EQUATIONS), "README.md", "exec"), names)
     rim = names["ring"].part("outer").sample("gauss", 20).x.numpy().T
     hole = names["ring"].part("hole").sample("gauss", 20).x.numpy().T
     assert abs(names["solution"](*rim)).max() < 0.02 < names["solution"](*hole).min() < 0.4
     assert float(capsys.readouterr().out.split()[0]) == pytest.approx(0.91 * np.pi)
 
 
-def test_a_vector_unknown():
-    """The example's exact solution satisfies its conditions."""
+@pytest.mark.parametrize("title", ["## Time", "## Systems", "## Vector unknowns"])
+def test_exact_solutions_of_examples(title):
+    """The examples' exact solutions satisfy their conditions."""
     names: dict = {}
-    exec(compile(block("**Vector unknowns.**", "python"), "README.md", "exec"), names)
-    problem = names["wake"]()
+    exec(compile(block(title, "python", EQUATIONS), "EQUATIONS.md", "exec"), names)
+    (make,) = (each for each in names.values() if getattr(each, "__annotations__", {}).get("return") is kanpde.Problem)
+    problem = make()
     for label, condition in problem.conditions.items():
         points = condition.region.sample("sobol", 32)
         residuals = residuals_of(problem, label, lambda c, space: formula_fields(problem, problem.exact, c), points)
         assert max(float(r.abs().max()) for r in residuals) < 1e-13, label
+
+
+@pytest.mark.long
+def test_eigenvalues(capsys):
+    names: dict = {}
+    exec(compile(block("## Eigenvalues", "python", EQUATIONS), "EQUATIONS.md", "exec"), names)
+    zeros = np.array([*jn_zeros(0, 1), *jn_zeros(1, 1), *jn_zeros(1, 1)])
+    np.testing.assert_allclose(names["found"].values, zeros**2, rtol=1e-9)
 
 
 def test_a_family(monkeypatch, capsys):
@@ -113,11 +124,11 @@ def test_a_family(monkeypatch, capsys):
         return short(problem, KAN([3], degree=5, grid=2), [Phase(LM(), steps=20)], sampling=Sampling("gauss", 343, 100))
 
     monkeypatch.setattr(kanpde, "solve", solve)
-    exec(compile(block("**A family.**", "python"), "README.md", "exec"), {})
+    exec(compile(block("## Families", "python", EQUATIONS), "README.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(np.exp(-(np.pi**2) * 0.06), abs=0.1)
 
 
-COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
+COMMANDS = [each for text in TEXTS for each in re.findall(r"^python -m kanpde (?![-+])(.*)$", text, re.MULTILINE)]
 
 
 @pytest.mark.long
@@ -125,15 +136,22 @@ COMMANDS = re.findall(r"^python -m kanpde (?![-+])(.*)$", README, re.MULTILINE)
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     """Every single-run command line, with a small budget."""
     monkeypatch.chdir(tmp_path)
-    small = ["schedule.phases=[{steps:1}]", "sampling.interior=64", "output.cells=4", "plots=false"]
+    small = ["schedule.phases=[{steps:1}]", "sampling.interior=64", "output.cells=4", "plots=false", "time_limit=2"]
     assert main([*command.split(), *small]) == 0
     assert "Relative error of u" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)", README))
-def test_links_lead_somewhere(path):
-    if path.startswith("#"):
-        titles = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-        assert path[1:] in [re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in titles]
-    else:
-        assert "://" in path or (ROOT / Path(path)).exists()
+def anchors(path):
+    """The names of a page's titles, as links have them."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^) ]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert "://" in link or target.exists(), link
+        assert not anchor or anchor in anchors(target), link
