@@ -82,9 +82,7 @@ class Eigenvalues:
         """What may be wrong or is missing."""
         found, count = [], len(self.values)
         if self.complete > count:
-            what = (
-                f"An eigenvalue is multiple or nearly so, and {count} values hold a part of its eigenspace only."
-            )
+            what = f"An eigenvalue is multiple or nearly so, and {count} values hold a part of its eigenspace only."
             found.append(ResultWarning(what, [("", {"count": self.complete})]))
         if self.left_out is not None:
             what = "It is not clear whether there is a smallest eigenvalue: these are nearest to 0, and others smaller."
