@@ -1,66 +1,21 @@
-r"""Problems as conditions on regions of a domain, and the standard conditions."""
+r"""Problems: conditions on regions of a domain, the unknowns, and what else is known of the solution."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from kanpde.calculus.coefficients import as_coefficients
-from kanpde.calculus.field import Field
-from kanpde.calculus.operators import diff, gradient
-from kanpde.calculus.systems import (
-    Given,
-    Grouped,
-    Value,
-    check_vectors,
-    layout_of,
-    pick,
-    spelled_out,
-    value_at,
-    wanted_at,
-)
-from kanpde.calculus.vector import Vector
-from kanpde.domains import Domain, Points, Region
-from kanpde.domains.box import require_box
+from kanpde.calculus.systems import Given, Grouped, check_vectors, layout_of, spelled_out
+from kanpde.conditions.condition import Condition
+from kanpde.domains import Domain, Points
 from kanpde.domains.corners import Corner
 from kanpde.domains.parts import Parts
 from kanpde.errors import Code, InputError, suggest
-
-
-class Integral(NamedTuple):
-    """The measure of the region of an integral, and the value that the integral has."""
-
-    measure: float
-    value: float
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A residual that must vanish on a region.
-
-    Args:
-        region: the region on which the residual must vanish.
-        residual: called with one field per unknown at the points, then one per unknown at each image of the points
-            (and last the problem's parameters, if it has any); returns a field or tensor, or a tuple of them. It is
-            called for subsets of the points, so its value at a point must not depend on other points.
-        maps: images of the points, each a function from points (points, dim) to points of the same shape.
-        given: if the condition prescribes values of an unknown or its rate, these, so that they can be built in
-            (``constraints=hard``) or handed over in time (``tolerance``).
-        noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
-            because they have errors or are few; 0 if it is not known.
-        integral: if the integral of the residual is prescribed instead (`kanpde.integral`), its measure and value.
-    """
-
-    region: Region
-    residual: Callable[..., Any]
-    maps: tuple[Callable[[Tensor], Tensor], ...] = ()
-    given: Given | None = None
-    noise: float = 0.0
-    integral: Integral | None = None
 
 
 @dataclass(frozen=True)
@@ -225,76 +180,3 @@ def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Co
                 )
             found[key] = replace(condition, region=each)
     return found
-
-
-def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """u = value on the region; ``unknown`` is the name of u (by default the first unknown).
-
-    Of a vector, value is a tuple, a function that returns one, or a number for all components; "velocity_x" is one.
-    """
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return u - wanted_at(value, u)
-
-    return Condition(region, residual, given=Given(unknown, value))
-
-
-def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """∂u/∂n = value, n the outward unit normal."""
-    return robin(region, 0.0, 1.0, value, unknown)
-
-
-def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """a u + b ∂u/∂n = value, n the outward unit normal."""
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - wanted_at(value, u)
-
-    return Condition(region, residual)
-
-
-def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
-    """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
-    if "t" not in region.names:
-        first = region.names[0]
-        start = f'`dirichlet(domain.face("{first}", 0), value)`'
-        if order:
-            start = f'`Condition(domain.face("{first}", 0), lambda u: diff(u, "{first}") - value)`'
-        raise InputError(
-            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`; '
-            f"this one has {', '.join(region.names)}. "
-            f"For an ordinary differential equation in {first} write {start}."
-        )
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return diff(u, *["t"] * order) - wanted_at(value, u)
-
-    return Condition(region, residual, given=Given(unknown, value, order))
-
-
-def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition:
-    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` is exact).
-
-    Raises:
-        InputError: the domain is not a `Box`, or has no faces in that coordinate.
-    """
-    box = require_box(domain, f'periodic(domain, "{name}")', "Write a Condition with `maps` of your own.")
-    face = box.face(name, 0)
-    position = box.names.index(name)
-    lower, upper = box.ranges[position]
-
-    def shift(x: Tensor) -> Tensor:
-        moved = x.clone()
-        moved[:, position] += upper - lower
-        return moved
-
-    def residual(*fields):
-        fields = tuple(f for f in fields if isinstance(f, (Field, Vector)))
-        half = len(fields) // 2
-        u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
-        return u - image, diff(u, name) - diff(image, name)
-
-    return Condition(face, residual, (shift,))

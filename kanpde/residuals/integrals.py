@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
+from kanpde.calculus.systems import pick
+from kanpde.conditions.condition import Condition, Integral
 from kanpde.domains import Points, Region
 from kanpde.errors import InputError
-from kanpde.problem import Condition, Integral, pick
 
 ALONG, LEAST_POINTS = (30, 200), 900  # limits along each free coordinate; for an integral, however few are asked for
 FRESH = 1.5  # times as many points, and so different ones, where random points are asked for

@@ -13,10 +13,11 @@ from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.systems import flattened
 from kanpde.calculus.unknowns import unknown
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.domains.parts import Parts
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows
 
 T = TypeVar("T")
