@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from kanpde.calculus.coefficients import as_coefficients
-from kanpde.calculus.systems import Given, Grouped, check_vectors, layout_of, spelled_out
+from kanpde.calculus.systems import Given, Grouped, Unknowns, check_vectors
 from kanpde.conditions.condition import Condition
 from kanpde.domains import Domain, Points
 from kanpde.domains.corners import Corner
@@ -39,7 +39,8 @@ class Problem:
         conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
             its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs. "velocity:2" is a vector of two
-            unknowns, velocity_x and velocity_y, which residuals get as one `Vector`.
+            unknowns, velocity_x and velocity_y, which residuals get as one `Vector`; "velocity:u,v" has the unknowns u
+            and v.
         parameters: unknown coefficients of an inverse problem with their initial values, numbers or `Coefficient` with
             bounds; residuals then have a last argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
@@ -51,9 +52,8 @@ class Problem:
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
         vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
-            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
-            Vector unknowns are added.
-        grouped: names of vectors of consecutive unknowns that residuals get as one `Vector`; vector unknowns are added.
+            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows,
+            while residuals get scalars. Vector unknowns are added.
         singular: corners of a plane domain at which singular functions with trained coefficients are added to the
             network.
         features: functions of the coordinates that the network has as inputs besides the coordinates, such as
@@ -73,25 +73,17 @@ class Problem:
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     singular: tuple[Corner, ...] = ()
     features: tuple[Callable[..., Any] | Corner, ...] = ()
-    grouped: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if isinstance(self.unknowns, str):
-            raise InputError(
-                f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
-            )
-        names, made = spelled_out(self.unknowns, [self.domain.names[i] for i in self.domain.space])
-        object.__setattr__(self, "unknowns", names)
-        object.__setattr__(self, "vectors", {**made, **self.vectors})
-        object.__setattr__(self, "grouped", (*self.grouped, *made))
+        unknowns = Unknowns.read(self.unknowns, [self.domain.names[i] for i in self.domain.space])
+        object.__setattr__(self, "unknowns", unknowns)
+        object.__setattr__(self, "vectors", {**unknowns.vectors, **self.vectors})
         object.__setattr__(self, "parameters", as_coefficients(self.parameters))
         if isinstance(self.domain, Parts):
             object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
-        if len(set(self.unknowns)) < len(self.unknowns):
-            raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         check_vectors(self.vectors, self.unknowns, least=2)
-        if self.grouped:
-            layout = layout_of(self.unknowns, self.vectors, self.grouped)
+        if unknowns.vectors:
+            layout = unknowns.layout
             object.__setattr__(self, "conditions", {n: _grouped(c, layout) for n, c in self.conditions.items()})
         if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
             raise InputError(
@@ -142,10 +134,18 @@ class Problem:
         given = self.conditions[name].given
         if given is None:
             return ()
-        first = self.unknowns[0]
-        first = next((vector for vector in self.grouped if self.vectors[vector][0] == first), first)
-        given = given._replace(unknown=given.unknown or first)
-        return given.by_component(self.vectors[given.unknown]) if given.unknown in self.grouped else (given,)
+        given = given._replace(unknown=given.unknown or self._names.layout[0][0])
+        members = self.vector_unknowns.get(given.unknown or "")
+        return given.by_component(members) if members else (given,)
+
+    @property
+    def _names(self) -> Unknowns:
+        return Unknowns.read(self.unknowns, ())
+
+    @property
+    def vector_unknowns(self) -> Mapping[str, tuple[str, ...]]:
+        """The components of the unknowns that residuals get as one `Vector`."""
+        return self._names.vectors
 
     @property
     def trained(self) -> dict[str, Condition]:

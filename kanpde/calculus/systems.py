@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kanpde.calculus.field import Field
@@ -41,30 +42,67 @@ def _entry(value: Any, k: int) -> Any:
     return value[k] if isinstance(value, tuple) else value
 
 
-def spelled_out(unknowns: Sequence[str], space: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Return the names of all unknowns, and the components of vectors: "velocity:2" is velocity_x and velocity_y.
+class Unknowns(tuple[str, ...]):
+    """The names of all unknowns one by one, and which of them are the components of a vector.
 
-    Components have the names of the spatial coordinates, or numbers if there are not as many.
-
-    Raises:
-        InputError: a vector does not have two or three components.
+    Attributes:
+        vectors: the components by the name of the vector, consecutive names.
     """
-    names: list[str] = []
-    vectors: dict[str, tuple[str, ...]] = {}
-    for each in unknowns:
-        name, colon, size = each.partition(":")
-        if not colon:
-            names.append(each)
-            continue
-        if size not in ("2", "3") or not name:
-            raise InputError(
-                f'A vector unknown is a name with two or three components, such as "velocity:2", got "{each}".',
-                write={"unknowns": (f"{name or 'velocity'}:{min(max(len(space), 2), 3)}",)},
-            )
-        ends = space if len(space) == int(size) else range(1, int(size) + 1)
-        vectors[name] = tuple(f"{name}_{end}" for end in ends)
-        names += vectors[name]
-    return tuple(names), vectors
+
+    vectors: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    @classmethod
+    def read(cls, given: Sequence[str], space: Sequence[str]) -> Unknowns:
+        """Return the unknowns as a user names them: "velocity:2" is velocity_x and velocity_y, "flow:u,v" u and v.
+
+        Components without names of their own have those of the spatial coordinates, or numbers if there are not as
+        many.
+
+        Raises:
+            InputError: a name is no text, none is given, two agree, or a vector has not two or three components.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+            write = {"unknowns": (given or "u",) if isinstance(given, str) else ("u",)}
+            raise InputError(f"unknowns must be a tuple of names, got {given!r}.", write=write)
+        names: list[str] = []
+        vectors: dict[str, tuple[str, ...]] = {}
+        for each in given:
+            if not isinstance(each, str) or not each.strip():
+                raise InputError(f"The name of an unknown is text, got {each!r}.", write={"unknowns": ("u", "v")})
+            name, colon, after = each.partition(":")
+            if colon:
+                vectors[name] = _components(name, after, space)
+            names += vectors[name] if colon else [name]
+        every = [*names, *vectors]
+        if twice := [name for k, name in enumerate(every) if name in every[:k]]:
+            raise InputError(f"The names of unknowns must differ, got {', '.join(given)}: {twice[0]} occurs twice.")
+        found = cls(names)
+        found.vectors = vectors
+        return found
+
+    @property
+    def layout(self) -> tuple[tuple[str, int], ...]:
+        """(name, number of components) of the arguments of residuals; 0 components for a scalar."""
+        first = {members[0]: (name, len(members)) for name, members in self.vectors.items()}
+        later = {member for members in self.vectors.values() for member in members[1:]}
+        return tuple(first.get(name, (name, 0)) for name in self if name not in later)
+
+
+def _components(name: str, after: str, space: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the components of a vector from what follows the colon: their number, or their names."""
+    if after in ("2", "3"):
+        ends = space if len(space) == int(after) else range(1, int(after) + 1)
+        return tuple(f"{name}_{end}" for end in ends)
+    own = tuple(each.strip() for each in after.split(","))
+    if not name or not 2 <= len(own) <= 3 or not all(own):
+        raise InputError(
+            f'A vector unknown is a name with two or three components, such as "velocity:2", got "{name}:{after}".',
+            write={"unknowns": (f"{name or 'velocity'}:{min(max(len(space), 2), 3)}",)},
+            advice='Components with names of their own are "velocity:u,v".',
+        )
+    return own
 
 
 def check_vectors(vectors: Mapping[str, Sequence[str]], unknowns: Sequence[str], least: int, of: str = "") -> None:
@@ -113,26 +151,6 @@ class Grouped:
                 vector.name = name
                 grouped.append(vector)
         return self.residual(*grouped, *(a for a in arguments if not isinstance(a, Field)))
-
-
-def layout_of(unknowns: Sequence[str], vectors: Mapping[str, Sequence[str]], grouped: Iterable[str]) -> tuple:
-    """Return the arguments of residuals in which some vectors are grouped, as for `Grouped`.
-
-    Raises:
-        InputError: a vector does not exist, or its components are not consecutive unknowns.
-    """
-    layout: list[tuple[str, int]] = [(name, 0) for name in unknowns]
-    for name in grouped:
-        members = [(each, 0) for each in vectors.get(name, ())]
-        at = layout.index(members[0]) if members and members[0] in layout else 0
-        if not members or layout[at : at + len(members)] != members:
-            raise InputError(
-                f'"{name}" cannot be passed to residuals as a vector: its components must be consecutive unknowns '
-                f"({', '.join(unknowns)}). Write the unknown as "
-                f'"{name}:2", or name its components in `vectors`.'
-            )
-        layout[at : at + len(members)] = [(name, len(members))]
-    return tuple(layout)
 
 
 def flattened(values: Any) -> tuple[Any, ...]:
