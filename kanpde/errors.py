@@ -71,6 +71,12 @@ class InputError(Advice, ValueError):
     def fixes(self) -> Sequence[Fix]:
         return (self.of, self.write), ("", self.instead)
 
+    def about(self, what: str) -> "InputError":
+        """Return the same error with a message that begins with what it is about."""
+        error = copy(self)
+        error.message = f"{what}: {self.message}"
+        return error
+
     def inside(self, where: str) -> "InputError":
         """Return the same error with ``where`` prepended to the path of the object."""
         error = copy(self)

@@ -30,7 +30,7 @@ class Ansatz:
     satisfies: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """A problem to be solved.
 
@@ -75,6 +75,7 @@ class Problem:
     features: tuple[Callable[..., Any] | Corner, ...] = ()
 
     def __post_init__(self):
+        _check_arguments(self)
         unknowns = Unknowns.read(self.unknowns, [self.domain.names[i] for i in self.domain.space])
         object.__setattr__(self, "unknowns", unknowns)
         object.__setattr__(self, "vectors", {**unknowns.vectors, **self.vectors})
@@ -85,20 +86,11 @@ class Problem:
         if unknowns.vectors:
             layout = unknowns.layout
             object.__setattr__(self, "conditions", {n: _grouped(c, layout) for n, c in self.conditions.items()})
-        if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
+        sizes = self.scale if isinstance(self.scale, Sequence) else (0.0,)
+        if sizes and (len(sizes) != len(self.unknowns) or not all(0 < size < inf for size in sizes)):
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
                 write={"scale": (1.0,) * len(self.unknowns)},
-            )
-        if not isinstance(self.singular, tuple) or not all(isinstance(each, Corner) for each in self.singular):
-            raise InputError(
-                f"singular must be a tuple of corners, got {self.singular!r}.",
-                write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
-            )
-        if not isinstance(self.features, tuple) or not all(callable(e) or isinstance(e, Corner) for e in self.features):
-            raise InputError(
-                f"features must be a tuple of functions of the coordinates and of corners, got {self.features!r}.",
-                write={"features": Code("(lambda x, y: x * y,)")},
             )
         if self.test is not None:
             shape = None if self.test.data is None else tuple(self.test.data.shape)
@@ -114,6 +106,12 @@ class Problem:
                     raise InputError(
                         f'The ansatz satisfies "{name}", which is not a condition. {suggest(name, self.conditions)}'
                     )
+
+    def __repr__(self) -> str:
+        """Return domain, unknowns and the names of the conditions in short; functions say nothing in print."""
+        given = {"parameters": dict(self.parameters), "scale": self.scale, "singular": self.singular}
+        added = "".join(f", {name}={value}" for name, value in given.items() if value)
+        return f"Problem({self.domain}, [{', '.join(self.conditions)}], unknowns={tuple(self.unknowns)}{added})"
 
     @property
     def is_fit(self) -> bool:
@@ -152,6 +150,55 @@ class Problem:
         """The conditions that are trained: all except those that the ansatz satisfies."""
         hard = self.ansatz.satisfies if self.ansatz else ()
         return {name: c for name, c in self.conditions.items() if name not in hard}
+
+
+def _check_arguments(problem: Problem) -> None:
+    """Refuse arguments of a wrong kind, which would fail much later with a message about something else.
+
+    Raises:
+        InputError: an argument is no domain, no mapping of conditions, no function, ...
+    """
+    if isinstance(problem.domain, type) or not hasattr(problem.domain, "names"):
+        raise InputError(
+            f"The first argument of a Problem is its domain, got {problem.domain!r}.",
+            write={"domain": Code("Box(x=(0.0, 1.0), y=(0.0, 1.0))")},
+        )
+    conditions = problem.conditions
+    example = {"conditions": Code('{"pde": Condition(domain.interior, residual)}')}
+    if not isinstance(conditions, Mapping):
+        came = "a function" if callable(conditions) else f"a {type(conditions).__name__}"
+        raise InputError(f"conditions must be a dictionary of conditions by name, got {came}.", write=example)
+    for name, condition in conditions.items():
+        if not isinstance(condition, Condition):
+            came = "a function" if callable(condition) else f"a {type(condition).__name__}"
+            raise InputError(f'"{name}" must be a Condition on a region of the domain, got {came}.', write=example)
+    if not isinstance(problem.parameters, Mapping):
+        raise InputError(
+            f"parameters must be a dictionary of first values by name, got {problem.parameters!r}.",
+            write={"parameters": {"k": 1.0}},
+        )
+    if problem.exact is not None and not callable(problem.exact):
+        coords = ", ".join(problem.domain.names)
+        raise InputError(
+            f"exact must be a function of the coordinates, got {problem.exact!r}.",
+            write={"exact": Code(f"lambda {coords}: 0 * {problem.domain.names[0]}")},
+        )
+    if problem.ansatz is not None and not isinstance(problem.ansatz, Ansatz):
+        raise InputError(
+            f"ansatz must be an Ansatz, got {problem.ansatz!r}.",
+            write={"ansatz": Code('Ansatz(function, satisfies=("boundary",))')},
+        )
+    if not isinstance(problem.singular, tuple) or not all(isinstance(each, Corner) for each in problem.singular):
+        raise InputError(
+            f"singular must be a tuple of corners, got {problem.singular!r}.",
+            write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
+        )
+    features = problem.features
+    if not isinstance(features, tuple) or not all(callable(each) or isinstance(each, Corner) for each in features):
+        raise InputError(
+            f"features must be a tuple of functions of the coordinates and of corners, got {features!r}.",
+            write={"features": Code("(lambda x, y: x * y,)")},
+        )
 
 
 def _grouped(condition: Condition, layout: tuple[tuple[str, int], ...]) -> Condition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp, inf, isfinite, log, tanh
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ class Coefficient(float):
     upper: float
 
     def __new__(cls, initial: float, lower: float = -inf, upper: float = inf) -> Coefficient:
+        if not isinstance(initial, Real):
+            raise InputError(
+                f"The first value of a coefficient is a number, got {initial!r}.",
+                write={"initial": _between(lower, upper)},
+            )
         if not (isfinite(initial) and lower < initial < upper):
             raise InputError(
                 f"The first value of a coefficient must be a finite number between its bounds, got {float(initial):g}, "

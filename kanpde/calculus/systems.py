@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
+from kanpde.calculus.calling import called
 from kanpde.calculus.field import Field
 from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError, suggest
 
-Value = float | tuple[float, ...] | Callable[..., Any]
 Scalar = float | Callable[..., Any]  # prescribed for one component
+Value = Scalar | tuple[Scalar, ...]
 
 
 class Given(NamedTuple):
@@ -92,7 +96,7 @@ class Unknowns(tuple[str, ...]):
 
 def _components(name: str, after: str, space: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the components of a vector from what follows the colon: their number, or their names."""
-    if after in ("2", "3"):
+    if name and after in ("2", "3"):
         ends = space if len(space) == int(after) else range(1, int(after) + 1)
         return tuple(f"{name}_{end}" for end in ends)
     own = tuple(each.strip() for each in after.split(","))
@@ -150,12 +154,23 @@ class Grouped:
                 vector = Vector([head, *(next(fields) for _ in range(size - 1))])
                 vector.name = name
                 grouped.append(vector)
-        return self.residual(*grouped, *(a for a in arguments if not isinstance(a, Field)))
+        return call_residual(self.residual, [*grouped, *(a for a in arguments if not isinstance(a, Field))])
+
+
+def call_residual(residual: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Return what a residual returns for fields and vectors, and last the coefficients by name, if there are any.
+
+    Raises:
+        InputError: the function does not suit these arguments.
+    """
+    names = [a.name or "u" if isinstance(a, (Field, Vector)) else "p" for a in arguments]
+    seen = [f"{name}_{names[:k].count(name) + 1}" if name in names[:k] else name for k, name in enumerate(names)]
+    return called(residual, arguments, "The residual", seen)
 
 
 def flattened(values: Any) -> tuple[Any, ...]:
-    """Return a value, or nested tuples and vectors of values, as one tuple."""
-    if not isinstance(values, tuple):
+    """Return a value, or nested tuples, lists and vectors of values, as one tuple."""
+    if not isinstance(values, (tuple, list)):
         return (values,)
     return tuple(each for value in values for each in flattened(value))
 
@@ -178,12 +193,36 @@ def pick(arguments: Sequence[Any], unknown: str | None) -> Any:
     return named[unknown]
 
 
+def checked_value(value: Any) -> Any:
+    """Return a prescribed value if it is a function, a finite number or a tuple of such values; a list as a tuple.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(value, (tuple, list)):
+        return tuple(checked_value(each) for each in value)
+    if callable(value) or isinstance(value, Tensor) or (isinstance(value, Real) and isfinite(value)):
+        return value
+    raise InputError(
+        "A prescribed value is a finite number, or a function of the coordinates such as `lambda x, y: torch.sin(x)`; "
+        f"of a vector it is a tuple of such values. Got {value!r}.",
+        write={"value": 0.0},
+    )
+
+
 def value_at(value: Value, u: Field | Vector) -> Any:
     """Return a coefficient or prescribed value at the points of a field or vector."""
-    return value(*u.coords) if callable(value) else value
+    if isinstance(value, tuple):
+        return tuple(value_at(each, u) for each in value)
+    return called(value, u.coords, "A prescribed value", u.context.names) if callable(value) else value
 
 
 def wanted_at(value: Value, u: Field | Vector) -> Any:
     """Return the prescribed value of a field or vector; a number is meant for all components."""
     found = value_at(value, u)
+    if isinstance(u, Field) and isinstance(found, tuple):
+        raise InputError(
+            f"The unknown {u.name or 'u'} has one value at a point, got {len(found)}. A vector unknown is written "
+            f'"{u.name or "u"}:{max(len(found), 2)}" in `unknowns`.'
+        )
     return (found,) * len(u) if isinstance(u, Vector) and isinstance(found, Real) else found

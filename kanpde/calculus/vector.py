@@ -45,11 +45,31 @@ class Vector(tuple):
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
-        """Handle ``tensor * vector``, which torch would otherwise evaluate itself."""
-        if function.__name__.strip("_") in ("mul", "multiply", "rmul") and len(args) == 2:
+        """Handle ``tensor * vector``, and elementwise functions, which act on every entry."""
+        name = function.__name__.strip("_")
+        if name in ("mul", "multiply", "rmul") and len(args) == 2:
             a, b = args
             return b * a if isinstance(b, Vector) else a * b
+        if len(args) == 1 and isinstance(args[0], Vector):
+            return type(args[0])(function(entry, **(kwargs or {})) for entry in args[0])
+        raise InputError(
+            f"torch.{name} is not defined for these vectors. Functions of one vector act on its entries; for others "
+            "write the entries, `v[0]` and `v[1]`, or `v.dot(w)`."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """Do the same for the functions of numpy, which would otherwise make an array of the entries."""
+        if method == "__call__" and len(inputs) == 1 and not kwargs:
+            return type(self)(ufunc(entry) for entry in self)
         return NotImplemented
+
+    def __abs__(self):
+        return type(self)(abs(entry) for entry in self)
+
+    def __pow__(self, exponent):
+        raise InputError(
+            "The power of a vector is ambiguous. Write `v.dot(v)` for its square, or powers of its entries."
+        )
 
     def dot(self, other: Iterable) -> Any:
         """Return the sum of the products of the entries."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kanpde.calculus.systems import Given
 from kanpde.domains import Region
+from kanpde.errors import Code, InputError
 
 
 class Integral(NamedTuple):
@@ -40,3 +41,18 @@ class Condition:
     given: Given | None = None
     noise: float = 0.0
     integral: Integral | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.region, Region):
+            what = "a function" if callable(self.region) else f"a {type(self.region).__name__}"
+            raise InputError(
+                f"A condition is about a region of the domain, got {what}. Regions are `domain.interior`, "
+                '`domain.boundary`, `domain.face("x", 0)`, `domain.at(t=0.0)`.',
+                write={"region": Code("domain.interior")},
+            )
+        if not callable(self.residual):
+            raise InputError(
+                f"The residual of a condition is a function of the unknowns, got {self.residual!r}. Values are "
+                "prescribed by `dirichlet(domain.boundary, 0.0)`.",
+                write={"residual": Code("lambda u: laplacian(u)")},
+            )

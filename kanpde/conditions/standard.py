@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.operators import diff, gradient
-from kanpde.calculus.systems import Given, Value, pick, value_at, wanted_at
+from kanpde.calculus.systems import Given, Value, checked_value, pick, value_at, wanted_at
 from kanpde.calculus.vector import Vector
 from kanpde.conditions.condition import Condition
 from kanpde.domains import Domain, Region
@@ -19,6 +19,8 @@ def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) ->
 
     Of a vector, value is a tuple, a function that returns one, or a number for all components; "velocity_x" is one.
     """
+
+    value = checked_value(value)
 
     def residual(*fields):
         u = pick(fields, unknown)
@@ -35,6 +37,8 @@ def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> C
 def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str | None = None) -> Condition:
     """a u + b ∂u/∂n = value, n the outward unit normal."""
 
+    a, b, value = checked_value(a), checked_value(b), checked_value(value)
+
     def residual(*fields):
         u = pick(fields, unknown)
         return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - wanted_at(value, u)
@@ -44,7 +48,8 @@ def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str |
 
 def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
     """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
-    if "t" not in region.names:
+    value = checked_value(value)
+    if isinstance(region, Region) and "t" not in region.names:
         first = region.names[0]
         start = f'`dirichlet(domain.face("{first}", 0), value)`'
         if order:

@@ -24,8 +24,8 @@ class Separate:
     """Networks of their own for unknowns, such as a field that is sought beside the solution.
 
     Args:
-        networks: factories by unknown; one network for several unknowns has their names with commas, ``"u, v"``. An
-            unknown that is left out has a `KAN` with default arguments; None gives each unknown one.
+        networks: factories by unknown, or by vector; one network for several unknowns has their names with commas,
+            ``"u, v"``. An unknown that is left out has a `KAN` with default arguments; None gives each unknown one.
 
     Raises:
         InputError: an unknown has two networks.
@@ -38,20 +38,31 @@ class Separate:
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f'The unknown "{twice[0]}" has two networks. Leave one out.')
 
-    def for_unknowns(self, unknowns: Sequence[str]) -> Callable[..., "SeparateNetworks"]:
+    def for_unknowns(
+        self, unknowns: Sequence[str], vectors: Mapping[str, Sequence[str]] | None = None
+    ) -> Callable[..., "SeparateNetworks"]:
         """Return the factory for unknowns of these names, in this order.
 
+        Args:
+            unknowns: all of them, one by one.
+            vectors: the components of vectors, whose names stand for these.
+
         Raises:
-            InputError: a network is for something that is no unknown.
+            InputError: a network is for something that is no unknown, or an unknown has two networks.
         """
         groups: list[tuple[NetworkFactory, tuple[int, ...]]] = []
-        rest = list(unknowns)
+        rest, known = list(unknowns), {**(vectors or {}), **{name: (name,) for name in unknowns}}
         for key, factory in (self.networks or {}).items():
+            own: list[str] = []
             for name in _names(key):
+                if name not in known:
+                    raise InputError(f'A network is for "{name}", which is no unknown. {suggest(name, known)}')
+                own += known[name]
+            for name in own:
                 if name not in rest:
-                    raise InputError(f'A network is for "{name}", which is no unknown. {suggest(name, unknowns)}')
+                    raise InputError(f'The unknown "{name}" has two networks. Leave one out.')
                 rest.remove(name)
-            groups.append((factory, tuple(unknowns.index(name) for name in _names(key))))
+            groups.append((factory, tuple(unknowns.index(name) for name in own)))
         groups += [(KAN(), (unknowns.index(name),)) for name in rest]
         return partial(_made, groups)
 

@@ -32,7 +32,7 @@ from kanpde.solution import Solution
 from kanpde.storage.coefficient_rows import coefficients_from
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
-from kanpde.storage.folders import replace_files
+from kanpde.storage.folders import existing, replace_files
 from kanpde.storage.output import Output, sample, sample_boundary
 from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
@@ -180,7 +180,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
     Raises:
         InputError: the file is missing or damaged, or needs a problem or model that was not given or does not match.
     """
-    record = read_file(Path(folder) / RESULT)
+    record = read_file(existing(folder) / RESULT)
     problem = _problem(record, problem)
     return Solution(
         problem=problem,

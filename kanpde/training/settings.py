@@ -15,6 +15,7 @@ from kanpde.errors import Code, InputError
 from kanpde.factories import arguments_of, described, made_from
 from kanpde.hard_constraints import hardened
 from kanpde.problem import Problem
+from kanpde.training.arguments import NUMBERS, check_numbers
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 
@@ -66,6 +67,7 @@ class Settings:
         return 0.0 if self.tolerance is None else self.atol / self.tolerance
 
     def __post_init__(self):
+        check_numbers({name: getattr(self, name) for name in NUMBERS})
         if self.starts < 1:
             raise InputError(f"starts must be at least 1, got {self.starts}.", write={"starts": 1})
         if self.starts > 1 and isinstance(self.model, nn.Module):
