@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 import torch
@@ -147,7 +147,8 @@ class Solution(Evaluable):
         lines += [f"{name} = {value:.8g}" for name, value in self.coefficients.items()]
         told = ", ".join(f"{name} {errors['l2']:.2e}" for name, errors in self.errors.items())
         lines += [f"relative L2 error: {told or 'not known, without an exact solution'}"]
-        lines += [f"estimated relative L2 error: {facts['estimate']:.1e}"] if "estimate" in facts else []
+        estimate = facts.get("estimate", nan)
+        lines += [f"estimated relative L2 error: {estimate:.1e}"] if isfinite(estimate) else []
         after = f" after {len(self.history)} steps, {facts['seconds']:.1f} s" if "seconds" in facts else ""
         lines += [f"ended{after}: {self.reason}"]
         lines += [f"warning: {warning}" for warning in self.warnings]

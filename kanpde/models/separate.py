@@ -4,19 +4,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpde.calculus.jet import JetSpace
 from kanpde.errors import InputError, suggest
-from kanpde.factories import kind_of
 from kanpde.models.architecture import network_from
 from kanpde.models.kan import KAN
 from kanpde.models.layer import Traced
 from kanpde.models.network import Network, NetworkFactory
+from kanpde.models.several import SeveralNetworks
 
 
 @dataclass(frozen=True)
@@ -92,36 +92,24 @@ def _made(
     return SeparateNetworks(made, [places for _, places in groups])
 
 
-class SeparateNetworks(Network):
+class SeparateNetworks(SeveralNetworks):
     """A function whose outputs belong to several networks.
-
-    All layers together are its layers, so that the Jacobian has a block of columns for each network.
 
     Args:
         networks: with the same inputs.
         places: the positions of the outputs of every network among all outputs.
     """
 
+    purpose = "groups of unknowns"
+
     def __init__(self, networks: Sequence[Network], places: Sequence[Sequence[int]]):
-        nn.Module.__init__(self)
-        self.networks = cast(Sequence[Network], nn.ModuleList(networks))
+        super().__init__(networks)
         self.places = tuple(tuple(each) for each in places)
         together = [place for each in self.places for place in each]
         self.order = [together.index(place) for place in range(len(together))]
-        self.singular = None
-        self._gather()
-
-    def _gather(self) -> None:
-        """List the layers and the nodes of all networks; the modules are registered in ``networks`` only."""
-        self.layers = [layer for network in self.networks for layer in network.layers]
-        self.nodes = [nodes for network in self.networks for nodes in network.nodes]
 
     def architecture(self) -> dict[str, Any]:
-        return {
-            "kind": kind_of(type(self)),
-            "networks": [network.architecture() for network in self.networks],
-            "places": [list(each) for each in self.places],
-        }
+        return {**super().architecture(), "places": [list(each) for each in self.places]}
 
     @classmethod
     def from_architecture(
@@ -134,32 +122,14 @@ class SeparateNetworks(Network):
     def outputs(self) -> int:
         return len(self.order)
 
-    @property
-    def has_edges(self) -> bool:
-        return False
-
-    @property
-    def is_separable(self) -> bool:
-        return False
-
-    @property
-    def ends(self) -> list[Tensor]:
-        return []
-
-    @property
-    def half_wider(self) -> int:
-        return min(network.half_wider for network in self.networks)
-
-    def widen(self, count: int, generator: torch.Generator | None = None) -> None:
-        for network in self.networks:
-            network.widen(count, generator)
-        self._gather()
-
     def scale_outputs(self, sizes: Tensor) -> None:
         for network, places in zip(self.networks, self.places, strict=True):
             network.scale_outputs(sizes[list(places)])
 
     # values ----------------------------------------------------------------------------------------------------------
+    def each(self, x: Tensor) -> list[tuple[Network, Tensor]]:
+        return [(network, x) for network in self.networks]
+
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
         return torch.cat([network(x) for network in self.networks], dim=1)[:, self.order]
 
@@ -187,20 +157,3 @@ class SeparateNetworks(Network):
             last += len(network.layers)
             found.append(steps[last][1])
         return torch.cat(found, dim=2)[:, :, self.order]
-
-    # grids -----------------------------------------------------------------------------------------------------------
-    def refine_where(self, x: Tensor, shares: Tensor, grid: int) -> None:
-        for network in self.networks:
-            network.refine_where(x, shares, grid)
-
-    def update_grid(
-        self,
-        x: Tensor,
-        grid: int | None = None,
-        uniform_share: float = 1.0,
-        min_gap: float = 0.2,
-        margin: float = 0.05,
-    ) -> None:
-        """Fit the hidden knots of every network to its inputs at the points x."""
-        for network in self.networks:
-            network.update_grid(x, grid, uniform_share, min_gap, margin)
