@@ -23,8 +23,8 @@ NUMBERS = {
 }
 
 
-def check_numbers(given: Mapping[str, Any]) -> None:
-    """Check arguments of the table `NUMBERS`.
+def checked_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of the table `NUMBERS`, numbers of numpy as Python's.
 
     Raises:
         InputError: one of them is no number, or no whole one.
@@ -37,6 +37,11 @@ def check_numbers(given: Mapping[str, Any]) -> None:
             raise InputError(
                 f"{name} must be a {'whole ' if is_whole else ''}number{none}, got {value!r}.", write={name: example}
             )
+
+    if not -(2**63) <= given.get("seed", 0) < 2**63:
+        raise InputError(f"seed must have at most 63 bits, got {given['seed']}.", write={"seed": 0})
+    own = (int, float, type(None))
+    return {n: v if type(v) in own else int(v) if NUMBERS[n][0] else float(v) for n, v in given.items()}
 
 
 def check_objects(problem: Any, model: Any, phases: Any, sampling: Any, weights: Any) -> None:

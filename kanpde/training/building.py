@@ -57,11 +57,11 @@ def _made(settings: Settings, domain: Any, features: Any, generator: torch.Gener
         network.scale_outputs(torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype))
     if features:
         if isinstance(network, SeparateNetworks):
-            raise _refused("features", model, "makes several networks, and features are inputs of one")
+            raise _refused("features", settings.model, "makes several networks, and features are inputs of one")
         if not isinstance(network, Network):
-            raise _refused("features", model, "makes no network of this package")
+            raise _refused("features", settings.model, "makes no network of this package")
         if type(network.inputs) is not Inputs:
-            raise _refused("features", model, "has inputs of its own")
+            raise _refused("features", settings.model, "has inputs of its own")
         network.inputs = FeatureInputs(ranges, features, domain.periodic, settings.device, settings.dtype)
     return network
 
