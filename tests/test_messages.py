@@ -242,7 +242,9 @@ def test_folders_that_are_missing_are_said_to_be(tmp_path, monkeypatch):
         lambda folder: resume(folder, poisson()),
         lambda folder: begin(start=folder, model=None),
     ):
-        with pytest.raises(InputError, match=r'There is no folder "output" here, in .*Write folder="outputs"\.'):
+        with pytest.raises(
+            InputError, match=r'There is no folder "output" in .*, and so no .*Write folder="outputs"\.'
+        ):
             read("output")
         with pytest.raises(InputError, match=r'There is no folder "nowhere".*as printed at its end'):
             read("nowhere")

@@ -40,7 +40,7 @@ def resume(
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
             not match the stored run.
     """
-    held = existing(folder)
+    held = existing(folder, "checkpoint")
     problem = problem_of(held) if problem is None else problem
     read_newest(folder)  # before a folder is made or locked
     with Checkpoints(folder) as checkpoints:

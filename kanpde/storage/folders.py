@@ -46,8 +46,8 @@ def _numbered(folder: Path, number: int) -> Path:
     return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
 
 
-def existing(folder: object) -> Path:
-    """Return the folder of a run that is to be read.
+def existing(folder: object, what: str = "solution") -> Path:
+    """Return the folder of a run that is to be read; ``what`` is sought in it.
 
     Raises:
         InputError: it is no path, there is no such folder, or it is a file.
@@ -62,7 +62,7 @@ def existing(folder: object) -> Path:
         siblings = [str(each) for each in path.parent.glob("*") if each.is_dir()] if path.parent.is_dir() else []
         near = get_close_matches(str(path), siblings, n=1)
         raise InputError(
-            f'There is no folder "{folder}" here, in {Path.cwd()}.',
+            f'There is no folder "{folder}"{"" if path.is_absolute() else f" in {Path.cwd()}"}, and so no {what}.',
             write={"folder": near[0]} if near else None,
             advice="" if near else "Give the folder of one run, as printed at its end.",
         )
