@@ -26,6 +26,7 @@ from kanpde import (
     diff,
     dirichlet,
     divergence,
+    gradient,
     initial,
     laplacian,
     load,
@@ -87,7 +88,7 @@ ARGUMENTS = [
     ({"phases": [LM()]}, "got a LM. Write phases=[Phase(LM())]."),
     ({"sampling": 100}, "sampling must be a Sampling, got 100."),
     ({"weights": [1, 2]}, "weights must be a dictionary of numbers by condition, got a list."),
-    ({"weights": {"pde": "a"}}, "positive and finite numbers, got 'a' for \"pde\""),
+    ({"weights": {"pde": "a"}}, "positive and finite, got 'a' for \"pde\""),
     ({"dtype": 32}, 'Write dtype="float64".'),
     ({"device": 0}, 'Unknown device "0"'),
     ({"start": 5, "model": None}, "start must be the folder or the solution of an earlier run, got 5"),
@@ -165,6 +166,12 @@ RESIDUALS = [
     (lambda v: torch.norm(v), ("v:2",), "must act point by point, and torch.norm does not"),
     (lambda v: torch.maximum(v, v), ("v:2",), "torch.maximum is not defined for these vectors"),
     (lambda v: v**2, ("v:2",), "Write `v.dot(v)` for its square"),
+    (lambda v: v.dot(gradient(v)), ("v:2",), "`gradient(w).dot(v)` or `material_derivative(w, v)` for (v · ∇) w"),
+    (lambda v: gradient(v) @ v, ("v:2",), "`sigma.dot(u.normal)`"),
+    (lambda v: v[2], ("v:2",), "A vector of 2 entries has `v[0]`, `v[1]`, got 2 in brackets"),
+    (lambda v: v["x"], ("v: 2",), "`v[1]`, got 'x' in brackets"),
+    (lambda v: v > 0, ("v:2",), "not supported between instances of 'Vector' and 'int'. Entries are `v[0]`"),
+    (lambda v: 1 / v, ("v:2",), "'int' and 'Vector'. Entries are `v[0]`"),
     (lambda u: math.sin(u), ("u",), "such as torch.sin, not math.sin"),
 ]
 
@@ -189,6 +196,18 @@ def test_mistakes_beside_residuals_are_explained():
         of(lambda u: (_ for _ in ()).throw(TypeError("my own")))
 
 
+def test_initial_values_are_at_one_moment():
+    tube = Box(x=(0.0, 1.0), t=(0.0, 1.0))
+    for region in (tube.interior, tube.boundary, tube.at(x=0.5)):
+        with pytest.raises(InputError, match=r"which is about a range of t\. Write region=domain\.at\(t=0\.0\)"):
+            initial(region, 0.0)
+    initial(tube.at(t=0.0), 0.0)
+    with pytest.raises(InputError, match="of a derivative in time, 0 for the value, got '1'"):
+        initial(tube.at(t=0.0), 0.0, order="1")
+    with pytest.raises(InputError, match="name of an unknown, got 1"):
+        of(dirichlet(BOX.boundary, 0.0, 1).residual)
+
+
 def test_functions_act_on_the_entries_of_vectors():
     (one, two, three, four), points = of(lambda v: [torch.exp(v), abs(np.sin(v))], ("v:2",))
     x = points.x[:, 0]
@@ -211,12 +230,16 @@ def test_prescribed_values_that_are_not_finite_are_named_with_a_point(constraint
         begin(Problem(BOX, {"flow": flow}, ("p", "v:2")))
 
 
-def test_a_residual_that_is_undefined_at_the_start_is_said():
-    def residual(u):
-        return laplacian(u) + torch.log(u.coords[0] - 0.5)
-
+@pytest.mark.parametrize(
+    ("residual", "place"),
+    [
+        (lambda u: laplacian(u) + torch.log(u.coords[0] - 0.5), r"x = 0\.[0-4]\d*, y = "),
+        (lambda u: laplacian(torch.sqrt(u)), "x = "),  # here the automatic weights are not finite either
+    ],
+)
+def test_a_residual_that_is_undefined_at_the_start_is_said(residual, place):
     problem = Problem(BOX, {"pde": Condition(BOX.interior, residual), "walls": dirichlet(BOX.boundary)})
-    with pytest.warns(ResultWarning, match=r"Nothing was trained: .*not finite \(in pde at x = 0\.[0-4]\d*, y = "):
+    with pytest.warns(ResultWarning, match=rf"Nothing was trained: .*not finite \(in pde at {place}"):
         solution = solve(problem, KAN([2]), [Phase(steps=2)], sampling=FEW, device="cpu")
     assert solution.ending.end is End.NON_FINITE and not solution.history
 

@@ -25,7 +25,7 @@ def called(function: Callable[..., Any], arguments: Sequence[Any], what: str, na
     """
     try:
         return function(*arguments)
-    except (TypeError, AttributeError, RuntimeError) as error:
+    except (TypeError, AttributeError, IndexError, RuntimeError) as error:
         reason = _arity(function, arguments, what, names) or _misuse(str(error))
         if reason is None:
             raise
@@ -53,11 +53,11 @@ def _misuse(said: str) -> str | None:
             "A field has one value for each point, so that `if`, `and`, `max` and `min` cannot decide by it. Write "
             "`torch.where(u > 0, a, b)`, or `torch.relu(u)` for the positive part."
         )
-    if (found := re.match(r"'(Field|Vector|Tensor2)' object (.+)", said)) is None:
-        return None
-    kind = {"Field": "field", "Vector": "vector", "Tensor2": "tensor"}[found[1]]
-    if kind == "field":
-        hint = 'Derivatives are `diff(u, "x")`, coordinates `u.coords`, the values at the points `u.value`'
-    else:
-        hint = 'Entries are `v[0]`, `v[1]`, derivatives `diff(v, "x")`, products `v.dot(w)`'
-    return f"A {kind} {found[2]}. {hint}."
+    of_field = 'Derivatives are `diff(u, "x")`, coordinates `u.coords`, the values at the points `u.value`.'
+    of_vector = 'Entries are `v[0]`, `v[1]`, derivatives `diff(v, "x")`, products `v.dot(w)`.'
+    if found := re.match(r"'(Field|Vector|Tensor2)' object (.+)", said):
+        kind = {"Field": "field", "Vector": "vector", "Tensor2": "tensor"}[found[1]]
+        return f"A {kind} {found[2]}. {of_field if kind == 'field' else of_vector}"
+    if re.search(r"'(Field|Vector|Tensor2)'", said):  # unsupported operand types, ...
+        return f"{said}. {of_field if 'Field' in said else of_vector}"
+    return None

@@ -96,6 +96,7 @@ class Unknowns(tuple[str, ...]):
 
 def _components(name: str, after: str, space: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the components of a vector from what follows the colon: their number, or their names."""
+    after = after.strip()
     if name and after in ("2", "3"):
         ends = space if len(space) == int(after) else range(1, int(after) + 1)
         return tuple(f"{name}_{end}" for end in ends)
@@ -183,6 +184,10 @@ def pick(arguments: Sequence[Any], unknown: str | None) -> Any:
     """
     if unknown is None:
         return arguments[0]
+    if not isinstance(unknown, str):
+        raise InputError(
+            f"unknown is the name of an unknown, got {unknown!r}. A derivative in time is prescribed by `order=1`."
+        )
     named: dict[str | None, Any] = {}
     for each in arguments:
         for entry in (each, *(each if isinstance(each, Vector) else ())):

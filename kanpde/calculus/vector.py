@@ -17,6 +17,13 @@ class Vector(tuple):
 
     name: str | None = None
 
+    def __getitem__(self, key):
+        try:
+            return super().__getitem__(key)
+        except (IndexError, TypeError):
+            entries = ", ".join(f"`v[{k}]`" for k in range(len(self)))
+            raise InputError(f"A vector of {len(self)} entries has {entries}, got {key!r} in brackets.") from None
+
     def __add__(self, other):
         return type(self)(a + b for a, b in self._pairs(other))
 
@@ -71,8 +78,21 @@ class Vector(tuple):
             "The power of a vector is ambiguous. Write `v.dot(v)` for its square, or powers of its entries."
         )
 
+    def __matmul__(self, other):
+        raise InputError("Products of vectors and tensors are written with dot: `v.dot(w)`, `sigma.dot(u.normal)`.")
+
     def dot(self, other: Iterable) -> Any:
-        """Return the sum of the products of the entries."""
+        """Return the sum of the products of the entries.
+
+        Raises:
+            InputError: the other one has not as many entries, or is a tensor, whose sum over rows is rarely meant.
+        """
+        if isinstance(other, Tensor2) and not isinstance(self, Tensor2):
+            raise InputError(
+                "A vector times a tensor sums over the rows, and (v · ∇) w over the columns. Write "
+                "`gradient(w).dot(v)` or `material_derivative(w, v)` for (v · ∇) w, `sigma.dot(n)` for σ·n, and "
+                "`a.T.dot(v)` for the sum over rows."
+            )
         first, *rest = (a * b for a, b in self._pairs(other))
         return sum(rest, first)
 

@@ -11,7 +11,7 @@ from kanpde.calculus.vector import Vector
 from kanpde.conditions.condition import Condition
 from kanpde.domains import Domain, Region
 from kanpde.domains.box import require_box
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 
 
 def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
@@ -58,6 +58,14 @@ def initial(region: Region, value: Value = 0.0, unknown: str | None = None, orde
             'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`; '
             f"this one has {', '.join(region.names)}. "
             f"For an ordinary differential equation in {first} write {start}."
+        )
+
+    if order not in (0, 1, 2, 3):
+        raise InputError(f"order is that of a derivative in time, 0 for the value, got {order!r}.", write={"order": 1})
+    if isinstance(region, Region) and not any(region.names.index("t") in piece for piece in region.fixed):
+        raise InputError(
+            f'An initial condition is about one moment, got the region "{region.label}", which is about a range of t.',
+            write={"region": Code("domain.at(t=0.0)")},
         )
 
     def residual(*fields):

@@ -19,7 +19,7 @@ def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, f
             raise InputError(f'weights has "{name}", which is not a trained condition. {suggest(name, weights)}')
         if not (isinstance(weight, Real) and 0 < weight < inf):
             raise InputError(
-                f'Weights must be positive and finite numbers, got {weight!r} for "{name}".',
+                f'Weights must be positive and finite, got {weight!r} for "{name}".',
                 write={name: 1.0},
                 of="weights",
                 advice="A condition without weight is left out of the problem.",
