@@ -129,5 +129,5 @@ def _value(value: Any) -> str:
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return a sentence that names the choice nearest to ``name``, or lists all choices."""
     choices = sorted(choices)
-    near = get_close_matches(name, choices, n=1)
+    near = get_close_matches(str(name), choices, n=1)
     return f'Did you mean "{near[0]}"?' if near else f"Choices: {', '.join(choices) or 'none'}."

@@ -211,6 +211,12 @@ def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, t
         raise InputError(
             f"The solution takes {len(names)} coordinates, `solution({', '.join(names)})`, got {len(coords)}."
         )
-    tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
-    shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    try:
+        tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
+        shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"The coordinates {', '.join(names)} must be numbers, or arrays of shapes that can be broadcast: {error}. "
+            "Write `solution(*numpy.meshgrid(...))` for all pairs of two lists."
+        ) from error
     return torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1), shape

@@ -12,6 +12,7 @@ from conftest import load_problem
 from kanpde import (
     KAN,
     LM,
+    MLP,
     Box,
     Condition,
     InputError,
@@ -28,10 +29,12 @@ from kanpde import (
     divergence,
     gradient,
     initial,
+    integral,
     laplacian,
     load,
     material_derivative,
     resume,
+    save,
     solve,
 )
 from kanpde.command import main
@@ -196,6 +199,35 @@ def test_mistakes_beside_residuals_are_explained():
         of(lambda u: (_ for _ in ()).throw(TypeError("my own")))
 
 
+OTHERS = [
+    (lambda s: Separate([KAN([2])]), "dictionary of networks by unknown, got a list"),
+    (lambda s: Separate({"u": KAN}), 'The network for "u" must be a factory, got <class'),
+    (lambda s: KAN(5), "hidden must be a list of widths, got 5. Write hidden=[8]."),
+    (lambda s: MLP(5), "hidden widths must be positive whole numbers, got 5."),
+    (lambda s: KAN([5.0]), "whole number, or two for sums and products such as [4, 2], got 5.0"),
+    (lambda s: MLP([5], activation=torch.tanh), "Unknown activation"),
+    (lambda s: Sampling(interior="a"), "interior must be a number of points or None, got 'a'"),
+    (lambda s: integral(BOX, "u", 0.0), "region of the domain, got a Box. Write region=domain.interior."),
+    (lambda s: s("a", 0.1), "coordinates x, y must be numbers, or arrays"),
+    (lambda s: s(np.zeros(3), np.zeros(4)), "can be broadcast"),
+    (lambda s: save("outputs/mine", s), "save takes a solution and then a folder, got a str and a Solution"),
+    (lambda s: load("outputs/mine", poisson), "second argument of load is the problem, got a function"),
+]
+
+
+@pytest.fixture(scope="module")
+def solved():
+    return solve(poisson(), KAN([2]), [Phase(steps=2)], sampling=FEW, device="cpu")
+
+
+@pytest.mark.parametrize(("ask", "message"), OTHERS, ids=[message for _, message in OTHERS])
+def test_other_mistakes_are_explained(ask, message, solved):
+    with pytest.raises(InputError) as caught:
+        ask(solved)
+    assert message in str(caught.value)
+    assert repr(BOX.boundary) == 'Region("boundary" of x, y)'
+
+
 def test_initial_values_are_at_one_moment():
     tube = Box(x=(0.0, 1.0), t=(0.0, 1.0))
     for region in (tube.interior, tube.boundary, tube.at(x=0.5)):
@@ -244,8 +276,8 @@ def test_a_residual_that_is_undefined_at_the_start_is_said(residual, place):
     assert solution.ending.end is End.NON_FINITE and not solution.history
 
 
-def test_a_solution_is_shown_in_a_few_lines():
-    solution = solve(poisson(), KAN([2]), [Phase(steps=2)], sampling=FEW, device="cpu")
+def test_a_solution_is_shown_in_a_few_lines(solved):
+    solution = solved
     shown = repr(solution).splitlines()
     assert shown[0] == "Solution of u on Box(x=(-1, 1), y=(-1, 1))" and len(shown) <= 6 + len(solution.warnings)
     for part in ("KAN, ", "relative L2 error: u ", "ended after 2 steps, ", " s: steps done"):

@@ -24,7 +24,7 @@ class Points:
     data: Float[Tensor, "points columns"] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Region:
     """A part of a domain that consists of pieces (faces).
 
@@ -49,6 +49,10 @@ class Region:
     share: float | None = None
     sides: tuple[int, ...] = ()
     extent: Callable[[], float] | None = None
+
+    def __repr__(self) -> str:
+        """Return what it is called; functions say nothing in print."""
+        return f'Region("{self.label}" of {", ".join(self.names)})'
 
     @property
     def is_measured(self) -> bool:

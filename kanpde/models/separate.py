@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanpde.calculus.jet import JetSpace
-from kanpde.errors import InputError, suggest
+from kanpde.errors import Code, InputError, suggest
 from kanpde.models.architecture import network_from
 from kanpde.models.kan import KAN
 from kanpde.models.layer import Traced
@@ -34,6 +34,13 @@ class Separate:
     networks: Mapping[str, NetworkFactory] | None = None
 
     def __post_init__(self):
+        example = {"networks": Code('{"u": KAN([8]), "v": MLP([16])}')}
+        if self.networks is not None and not isinstance(self.networks, Mapping):
+            came = type(self.networks).__name__
+            raise InputError(f"Separate needs a dictionary of networks by unknown, got a {came}.", write=example)
+        for key, factory in (self.networks or {}).items():
+            if isinstance(factory, type) or not callable(factory):
+                raise InputError(f'The network for "{key}" must be a factory, got {factory!r}.', write=example)
         names = [name for key in self.networks or {} for name in _names(key)]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f'The unknown "{twice[0]}" has two networks. Leave one out.')
