@@ -23,7 +23,7 @@ from scipy.sparse.linalg import splu
 FILE = Path(__file__).parents[1] / "problems" / "cavity.csv"
 ALONG, NEAR = 40, 0.1  # points of the reference along each side; none are so near to an upper corner
 GRADING = 1.5  # towards the walls
-RATIO, LEVELS = 0.5, 10  # of the cells towards the upper corners
+RATIO, LEVELS = 0.5, 14  # of the cells towards the upper corners
 GHIA_Y = [0.9766, 0.9688, 0.9609, 0.9531, 0.8516, 0.7344, 0.6172, 0.5, 0.4531, 0.2813, 0.1719, 0.1016, 0.0703, 0.0625]
 GHIA_Y += [0.0547]
 GHIA_U = [0.84123, 0.78871, 0.73722, 0.68717, 0.23151, 0.00332, -0.13641, -0.20581, -0.2109, -0.15662, -0.1015]
@@ -130,7 +130,7 @@ def table(u: np.ndarray, v: np.ndarray) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, nargs=2, default=[16, 20])
+    parser.add_argument("--cells", type=int, nargs=2, default=[20, 26])
     parser.add_argument("--reynolds", type=float, default=100.0)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()

@@ -46,7 +46,8 @@ class Table:
                 f"each of {', '.join(self.names)}."
             )
         if len(self.values) < 2:
-            raise InputError(f"{self.origin} has {len(self.values)} rows; expected at least 2.")
+            count = ("no rows", "one row")[len(self.values)]
+            raise InputError(f"{self.origin} has {count}; expected at least 2.")
         bad = np.argwhere(~np.isfinite(self.values))
         if len(bad):
             row, column = bad[0]

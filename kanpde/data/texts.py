@@ -71,7 +71,8 @@ def _header(path: Path, delimiter: str | None) -> tuple[tuple[str, ...], bool]:
     first = next(lines, "")
     cells = next(csv.reader([first], delimiter=delimiter), []) if delimiter else first.split()
     if not cells or next(lines, None) is None:
-        raise InputError(f"{path.name} has {int(bool(cells))} rows; expected at least 2.")
+        found = "has one line" if cells else "is empty"
+        raise InputError(f"{path.name} {found}; expected at least 2 rows of values.")
     if len(cells) == 1 and delimiter == "," and ";" in first:
         raise InputError(f'{path.name} has columns divided by ";"; expected ",". Save it with commas.')
     is_number = [_is_number(cell) for cell in cells]
