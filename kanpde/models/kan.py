@@ -104,7 +104,7 @@ class KAN:
         """Return the nodes between the layers."""
         found = []
         for width in self.hidden:
-            parts = tuple(width) if isinstance(width, Sequence) and not isinstance(width, str) else (width, 0)
+            parts = tuple(width) if isinstance(width, Sequence) else (width, 0)
             if len(parts) != 2 or any(not isinstance(n, int) or n < 0 for n in parts):
                 raise InputError(
                     f"A hidden width must be a whole number, or two for sums and products such as [4, 2], got {width}.",
