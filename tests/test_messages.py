@@ -210,8 +210,8 @@ OTHERS = [
     (lambda s: integral(BOX, "u", 0.0), "region of the domain, got a Box. Write region=domain.interior."),
     (lambda s: s("a", 0.1), "coordinates x, y must be numbers, or arrays"),
     (lambda s: s(np.zeros(3), np.zeros(4)), "can be broadcast"),
-    (lambda s: save("outputs/mine", s), "save takes a solution and then a folder, got a str and a Solution"),
-    (lambda s: load("outputs/mine", poisson), "second argument of load is the problem, got a function"),
+    (lambda s: save("outputs/mine", s), "save takes a solution and then a folder, got a str first."),
+    (lambda s: load("outputs/mine", poisson), "load takes a folder and then a Problem, got a function"),
 ]
 
 

@@ -76,11 +76,8 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
     Raises:
         InputError: the folder cannot be written, or the output does not fit the problem.
     """
-    if not isinstance(solution, Solution) or not isinstance(folder, (str, Path)):
-        raise InputError(
-            f"save takes a solution and then a folder, got a {type(solution).__name__} and a {type(folder).__name__}. "
-            'Write `save(solution, "outputs/mine")`.'
-        )
+    if not isinstance(solution, Solution):
+        raise InputError(f"save takes a solution and then a folder, got a {type(solution).__name__} first.")
     folder = prepare_folder(folder, solution.problem, output)
     middle = middle_of(solution.problem.domain)
     shown = solution.at(**middle) if middle else solution
@@ -186,10 +183,7 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
         InputError: the file is missing or damaged, or needs a problem or model that was not given or does not match.
     """
     if problem is not None and not isinstance(problem, Problem):
-        raise InputError(
-            f"The second argument of load is the problem, got a {type(problem).__name__}. Write "
-            "`load(folder, poisson())`; without a problem its conditions are not known."
-        )
+        raise InputError(f"load takes a folder and then a Problem, got a {type(problem).__name__}: `poisson()`?")
     record = read_file(existing(folder) / RESULT)
     problem = _problem(record, problem)
     return Solution(
