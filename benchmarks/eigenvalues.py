@@ -10,7 +10,7 @@ from time import perf_counter, process_time
 import numpy as np
 import torch
 from accuracy import load_problem
-from scipy.special import jn_zeros, jv
+from scipy.special import jn_zeros, jv, mathieu_a, mathieu_b
 
 from kanpde import (
     KAN,
@@ -46,6 +46,34 @@ def membrane(domain, ends=dirichlet, **options):
     return Problem(domain, conditions, parameters={"lam": 0.0}, **options)
 
 
+def schroedinger(domain, potential):
+    """-u'' + V u = λ u with u = 0 at the ends."""
+    return on(
+        domain,
+        lambda u, p: diff(u, "x", "x") - potential(u.coords[0]) * u + p["lam"] * u,
+        dirichlet(domain.boundary),
+    )
+
+
+def clamped(domain):
+    """Δ²u = λ u with u = ∂u/∂n = 0."""
+    conditions = {
+        "pde": Condition(domain.interior, lambda u, p: laplacian(laplacian(u)) - p["lam"] * u),
+        "boundary": dirichlet(domain.boundary),
+        "slope": neumann(domain.boundary),
+    }
+    return Problem(domain, conditions, parameters={"lam": 0.0})
+
+
+def mathieu(q):
+    """-u'' + 2 q cos(2 x) u = λ u with period π."""
+    circle = Box(x=(0, pi), periodic=["x"])
+    residual = Condition(
+        circle.interior, lambda u, p: diff(u, "x", "x") - 2 * q * torch.cos(2 * u.coords[0]) * u + p["lam"] * u
+    )
+    return Problem(circle, {"pde": residual}, parameters={"lam": 0.0})
+
+
 def on(domain, residual, wall):
     return Problem(domain, {"pde": Condition(domain.interior, residual), "boundary": wall}, parameters={"lam": 0.0})
 
@@ -60,12 +88,22 @@ def inverted(k):
     return feature
 
 
+def inverse_of(k):
+    """The coordinate number k of the inversion in the circle of radius ½ about 0."""
+    return lambda x, y: 0.5 * (x, y)[k] / (x * x + y * y)
+
+
 def products(first):
     return np.sort([(m * m + n * n) * pi**2 for m in range(first, 9) for n in range(first, 9)])
 
 
 ZEROS = np.sort(np.concatenate([np.repeat(jn_zeros(n, 4) ** 2, 1 if n == 0 else 2) for n in range(8)]))
 L_VALUES = [9.6397238440219, 15.197251926454, 19.739208802179, 29.521481114144]  # Trefethen and Betcke 2006
+FINE = KAN([8], basis="chebyshev", grid=5, degree=19)
+# by Chebyshev collocation of degree 400
+GAUSSIAN, DOUBLE = [-3.140333969, -0.4059698148, 0.1644239903], [-16.13633072, -16.13481435, -9.126550204]
+RING = Disk(name="outer") - Disk(radius=0.5, name="inner")
+RING_VALUES = [39.0132884997, 40.8724533797, 40.8724533797]  # J_n(k) Y_n(k / 2) = Y_n(k) J_n(k / 2), n = 0, 1
 CASES = {  # problem, count, exact values, options
     "disk": (DRUM, 3, ZEROS, {}),
     "disk, tolerance 1e-11": (DRUM, 3, ZEROS, {"tolerance": 1e-11}),
@@ -102,6 +140,33 @@ CASES = {  # problem, count, exact values, options
         [0, 1, 1, 2, 2],
         {},
     ),
+    "well -5 exp(-x²), Chebyshev KAN": (
+        schroedinger(WELL, lambda x: -5 * torch.exp(-x * x)),
+        3,
+        GAUSSIAN,
+        {"model": FINE},
+    ),
+    "double well, Chebyshev KAN": (
+        schroedinger(Box(x=(-6, 6)), lambda x: (x * x - 4) ** 2 - 20),
+        3,
+        DOUBLE,
+        {"model": FINE},
+    ),
+    "Mathieu, q = 5": (
+        mathieu(5.0),
+        4,
+        np.sort([mathieu_a(0, 5), mathieu_a(2, 5), mathieu_b(2, 5), mathieu_b(4, 5)]),
+        {},
+    ),
+    "disk, -Δu - 30 u": (
+        on(DISK, lambda u, p: laplacian(u) + 30 * u + p["lam"] * u, dirichlet(DISK.boundary)),
+        3,
+        ZEROS - 30,
+        {},
+    ),
+    "clamped disk": (clamped(DISK), 3, [3.1962206165825414**4, 4.610899879**4, 4.610899879**4], {}),
+    "clamped beam": (clamped(LINE), 3, np.array([4.730040744862704, 7.853204624095838, 10.995607838001671]) ** 4, {}),
+    "annulus, inverted": (membrane(RING, features=(inverse_of(0), inverse_of(1))), 3, RING_VALUES, {}),
     "L, plain": (membrane(L), 4, L_VALUES, {}),
     "L, singular functions": (membrane(L, singular=(Corner(at=(0.0, 0.0), terms=6),)), 4, L_VALUES, {}),
     "L, corner as feature": (membrane(L, features=(Corner(at=(0.0, 0.0), terms=2),)), 4, L_VALUES, {}),

@@ -18,7 +18,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from pathlib import Path
 from statistics import median
@@ -79,6 +79,16 @@ def holes() -> Problem:
     return smooth(square)
 
 
+def shell() -> Problem:
+    """Return the problem of the ball with given values that are those of the solution on the outer wall only."""
+    of = module_of("ball").ball()
+
+    def values(x, y, z):
+        return (x * x + y * y + z * z) * of.exact(x, y, z)
+
+    return replace(of, conditions={**of.conditions, "outer": dirichlet(of.domain.part("outer"), values)})
+
+
 def concentration(solution: Solution) -> str:
     """The stress concentration at the hole of a plate, which is 3."""
     return f"concentration 3 {module_of('plate_with_hole').concentration(solution) - 3:+.1e}"
@@ -102,7 +112,7 @@ ROWS = {
     "bracket": Row("bracket"),
     "annulus_hard": Row("annulus", constraints="hard"),
     "heat_hard": Row("cooling", 6, constraints="hard"),
-    "ball_hard": Row("ball", constraints="hard"),
+    "ball_hard": Row(shell, constraints="hard"),
 }
 
 

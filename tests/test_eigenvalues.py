@@ -1,5 +1,7 @@
 """Eigenvalues and eigenfunctions against exact ones; what is no eigenvalue problem is refused."""
 
+import warnings
+from dataclasses import replace
 from math import pi
 
 import numpy as np
@@ -27,9 +29,13 @@ from kanpde import (
     save,
     solve,
 )
-from kanpde.training.subspace import nearest
+from kanpde.calculus.coefficients import Coefficient
+from kanpde.errors import ResultWarning
+from kanpde.training.subspace import Shifted
+from kanpde.training.widening import end_of, pencil_of
 
 LINE = Box(x=(0.0, 1.0))
+QUICK = MLP([20, 20])
 SMALL = KAN([6], basis="chebyshev", grid=5, degree=7)
 
 
@@ -55,10 +61,10 @@ def dependent(values, rows=60, seed=0):
 def test_nearest_eigenvalues_of_dependent_columns_with_their_multiplicity():
     values = np.array([1.0, 2.5, 2.5, 7.0, 11.0, -3.0, 40.0, 90.0, 200.0, 500.0])
     a, b = dependent(values)
-    found = nearest(a, b, 4, -0.2, 0.0, extra=3)
+    found = Shifted(a, b, -0.2).nearest(4, 0.0, extra=3)
     np.testing.assert_allclose(found.values, [-3.0, 1.0, 2.5, 2.5], rtol=1e-10)
     np.testing.assert_allclose(a @ found.coefficients, -(b @ found.coefficients) * found.values, atol=1e-9)
-    np.testing.assert_allclose(nearest(a, b, 2, 9.7, 10.0, extra=3).values, [7.0, 11.0], rtol=1e-10)
+    np.testing.assert_allclose(Shifted(a, b, 9.7).nearest(2, 10.0, extra=3).values, [7.0, 11.0], rtol=1e-10)
     assert found.residuals.max() < 1e-8
     assert not found.is_complex
 
@@ -69,9 +75,23 @@ def test_complex_eigenvalues_are_noticed_and_those_of_other_operators_are_not_ma
         matrix = np.diag(np.arange(1.0, 9.0) * 20)
         matrix[:2, :2] = block
         b = np.linalg.qr(rng.standard_normal((30, 8)))[0]
-        found = nearest(-b @ matrix, b, 2, -0.5, 0.0, extra=3)
+        found = Shifted(-b @ matrix, b, -0.5).nearest(2, 0.0, extra=3)
         np.testing.assert_allclose(found.values, [1.0, 1.0] if is_complex else [1.0, 3.0], rtol=1e-9)
         assert found.is_complex == is_complex
+
+
+def test_values_without_an_eigenfunction_are_no_end_of_the_spectrum():
+    """Columns of A and B that are not related have values of the pencil, with residuals as large as these."""
+    rng, values = np.random.default_rng(3), np.array([-7.0, 1.0, 4.0, 9.0])
+    a, b = dependent(values)
+    extra_a, extra_b = rng.standard_normal((2, 60, 6))
+    shifted = Shifted(np.hstack([a, 40 * extra_a]), np.hstack([b, extra_b]), -0.3)
+    found, residuals = shifted.spectrum()
+    assert found.real.min() < -10 or np.abs(found.imag).max() > 10, "there are such values"
+    assert np.sort(found.real[residuals < 1e-8]) == pytest.approx(values)
+    assert end_of(shifted, 1) == pytest.approx(-7.0)
+    assert end_of(Shifted(-a, b, 0.3), -1) == pytest.approx(7.0)
+    assert end_of(Shifted(*dependent(values[1:]), -0.3), 1) == 0.0
 
 
 # problems ------------------------------------------------------------------------------------------------------------
@@ -83,7 +103,7 @@ def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
     assert found.reached
     assert (gaps / exact).max() < 1e-9
     assert all(gap <= bound for gap, bound in zip(gaps, found.bounds, strict=True))
-    assert found.groups == ((0,), (1, 2))
+    assert found.groups == ((0,), (1, 2)) and found.complete == 3
     points = problem.domain.interior.sample("gauss", 2000)
     x, y = points.x.unbind(1)
     r, angle, zero = torch.hypot(x, y).numpy(), torch.atan2(y, x), jn_zeros(1, 1)[0]
@@ -130,6 +150,115 @@ def test_eigenvalues_near_a_number_and_of_an_operator_that_is_not_self_adjoint()
     np.testing.assert_allclose(found.values, [pi**2 + 9, 4 * pi**2 + 9], rtol=1e-8)
 
 
+def of_sign(sign, *, potential=0.0):
+    """sign (u'' + potential u) = -λ u"""
+    return on_line(lambda u, p: sign * (diff(u, "x", "x") + potential * u) + p["lam"] * u)
+
+
+@pytest.mark.long
+def test_negative_values_are_the_smallest_and_an_operator_without_a_smallest_value_has_a_largest():
+    exact = np.arange(1, 6) ** 2 * pi**2 - 200
+    options = {"count": 2, "model": QUICK, "tolerance": 1e-3}
+    np.testing.assert_allclose(eigen(of_sign(1, potential=200.0), **options).values, exact[:2], rtol=1e-6)
+    np.testing.assert_allclose(eigen(of_sign(-1, potential=200.0), **options).values, -exact[1::-1], rtol=1e-6)
+    near_0 = sorted(sorted(exact, key=abs)[:2])
+    np.testing.assert_allclose(eigen(of_sign(1, potential=200.0), near=0.0, **options).values, near_0, rtol=1e-3)
+
+
+def test_the_end_of_the_spectrum_does_not_depend_on_the_shift(monkeypatch):
+    """A value of no eigenfunction, -171, is taken at first if larger residuals count, and not found at its shift."""
+    monkeypatch.setattr("kanpde.training.widening.RESOLVED", 0.6)
+    monkeypatch.setattr("kanpde.training.widening.MOST_FUNCTIONS", 100)
+    disk = Disk()
+    pde = Condition(disk.interior, lambda u, p: laplacian(u) + 30 * u + p["lam"] * u)
+    problem = Problem(disk, {"pde": pde, "b": dirichlet(disk.boundary)}, parameters={"lam": 0.0})
+    with pytest.warns(ResultWarning):  # of one network there is no estimate
+        found = eigen(problem, 1, MLP([20, 70]), seed=1)
+    assert found.values[0] == pytest.approx(jn_zeros(0, 1)[0] ** 2 - 30, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("residual", "unknowns", "side"),
+    [
+        (string, "u", 1),
+        (lambda u, p: diff(u, "x", "x") + 1e4 * u - p["lam"] * u, "u", -1),
+        (lambda u, p: diff(u, "x", "x", "x", "x") + p["lam"] * diff(u, "x", "x"), "u", 1),
+        (lambda u, v, p: (diff(u, "x") - v, diff(v, "x") + p["lam"] * u), "uv", 0),
+    ],
+)
+def test_short_waves_tell_at_which_side_the_spectrum_ends(residual, unknowns, side):
+    ends = dirichlet(LINE.boundary, unknown="u")
+    problem = Problem(
+        LINE, {"pde": Condition(LINE.interior, residual), "ends": ends}, tuple(unknowns), parameters={"lam": 0.0}
+    )
+    assert pencil_of(problem, MLP([4, 8]), 0).side == side
+
+
+@pytest.mark.long
+def test_a_multiple_eigenvalue_that_the_count_cuts_is_told():
+    ring = Box(x=(0.0, 1.0), periodic=["x"])
+    for sign, values in ((1.0, [0.0, 4 * pi**2]), (-1.0, [-4 * pi**2, 0.0])):
+        problem = Problem(
+            ring,
+            {"pde": Condition(ring.interior, lambda u, p, s=sign: diff(u, "x", "x") + s * p["lam"] * u)},
+            parameters={"lam": 0.0},
+        )
+        with pytest.warns(ResultWarning, match=r"a part of its eigenspace only. Write count=3"):
+            found = eigen(problem, 2, QUICK, tolerance=1e-3)
+        np.testing.assert_allclose(found.values, values, atol=1e-6)
+        assert found.complete == 3 and "a part of its eigenspace" in str(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = eigen(problem, 3, QUICK, tolerance=1e-3)
+    assert found.complete == 3 and "eigenspace" not in str(found)
+
+
+def test_the_first_value_is_the_number_to_which_the_eigenvalues_are_nearest():
+    problem = replace(on_line(string), parameters={"lam": 100.0})
+    found = eigen(problem, 1, QUICK, tolerance=1e-3)
+    np.testing.assert_allclose(found.values, 9 * pi**2, rtol=1e-6)
+    assert found.values == eigen(on_line(string), 1, QUICK, near=100.0, tolerance=1e-3).values
+    bounded = replace(problem, parameters={"lam": Coefficient(100.0, lower=50.0)})
+    with pytest.raises(InputError, match=r'"lam" has the bounds 50 and inf. .* Write near=100'):
+        eigen(bounded, 1)
+
+
+def test_complex_eigenvalues_are_refused():
+    """u'' + 3 u' = -λ u on a circle: λ = k² - 3 i k."""
+    ring = Box(x=(0.0, 2 * pi), periodic=["x"])
+    residual = Condition(ring.interior, lambda u, p: diff(u, "x", "x") + 3 * diff(u, "x") + p["lam"] * u)
+    problem = Problem(ring, {"pde": residual}, parameters={"lam": 0.0})
+    with pytest.raises(InputError, match="are complex, such as"):
+        eigen(problem, 3, QUICK)
+
+
+def test_wider_networks_follow_until_the_tolerance_is_met(monkeypatch):
+    rough, fine = (eigen(on_line(string), 3, QUICK, tolerance=t) for t in (1e-1, 1e-8))
+    sizes = [found.solutions[0].levels[0]["parameters"] for found in (rough, fine)]
+    assert sizes[0] < sizes[1]
+    for found, tolerance in ((rough, 1e-1), (fine, 1e-8)):
+        assert found.reached and max(found.estimates) <= tolerance * max(found.values)
+    monkeypatch.setattr("kanpde.training.widening.MOST_FUNCTIONS", 30)
+    with pytest.warns(ResultWarning, match="not below the tolerance"):
+        assert not eigen(on_line(string), 1, MLP([8, 10]), tolerance=1e-14).reached
+
+
+def test_bounds_are_taken_at_other_points_than_the_matrices():
+    pencil = pencil_of(on_line(string), MLP([4, 8]), 0)
+    one, value = pencil.with_weights(torch.linspace(-1.0, 1.0, pencil.functions, dtype=torch.float64)), 3.0
+
+    def ratio(points):
+        x = points["pde"].x.clone().requires_grad_()
+        u = one.network(x)[:, 0]
+        slope = torch.autograd.grad(u.sum(), x, create_graph=True)[0]
+        bend = torch.autograd.grad(slope.sum(), x)[0][:, 0]
+        weight = points["pde"].weight.sqrt()
+        return float(((weight * (bend + value * u)).norm() / (weight * u).norm()).detach())
+
+    assert one.bound(value) == pytest.approx(ratio(pencil.fresh), rel=1e-9)
+    assert one.bound(value) != pytest.approx(ratio(pencil.points), rel=1e-3)
+
+
 def test_the_eigenvalue_may_be_in_a_boundary_condition():
     disk = Disk()
     wall = Condition(disk.boundary, lambda u, p: gradient(u).dot(u.normal) - p["lam"] * u)
@@ -137,6 +266,19 @@ def test_the_eigenvalue_may_be_in_a_boundary_condition():
         disk, {"pde": Condition(disk.interior, lambda u, p: laplacian(u)), "b": wall}, parameters={"lam": 0.0}
     )
     np.testing.assert_allclose(eigen(problem, 3, tolerance=1e-6).values, [0.0, 1.0, 1.0], atol=1e-6)
+
+
+def test_smaller_values_are_told_if_it_is_not_clear_that_there_is_a_smallest():
+    """u'' = 0 and ∂u/∂n = (λ + 2) u at the ends of (0, 1): λ = -2 and 0."""
+    ends = Condition(LINE.boundary, lambda u, p: gradient(u).dot(u.normal) - (p["lam"] + 2) * u)
+    problem = on_line(lambda u, p: diff(u, "x", "x"), ends)
+    with pytest.warns(ResultWarning, match=r"nearest to 0, and others smaller. Write near=-2") as caught:
+        found = eigen(problem, 1, QUICK, tolerance=1e-6)
+    assert len(caught) == 1 and found.reached, "that all values are 0 is no reason for doubt"
+    np.testing.assert_allclose(found.values, [0.0], atol=1e-9)
+    assert eigen(problem, 2, QUICK, tolerance=1e-6).left_out is None
+    with pytest.raises(InputError, match=r"there are no 3 eigenvalues. Write count=2"):
+        eigen(problem, 3, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +300,7 @@ def test_bad_arguments_are_refused():
     for options, message in (
         ({"count": 0}, "count must be"),
         ({"tolerance": 0.0}, "tolerance must be"),
+        ({"near": float("nan")}, "near must be a finite number"),
         ({"model": torch.nn.Linear(1, 1)}, "factory of networks"),
     ):
         with pytest.raises(InputError, match=message):

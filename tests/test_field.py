@@ -5,6 +5,7 @@ from math import pi
 import numpy as np
 import pytest
 import torch
+from scipy.special import jvp
 
 from kanpde import InputError, Vector, diff, divergence, gradient, laplacian, pointwise
 from kanpde.calculus.context import Context
@@ -133,6 +134,27 @@ def test_normal_exists_only_on_boundaries():
     c = Context(("x",), (0,), torch.ones(3, 1))
     with pytest.raises(InputError, match="on a boundary only"):
         coordinate(c, 0).normal  # noqa: B018
+
+
+def test_derivatives_of_bessel_functions():
+    c = context()
+    zero, one = (f(2 * coordinate(c, 0) - 1) for f in (torch.special.bessel_j0, torch.special.bessel_j1))
+    c.x[0, 0] = 0.5  # where the argument is 0
+    x = 2 * c.x[:, 0].numpy() - 1
+    for n, field in enumerate((zero, one)):
+        for order in range(5):
+            wanted = torch.as_tensor(2**order * jvp(n, x, order))
+            torch.testing.assert_close(diff(field, *["x"] * order).value, wanted, rtol=1e-11, atol=1e-11)
+
+
+def test_functions_without_a_derivative_are_refused_where_it_is_needed():
+    c = context()
+    x = coordinate(c, 0)
+    for field in (torch.special.airy_ai(x), pointwise(torch.special.airy_ai, x)):
+        assert torch.equal(torch.as_tensor(field.value), torch.special.airy_ai(c.x[:, 0]))
+        with pytest.raises(InputError, match="torch has none"):
+            diff(field, "x").value  # noqa: B018
+    assert float(torch.as_tensor(diff(torch.ones_like(x), "x").value).abs().max()) == 0.0
 
 
 # functions given as programs ----------------------------------------------------------------------------------------

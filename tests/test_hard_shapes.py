@@ -41,6 +41,15 @@ def smooth(*x):
     return torch.exp(0.3 * x[0]) * torch.cos(x[-1]) + x[0] ** 2
 
 
+def bump(*x):
+    """1 - r²; the coordinate t may follow those of space."""
+    return 1 - sum(value * value for value in x[: SPACE[len(x)]])
+
+
+SPACE = {2: 2, 3: 2, 4: 3}
+WARM, WARM_BALL = (shape.over(t=(0.5, 2.0)) for shape in (Disk(), Ball()))
+
+
 def of(domain, **conditions):
     pde = flow if domain.time is not None else laplacian
     return Problem(domain, {"pde": Condition(domain.interior, pde), **conditions})
@@ -54,6 +63,14 @@ PROBLEMS = {
     "one wall": of(RING, a=dirichlet(RING.part("hole"), smooth), b=neumann(RING.part("outer"), 1.0)),
     "evolution": of(DURING, a=dirichlet(DURING.boundary, smooth), start=initial(DURING.at(t=0.5), smooth)),
     "start": of(DURING, a=neumann(DURING.boundary), start=initial(DURING.at(t=0.5), smooth)),
+    "cooling": of(WARM, a=dirichlet(WARM.boundary), start=initial(WARM.at(t=0.5), bump)),
+    "cooling, by functions": of(WARM, a=dirichlet(WARM.boundary, bump), start=initial(WARM.at(t=0.5), bump)),
+    "cooling ball": of(WARM_BALL, a=dirichlet(WARM_BALL.boundary), start=initial(WARM_BALL.at(t=0.5), bump)),
+    "heated ball": of(
+        WARM_BALL,
+        a=dirichlet(WARM_BALL.boundary, lambda x, y, z, t: (t - 0.5) * x),
+        start=initial(WARM_BALL.at(t=0.5), bump),
+    ),
     "some": of(SQUARE, a=dirichlet(SQUARE.part("hole"), smooth), b=dirichlet(SQUARE.part("x=1"), smooth)),
 }
 
@@ -74,6 +91,22 @@ def test_values_hold_exactly_on_their_walls_for_any_network(name):
         points = condition.region.sample("sobol", 60)
         residual = condition.residual(*built(problem, points.x)).value.detach()
         assert float(residual.abs().max()) < 1e-13, each
+
+
+def test_values_that_vanish_up_to_rounding_are_zero_inside_too():
+    disk = Disk()
+    problem = hardened(of(disk, b=dirichlet(disk.boundary, bump)))
+    (u,) = built(problem, disk.interior.sample("sobol", 30).x)
+    assert float(first_part(problem).lift(u.coords).value.abs().max()) < 1e-15, "the solution itself was built in"
+
+
+def test_values_of_two_walls_are_blended_by_the_inverse_distances():
+    problem = hardened(of(RING, a=dirichlet(RING.part("outer")), b=dirichlet(RING.part("hole"), 1.0)))
+    x = RING.interior.sample("sobol", 20).x
+    (u,) = built(problem, x)
+    outer = (1 - x.square().sum(dim=1)) / 2
+    hole = (((x - torch.tensor([0.2, 0.1])) / 0.3).square().sum(dim=1) - 1) / 2 * 0.3
+    torch.testing.assert_close(first_part(problem).lift(u.coords).value, outer / (outer + hole))
 
 
 @pytest.mark.parametrize("name", ["two values", "oval", "shell", "evolution"])

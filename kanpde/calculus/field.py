@@ -150,7 +150,7 @@ class Field:
                 return compose(TABLES[name], args[0])
             if name in ("neg", "negative"):
                 return -args[0]
-            return compose(by_autograd(elementwise(function, name, kwargs or {})), args[0])
+            return compose(elementwise(function, name, kwargs or {}), args[0])
         raise InputError(
             f"torch.{name} is not defined for these fields. Elementwise functions of one field are, and arithmetic and "
             "torch.where. Combine the fields with + - * / first."

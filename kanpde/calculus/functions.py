@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kanpde.calculus.bessel import BY_NAME
 from kanpde.errors import InputError
 
 Table = Callable[[Tensor, int], list[Tensor]]
@@ -159,8 +160,12 @@ TABLES: dict[str, Table] = {
 }
 
 
-def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
-    """Return the table of any elementwise torch function, by repeated reverse-mode differentiation."""
+def by_autograd(function: Callable[[Tensor], Tensor], name: str = "a function") -> Table:
+    """Return the table of any elementwise torch function, by repeated reverse-mode differentiation.
+
+    Raises:
+        InputError: (by the table) torch has no derivative of the function, which would count as 0.
+    """
 
     def table(x: Tensor, order: int) -> list[Tensor]:
         if order == 0:
@@ -168,6 +173,8 @@ def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
         with torch.enable_grad():
             point = x if x.requires_grad else x.detach().requires_grad_()
             result = [function(point)]
+            if not result[0].requires_grad:
+                require_constant(result[0], function(moved(point)), name)
             for _ in range(order):
                 last = result[-1]
                 if not last.requires_grad:
@@ -180,15 +187,38 @@ def by_autograd(function: Callable[[Tensor], Tensor]) -> Table:
     return table
 
 
-def elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Callable[[Tensor], Tensor]:
-    """Return ``function``, refused if it mixes points, because residuals must not depend on other points."""
+def moved(x: Tensor) -> Tensor:
+    """Return other points near these."""
+    return x * (1 + 1e-4) + 1e-4
+
+
+def require_constant(values: Tensor, others: Tensor, name: str) -> None:
+    """Require that a function that torch cannot differentiate has the same values at points and at others nearby.
+
+    Raises:
+        InputError: it varies, and its derivative would count as 0.
+    """
+    if not torch.equal(values, others):
+        raise InputError(
+            f"A derivative of {name} is needed, and torch has none: it would count as 0. Compute the values by "
+            "differentiable functions of torch, or by a torch.autograd.Function in `pointwise`."
+        )
+
+
+def elementwise(function: Callable[..., Tensor], name: str, options: dict) -> Table:
+    """Return the table of a function of torch with this name.
+
+    Raises:
+        InputError: (by the table) it mixes points; residuals must not depend on other points.
+    """
+    values = BY_NAME.get(name, function)
 
     def checked(t: Tensor) -> Tensor:
-        result = function(t, **options)
+        result = values(t, **options)
         if not isinstance(result, Tensor) or result.shape != t.shape:
             raise InputError(
                 f"A function of a field must act point by point, and torch.{name} does not. Use an elementwise one."
             )
         return result
 
-    return checked
+    return by_autograd(checked, f"torch.{name.replace('special_', 'special.')}")

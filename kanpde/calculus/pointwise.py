@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kanpde.calculus.context import plus
 from kanpde.calculus.field import Field
+from kanpde.calculus.functions import moved, require_constant
 from kanpde.calculus.jet import LAPLACIAN, Key
 from kanpde.calculus.operators import diff
 from kanpde.errors import InputError
@@ -75,6 +76,9 @@ def _derivative(function: Callable[..., Tensor], values: Sequence[Tensor], by: t
                 f"The function for pointwise must return a tensor of shape {tuple(values[0].shape)}, one number per "
                 f"point, like its arguments, got {came}. Sum over its own nodes along another dimension."
             )
+        if by and not result.requires_grad:
+            others = [moved(v) if i == by[0] else v for i, v in enumerate(points)]
+            require_constant(result, function(*others), "the function for pointwise")
         for i in by:
             slope = None
             if result.requires_grad:

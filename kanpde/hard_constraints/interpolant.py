@@ -116,13 +116,18 @@ class Interpolant:
         return Interpolant(axes, torch.tensor(description["coefficients"], dtype=torch.float64))
 
 
-def interpolated(function: Callable[[Tensor], Tensor], axes: Sequence[Axis]) -> Interpolant | None:
-    """Return the interpolant of a function of points (points, len(axes)); None if none resolves it to rounding."""
+def interpolated(
+    function: Callable[[Tensor], Tensor], axes: Sequence[Axis], rounding: float = 0.0
+) -> Interpolant | None:
+    """Return the interpolant of a function of points (points, len(axes)); None if none resolves it to rounding.
+
+    ``rounding`` is the error of its values by that of the points, which is large beside values that vanish.
+    """
     if len(axes) >= len(MOST_DEGREE):
         return None
     points = spread(axes)
     wanted, degree = function(points), FIRST_DEGREE
-    scale = float(wanted.abs().max())
+    scale = max(float(wanted.abs().max()), rounding / RESOLVED)
     while degree <= MOST_DEGREE[len(axes)]:
         found = _shortened(_through(function, axes, degree + 1), scale)
         gap = wanted - (found.derivative(points.unbind(1)) if axes else found.coefficients)

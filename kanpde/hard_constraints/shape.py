@@ -5,7 +5,8 @@ With $\omega_k$ the level of wall k, which vanishes there, and $G_k$ its values 
 $$G = \sum_k G_k \prod_{j \ne k} d_j \Big/ \sum_k \prod_{j \ne k} d_j, \qquad d_k = \omega_k l_k,$$
 which is inverse-distance blending: $d_k$ is about the distance from wall k, $l_k$ its shortest semi-axis (V. Rvachev et
 al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). With initial values S
-at $t_0$, $G$ gets $S$ in addition, $G_k$ loses it on the walls, and D has the factor $(t - t_0) / T$.
+at $t_0$, $G$ gets $S$ in addition, $G_k$ becomes the change of the values since $t_0$, so that it vanishes then, and D
+has the factor $(t - t_0) / T$. On the walls this is right because there S has the values at $t_0$.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class ShapeValues:
     """Lift and distance of one unknown.
 
     Attributes:
-        walls: each with its values, which with `start` are those minus the initial ones: a number, an interpolant, or a
-            function of all coordinates, which is its own continuation.
+        walls: each with its values, which with `start` are their change since the beginning: a number, an interpolant,
+            or a function of all coordinates, which is its own continuation.
         start: the initial values; None if they are not built in.
     """
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from kanpde.calculus.context import Context
 from kanpde.calculus.systems import Scalar
 from kanpde.domains import Region
 from kanpde.domains.ball import Ball
@@ -17,12 +19,13 @@ from kanpde.domains.spacetime import SpaceTime
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.built_in import WithValues
 from kanpde.hard_constraints.shape import Begin, ShapeValues
-from kanpde.hard_constraints.walls import Smooth, Wall
+from kanpde.hard_constraints.walls import Smooth, Wall, evaluated
 from kanpde.problem import Ansatz, Problem
 
 _SAMPLES, _STEP = 720, 1e-6  # points on a wall, and the distance from it at which both sides are told, of its size
 _MEETS = 1e-4  # distance of two walls that counts as contact, of the size of the shape
 _ON = 1e-9  # distance from the boundary that counts as none
+_AGREES = 1e-8  # largest difference of the values on a wall from the initial ones, as for every ansatz
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ def built_on_shape(problem: Problem, write: Mapping[str, Any]) -> Built:
     if not begins and not any(walls.values()):
         why = next(iter(reasons.values()), "The problem has no condition dirichlet(...) or initial(...).")
         raise InputError(f"No values can be built in on this shape. {why}", write=write)
+    for unknown, (name, value) in begins.items():
+        for leaf, given in walls[unknown].items():
+            _check_agreement(problem.domain, leaf, given, (name, value), write)
     parts = tuple(_part(shape, times, walls[unknown], begins.get(unknown)) for unknown in problem.unknowns)
     names = [name for each in walls.values() for name, _ in each.values()] + [name for name, _ in begins.values()]
     satisfied = tuple(name for name in problem.conditions if name in names)
@@ -112,20 +118,42 @@ def _part(
     values = []
     for leaf, (_, value) in walls.items():
         wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
-        values.append((wall, _on_wall(wall, value, start, times)))
+        values.append((wall, _on_wall(wall, value, start)))
     return ShapeValues(values, start)
 
 
-def _on_wall(wall: Wall, value: Scalar, start: Begin | None, times: tuple[float, float] | None) -> Scalar:
-    """Return the values on a wall minus the initial ones, interpolated if possible."""
-    if not callable(value) and (start is None or not callable(start.value)):
-        return float(value) - (0.0 if start is None else float(start.value))  # pyright: ignore[reportArgumentType]
+def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
+    """Return the values on a wall, with initial ones minus what they are at the beginning, interpolated if possible."""
+    if not callable(value):
+        return float(value) if start is None else 0.0
+    before = None if start is None else Begin(start.times, value)
 
-    def function(*coords: Any) -> Any:
-        given = value(*coords) if callable(value) else value
-        return given if start is None else given - start.at_begin(coords)
+    def change(*coords: Any) -> Any:
+        return value(*coords) if before is None else value(*coords) - before.at_begin(coords)
 
-    return (wall.interpolant(function, times) if len(wall.centre) == 2 else None) or function
+    times = None if start is None else start.times
+    return (wall.interpolant(change, times) if len(wall.centre) == 2 else None) or change
+
+
+def _check_agreement(
+    domain: Any, leaf: Smooth, on_wall: tuple[str, Scalar], begin: tuple[str, Scalar], write: Mapping[str, Any]
+) -> None:
+    """Require that values on a wall are the initial ones at the beginning."""
+    points = torch.as_tensor(_sampled(leaf)[0])
+    x = torch.cat([points, torch.full_like(points[:, :1], domain.t[0])], dim=1)
+    context = Context(domain.names, domain.space, x)
+    values, first = (evaluated(value, context) for _, value in (on_wall, begin))
+    k = int((values - first).abs().argmax())
+    if not float((values - first)[k].abs()) <= _AGREES:
+        place = ", ".join(
+            f"{name}={coordinate:.4g}" for name, coordinate in zip(domain.names, x[k].tolist(), strict=True)
+        )
+        raise InputError(
+            f'Built-in values must agree where they meet: "{on_wall[0]}" should satisfy the condition "{begin[0]}", '
+            f"but at {place} it gives {float(values[k]):.4g} instead of {float(first[k]):.4g}. Correct one of them, or "
+            "train the values.",
+            write=write,
+        )
 
 
 def _walls_of(shape: Shape, region: Region) -> tuple[list[Smooth], str]:

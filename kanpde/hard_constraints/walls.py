@@ -21,14 +21,17 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.pointwise import chained
+from kanpde.calculus.systems import Scalar
 from kanpde.domains.ball import Ball
 from kanpde.domains.disk import Disk
 from kanpde.domains.ellipse import Ellipse
-from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated
+from kanpde.hard_constraints.interpolant import Axis, Interpolant, interpolated, spread
 
 Smooth = Disk | Ellipse | Ball
 Coords = Sequence[Field]
 _GROWTH = 100.0
+_MOVED = 2.0**-40  # distance from a wall, of its size, at which the slope of values is taken
+_ROUNDED = 2.0**-51  # error of points by rounding, of the same size
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,9 @@ class Wall:
             square = square + p * p
         return 0.5 * square - 0.5 if self.is_hole else 0.5 - 0.5 * square
 
-    def points(self, angle: Tensor) -> list[Tensor]:
-        """Return the coordinates of the points of an ellipse at angles θ (points,)."""
-        a, b = self.semi_axes
+    def points(self, angle: Tensor, stretch: float = 1.0) -> list[Tensor]:
+        """Return the coordinates of the points of an ellipse, or of a larger one, at angles θ (points,)."""
+        a, b = (stretch * axis for axis in self.semi_axes)
         p, q = a * torch.cos(angle), b * torch.sin(angle)
         c, s = cos(self.angle), sin(self.angle)
         return [self.centre[0] + c * p - s * q, self.centre[1] + s * p + c * q]
@@ -98,14 +101,13 @@ class Wall:
         axes = [Axis(0, 0.0, 2 * pi, True)] + ([] if times is None else [Axis(1, *times, False)])
         names = ("x", "y") if times is None else ("x", "y", "t")
 
-        def along(points: Tensor) -> Tensor:
-            x = torch.stack([*self.points(points[:, 0]), *points[:, 1:].unbind(1)], dim=1)
-            context = Context(names, (0, 1), x)
-            found = value(*[coordinate(context, i) for i in range(len(names))])
-            found = found.value if isinstance(found, Field) else torch.as_tensor(found, dtype=x.dtype)
-            return found.detach().expand(len(x))
+        def along(points: Tensor, stretch: float = 1.0) -> Tensor:
+            x = torch.stack([*self.points(points[:, 0], stretch), *points[:, 1:].unbind(1)], dim=1)
+            return evaluated(value, Context(names, (0, 1), x))
 
-        return interpolated(along, axes)
+        some = spread(axes)
+        rounding = float((along(some, 1 + _MOVED) - along(some)).abs().max()) * _ROUNDED / _MOVED
+        return interpolated(along, axes, rounding)
 
     def continued(self, values: Interpolant, coords: Coords) -> Field:
         """Return values on an ellipse, by their `interpolant`, continued into the domain."""
@@ -142,6 +144,14 @@ class Wall:
         """Return the wall that `describe` described."""
         d = description
         return Wall(tuple(d["centre"]), tuple(d["semi_axes"]), d["angle"], d["is_hole"], d["largest"])
+
+
+def evaluated(value: Scalar, context: Context) -> Tensor:
+    """Return given values at the points of a context, (points,)."""
+    coords = [coordinate(context, i) for i in range(len(context.names))]
+    found = value(*coords) if callable(value) else value
+    found = torch.as_tensor(found.value if isinstance(found, Field) else found, dtype=context.x.dtype)
+    return found.detach().expand(len(context.x))
 
 
 def _powers(p: Tensor, count: int, order: int, decays: bool) -> Tensor:

@@ -20,6 +20,8 @@ from kanpde.residuals.site import IntegralSite, Site, sites_of
 from kanpde.training.sampling import Sampling
 
 LINEAR = 1e-8  # largest relative departure of residuals from (A + λ B) c
+SHORT = 1e4  # wave number beside which coefficients do not count
+DECIDED = 0.5  # cosine of an angle above which it tells a sign
 OFFSET = 0.1  # of the shift from the wanted eigenvalues, in units of the operator's size for long waves
 
 
@@ -115,26 +117,43 @@ class Pencil:
     def shift(self, near: float) -> float:
         """Return a number a little below the wanted eigenvalues, at which the pencil is not singular.
 
-        The distance is a part of the size of A, relative to B, for long waves (`squared_gain`), whose square is a
-        parabola in λ.
+        The distance is a part of the size of A, relative to B, for long waves, whose square is a parabola in λ.
         """
-        sizes = []
-        for value in (-1.0, 0.0, 1.0):
-            lam = torch.tensor(value, dtype=torch.float64)
-            sizes.append({site.name: 0.0 for site in self.sites})
-            for site in (each for each in self.sites if isinstance(each, Site)):
-                present = [
-                    [row.detach() for row in self.network.jet(context.x, site.space).unbind(0)]
-                    for context in site.contexts
-                ]
-                sizes[-1][site.name] += squared_gain(site, present, [lam], None, LONG)
-        ratios = []
-        for name in sizes[0]:
-            before, at, after = (size[name] for size in sizes)
-            of_b = (after + before) / 2 - at
-            if of_b > 1e-12 * at and at > 0:
-                ratios.append((at / of_b) ** 0.5)
+        at, of_b = self._sizes(0.0, LONG), self._squares_of_b
+        ratios = [(at[name] / of_b[name]) ** 0.5 for name in at if of_b[name] > 0 and at[name] > 0]
         return near - OFFSET * (max(ratios) if ratios else 1.0)
+
+    @cached_property
+    def _squares_of_b(self) -> dict[str, float]:
+        """|B w|² for long waves by condition, 0 where it is only rounding."""
+        before, at, after = (self._sizes(value, LONG) for value in (-1.0, 0.0, 1.0))
+        found = {name: (after[name] + before[name]) / 2 - at[name] for name in at}
+        return {name: square if square > 1e-12 * at[name] else 0.0 for name, square in found.items()}
+
+    @cached_property
+    def side(self) -> int:
+        """The sign of the eigenvalues of short waves: 1 if the spectrum has a smallest value, -1 if it has a largest.
+
+        It is 0 if neither is clear. For a wave w it is that of -⟨A w, B w⟩, as |A w + λ B w|² tells for λ and -λ.
+        """
+        found, of_b = set(), self._squares_of_b
+        for name, at in self._sizes(0.0, SHORT).items():
+            if of_b[name] > 0 and at > 0:
+                value = (at / of_b[name]) ** 0.5
+                below, above = (self._sizes(sign * value, SHORT)[name] for sign in (-1.0, 1.0))
+                cosine = 0.25 * (below - above) / (at * ((below + above) / 2 - at)) ** 0.5  # between -A w and B w
+                found.add(0 if abs(cosine) < DECIDED else 1 if cosine > 0 else -1)
+        return found.pop() if len(found) == 1 else 0
+
+    def _sizes(self, value: float, number: float) -> dict[str, float]:
+        """Return |A w + λ B w|² for waves of a number, by condition at points (`squared_gain`)."""
+        lam, sizes = torch.tensor(value, dtype=torch.float64), {site.name: 0.0 for site in self.sites}
+        for site in (each for each in self.sites if isinstance(each, Site)):
+            present = [
+                [row.detach() for row in self.network.jet(context.x, site.space).unbind(0)] for context in site.contexts
+            ]
+            sizes[site.name] += squared_gain(site, present, [lam], None, number)
+        return sizes
 
     def bound(self, value: float) -> float:
         """Return |A c + λ B c| / |B c| of the present weights at other points, over the rows of B that are not zero."""

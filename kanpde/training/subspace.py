@@ -9,7 +9,7 @@ Math. 25, 1976.)
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -35,52 +35,76 @@ class Nearest(NamedTuple):
         return bool((np.abs(self.imaginary) > COMPLEX * self.residuals).any())
 
 
-def constrained(a: NDArray, b: NDArray, rows: NDArray, *options: Any, **others: Any) -> Nearest:
-    """Return the `nearest` eigenvalues of which the coefficients fulfil ``rows @ c = 0`` exactly.
-
-    Conditions that exclude an eigenfunction must hold exactly: least squares would find a compromise.
-    """
-    free = np.linalg.qr(rows.T, mode="complete")[0][:, len(rows) :]
-    found = nearest(a @ free, b @ free, *options, **others)
-    return found._replace(coefficients=free @ found.coefficients)
-
-
-def nearest(a: NDArray, b: NDArray, count: int, shift: float, near: float, extra: int, seed: int = 0) -> Nearest:
-    """Return the ``count`` eigenvalues nearest to ``near``.
+class Shifted:
+    """A pencil at a shift σ, by the singular values of A + σ B with columns of length 1.
 
     Args:
         a, b: A and B, (rows, columns).
-        count: of eigenvalues.
-        shift: σ, at which the iteration inverts, not an eigenvalue itself.
-        near: the eigenvalues nearest to it are returned; it should be near the shift.
-        extra: further dimensions of the subspace, at least one.
-        seed: of the first subspace.
+        shift: σ, not an eigenvalue itself.
+        exact: rows of A whose values must be 0 exactly: conditions that exclude an eigenfunction. Least squares would
+            find a compromise.
     """
-    sizes = np.linalg.norm(a + shift * b, axis=0)
-    sizes[sizes == 0] = 1.0
-    left, singular, right = scipy.linalg.svd((a + shift * b) / sizes, full_matrices=False)
-    kept = singular > CUT * singular[0]
-    left, singular, right = left[:, kept], singular[kept], right[kept]
-    values_of = (b / sizes) @ right.T  # B in the coordinates y of the right singular vectors
-    step = -(left.T @ values_of) / singular[:, None]
-    y = np.random.default_rng(seed).standard_normal((len(singular), min(count + extra, len(singular))))
-    before = np.full(count, np.inf)
-    for _ in range(ITERATIONS):
-        y = _orthonormal(values_of, y)
-        new = step @ y
-        inverse = np.linalg.eigvals((values_of @ y).T @ (values_of @ new))
-        found = np.sort(np.abs(inverse))[::-1][:count]
-        y = new
-        if np.abs(found - before).max() <= SETTLED * np.abs(found).max():
-            break
-        before = found
-    y = _orthonormal(values_of, y)
-    of_a, of_b = left @ (singular[:, None] * y) - shift * (values_of @ y), values_of @ y
-    ritz = _ritz(of_a, of_b, count, near)
-    order = _order(ritz.values, near)[:count]
-    order = order[np.argsort(ritz.values[order], kind="stable")]
-    coefficients = (right.T @ (y @ ritz.coefficients[:, order])) / sizes[:, None]
-    return Nearest(ritz.values[order], coefficients, ritz.residuals[order], ritz.imaginary[order])
+
+    def __init__(self, a: NDArray, b: NDArray, shift: float, exact: NDArray | None = None):
+        self.free, self.shift = None, shift
+        if exact is not None and len(exact):
+            self.free = np.linalg.qr(exact.T, mode="complete")[0][:, len(exact) :]
+            a, b = a @ self.free, b @ self.free
+        rows = int((b != 0).any(axis=1).sum())
+        self.sizes = np.linalg.norm(a + shift * b, axis=0)
+        self.sizes[self.sizes == 0] = 1.0
+        left, singular, right = scipy.linalg.svd((a + shift * b) / self.sizes, full_matrices=False)
+        kept = singular > CUT * singular[0]
+        self.left, self.singular, self.right = left[:, kept], singular[kept], right[kept]
+        self.values_of = (b / self.sizes) @ self.right.T  # B in the coordinates y of the right singular vectors
+        self.most = min(rows, len(self.singular))  # an upper bound of the number of eigenvalues
+        self.step = -(self.left.T @ self.values_of) / self.singular[:, None]
+
+    def nearest(self, count: int, near: float, extra: int, seed: int = 0) -> Nearest:
+        """Return the ``count`` eigenvalues nearest to ``near``, or as many as there are.
+
+        Args:
+            count: of eigenvalues.
+            near: the eigenvalues nearest to it are returned; it should be near the shift.
+            extra: further dimensions of the subspace, at least one.
+            seed: of the first subspace.
+        """
+        size = min(count + extra, self.most)
+        count = min(count, size)
+        y = np.random.default_rng(seed).standard_normal((len(self.singular), size))
+        before = np.full(count, np.inf)
+        for _ in range(ITERATIONS):
+            y = _orthonormal(self.values_of, y)
+            new = self.step @ y
+            inverse = np.linalg.eigvals((self.values_of @ y).T @ (self.values_of @ new))
+            found = np.sort(np.abs(inverse))[::-1][:count]
+            y = new
+            if np.abs(found - before).max() <= SETTLED * np.abs(found).max():
+                break
+            before = found
+        y = _orthonormal(self.values_of, y)
+        ritz = _ritz(*self._images(y), count, near)
+        order = _order(ritz.values, near)[:count]
+        order = order[np.argsort(ritz.values[order], kind="stable")]
+        c = (self.right.T @ (y @ ritz.coefficients[:, order])) / self.sizes[:, None]
+        c = c if self.free is None else self.free @ c
+        return Nearest(ritz.values[order], c, ritz.residuals[order], ritz.imaginary[order])
+
+    def spectrum(self) -> tuple[NDArray, NDArray]:
+        """Return all eigenvalues of the inverse in the sense of least squares, with |A c + λ B c| / |B c|.
+
+        Eigenvalues of the problem are those whose residual is small beside them; the others belong to no eigenfunction.
+        """
+        inverse, y = np.linalg.eig(self.step)
+        values = self.shift + 1 / np.where(inverse == 0, np.finfo(float).tiny, inverse)
+        of_a, of_b = self._images(y)
+        with np.errstate(all="ignore"):
+            return values, np.linalg.norm(of_a + of_b * values, axis=0) / np.linalg.norm(of_b, axis=0)
+
+    def _images(self, y: NDArray) -> tuple[NDArray, NDArray]:
+        """Return A c and B c."""
+        of_b = self.values_of @ y
+        return self.left @ (self.singular[:, None] * y) - self.shift * of_b, of_b
 
 
 def _orthonormal(values_of: NDArray, y: NDArray) -> NDArray:
