@@ -6,6 +6,7 @@ are $u(x_i) - y_i$.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from numbers import Real
 from pathlib import Path
@@ -83,9 +84,8 @@ def data(
             return tuple(gap * (1.0 / number) for gap in gaps)
         return tuple(gap / given[:, len(names) + k] if columns else gap for k, gap in enumerate(gaps))
 
-    return Condition(
-        rows_region(domain, training, held_back), residual, noise=float(len(names)) if errors is not None else 0.0
-    )
+    region = replace(rows_region(domain, training, held_back), columns=names if of is None else ())
+    return Condition(region, residual, noise=float(len(names)) if errors is not None else 0.0)
 
 
 def _check_names(errors: Iterable[Any] | None) -> None:

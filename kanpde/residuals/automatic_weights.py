@@ -104,12 +104,12 @@ def _present(model: nn.Module, site: Site, derivatives: str) -> list[Rows]:
     return [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
 
 
-def weights_of_data(problem: Problem, automatic: Mapping[str, float]) -> dict[str, float]:
+def weights_of_data(problem: Problem, automatic: Mapping[str, float], exactness: float = EXACTNESS) -> dict[str, float]:
     """Return the weights of measured values with known standard errors beside an equation; {} of a fit."""
     rows = {name: c.region.rows for name, c in problem.trained.items() if c.region.rows and c.noise}
     if problem.is_fit or not rows:
         return {}
-    v = 1.0 / (EXACTNESS * sum(count / automatic[name] for name, count in rows.items()))
+    v = 1.0 / (exactness * sum(count / automatic[name] for name, count in rows.items()))
     return {name: v * count for name, count in rows.items()}
 
 

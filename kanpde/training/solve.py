@@ -82,7 +82,8 @@ def solve(
         sampling: the training points.
         weights: by condition; those left out are chosen by `automatic_weights`.
         starts: number of networks trained in the first phase; the one with the least loss on fresh points continues.
-            None takes 5 with the default phases, else 1.
+            Beside measured values each has other first values of the coefficients, within their bounds. None takes 5
+            with the default phases, else 1.
         seed: seed of all random numbers.
         device: "auto", "cpu" or "cuda".
         dtype: "float64" or "float32".

@@ -67,8 +67,20 @@ class Start:
     satisfies: Sequence[str]
 
     def with_coefficients(self, problem: Problem) -> Problem:
-        """Return the problem with these values as first values of the coefficients that have the same names."""
+        """Return the problem with these values as first values of the coefficients that have the same names.
+
+        Raises:
+            InputError: a value is not within the bounds of its coefficient.
+        """
         own = as_coefficients(problem.parameters)
+        for name, value in self.coefficients.items():
+            if name in own and not own[name].lower < value < own[name].upper:
+                raise InputError(
+                    f"{self.name} found {name} = {value:.6g}, which is not within the bounds {own[name].lower:g} and "
+                    f"{own[name].upper:g} of this run, so that training cannot begin there. Widen the bounds, or start "
+                    "from none.",
+                    write=NONE,
+                )
         known = {name: own[name].at(value) for name, value in self.coefficients.items() if name in own}
         return replace(problem, parameters={**own, **known})
 
