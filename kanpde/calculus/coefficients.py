@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import asin, cos, exp, inf, isfinite, log, pi, sin
+from numbers import Real
 from statistics import NormalDist
 
 import torch
@@ -38,6 +39,11 @@ class Coefficient(float):
     upper: float
 
     def __new__(cls, initial: float, lower: float = -inf, upper: float = inf) -> Coefficient:
+        if not isinstance(initial, Real):
+            raise InputError(
+                f"The first value of a coefficient is a number, got {initial!r}.",
+                write={"initial": _between(lower, upper)},
+            )
         if not (isfinite(initial) and lower < initial < upper):
             raise InputError(
                 f"The first value of a coefficient must be a finite number between its bounds, got {float(initial):g}, "

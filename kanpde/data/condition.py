@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kanpde.calculus.systems import pick
 from kanpde.calculus.vector import Vector
+from kanpde.conditions.condition import Condition
 from kanpde.data.columns import checked_errors
 from kanpde.data.rows import Rows, data_of, divided, rows_region
 from kanpde.data.table import Table, read_table
 from kanpde.data.texts import numbered
 from kanpde.domains import Domain
 from kanpde.errors import InputError
-from kanpde.problem import Condition, pick
 
 AT_ONCE = 100_000  # rows for which it is tested at once whether they lie in the domain
 

@@ -24,7 +24,7 @@ class Points:
     data: Float[Tensor, "points columns"] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Region:
     """A part of a domain that consists of pieces (faces).
 
@@ -51,6 +51,10 @@ class Region:
     sides: tuple[int, ...] = ()
     extent: Callable[[], float] | None = None
     columns: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return what it is called; functions say nothing in print."""
+        return f'Region("{self.label}" of {", ".join(self.names)})'
 
     @property
     def is_measured(self) -> bool:

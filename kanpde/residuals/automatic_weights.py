@@ -19,7 +19,7 @@ counts the same, and v is such that the wave costs `EXACTNESS` times as much in 
 """
 
 from collections.abc import Mapping, Sequence
-from math import pi
+from math import isfinite, pi
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ def _long_gains(
 def _equal_weights(
     model: nn.Module, sites: Sequence[Site], coefficients: Sequence[Tensor], derivatives: str
 ) -> dict[str, float]:
-    """Return the weights of conditions at points."""
+    """Return the weights of conditions at points; 1 for a residual that is not finite, which ends the run."""
     waves: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     constants: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     interfaces = set()
@@ -95,8 +95,8 @@ def _equal_weights(
     if any(constants.values()):
         sizes = amplitudes(waves, constants, interfaces)
     gains = {name: sum(sizes[side] ** 2 * gain for side, gain in each.items()) for name, each in waves.items()}
-    largest = max(gains.values(), default=1.0)
-    return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
+    largest = max((gain for gain in gains.values() if isfinite(gain)), default=1.0)
+    return {name: largest / gain if gain > 0 and isfinite(gain) else 1.0 for name, gain in gains.items()}
 
 
 def _present(model: nn.Module, site: Site, derivatives: str) -> list[Rows]:

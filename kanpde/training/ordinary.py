@@ -11,9 +11,11 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import Key
+from kanpde.calculus.systems import Value
+from kanpde.conditions.condition import Condition
 from kanpde.domains.box import Box
 from kanpde.models.trajectory import Trajectory
-from kanpde.problem import Ansatz, Condition, Problem, Value
+from kanpde.problem import Ansatz, Problem
 from kanpde.residuals.site import fields_of, residual_values
 
 

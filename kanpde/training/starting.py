@@ -29,6 +29,7 @@ from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.domain_record import coordinates
+from kanpde.storage.folders import existing
 from kanpde.storage.record import read_file
 from kanpde.training.attempts import separates, with_products
 from kanpde.training.entering import first_state, new_network
@@ -152,7 +153,7 @@ def start_from(given: str | Path | Solution, model: Any = None) -> Start:
         problem = given.problem
         facts = coordinates(problem.domain), problem.unknowns, given.coefficients
         return _start("a Solution", given.model, given.settings, problem.ansatz is not None, *facts)
-    record = read_file(Path(given) / RESULT)
+    record = read_file(existing(given) / RESULT)
     coefficients = {row["name"]: row["value"] for row in record["coefficients"]}
     facts = record["domain"], record["unknowns"], coefficients
     return _start(str(given), _stored_network(record), record["settings"], record["has_ansatz"], *facts)

@@ -23,10 +23,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.models.network import Network
 from kanpde.optimizers.damped import QR, DampedSystem, column_scale
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 
 OVERDETERMINED = 2  # least number of residuals per parameter

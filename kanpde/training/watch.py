@@ -92,6 +92,14 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
+    if state.ending.end is End.NON_FINITE and not state.history:
+        return [
+            ResultWarning(
+                f"Nothing was trained: the loss of the first network is not finite ({state.ending.detail}). A residual "
+                "probably has a root or logarithm of a negative number, or divides by 0.",
+                advice="Write `torch.where`, `clamp`, or build the sign of the unknown in by an Ansatz.",
+            )
+        ]
     of_residuals = (
         unseen(settings, state)
         or unfinished(settings, state)
