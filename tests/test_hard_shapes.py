@@ -43,6 +43,10 @@ def smooth(*x):
     return torch.exp(0.3 * x[0]) * torch.cos(x[-1]) + x[0] ** 2
 
 
+def square(x, y):
+    return x * x
+
+
 def bump(*x):
     """1 - r²; the coordinate t may follow those of space."""
     return 1 - sum(value * value for value in x[: SPACE[len(x)]])
@@ -109,6 +113,17 @@ def test_values_of_two_walls_are_blended_by_the_inverse_distances():
     outer = (1 - x.square().sum(dim=1)) / 2
     hole = (((x - torch.tensor([0.2, 0.1])) / 0.3).square().sum(dim=1) - 1) / 2 * 0.3
     torch.testing.assert_close(first_part(problem).lift(u.coords).value, outer / (outer + hole))
+
+
+def test_a_square_on_two_walls_is_continued_as_itself():
+    """Blending would not: the values of the hole alone would be continued as a harmonic function."""
+    hole_first = of(RING, b=dirichlet(RING.part("hole"), square), a=dirichlet(RING.part("outer"), square))
+    for problem in (of(RING, b=dirichlet(RING.boundary, square)), hole_first):
+        part = first_part(hardened(problem))
+        (u,) = built(hardened(problem), RING.interior.sample("sobol", 30).x)
+        torch.testing.assert_close(part.lift(u.coords).value, square(*u.coords).value, rtol=0, atol=1e-13)
+        older = {key: value for key, value in part.describe().items() if key != "is_nested"}
+        assert part.is_nested and not type(part).from_description(older).is_nested, "older files have blended values"
 
 
 @pytest.mark.parametrize("name", ["two values", "oval", "shell", "evolution"])

@@ -86,8 +86,8 @@ def quadrature_points(settings: Settings, state: State, phase: int, seed: int) -
 
     The residual of a trained network is nearly orthogonal to what the network can change. Sums over random points keep
     that up to an error of one over the root of their number only, which a problem that is sensitive to its residuals,
-    as elasticity, enlarges. Where there are measured points, these are taken; where tensor rules leave gaps (`rule_of`),
-    Sobol points.
+    as elasticity, enlarges. Where there are measured points, these are taken, and where tensor rules leave gaps
+    (`rule_of`) Sobol points.
     """
     points = fresh_points(settings, state, phase, seed)
     rule = "sobol" if rule_of(settings, Sampling()) == "sobol" else "gauss"
