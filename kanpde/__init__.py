@@ -10,6 +10,9 @@ from kanpde.calculus.tensor_operators import curl, inner, material_derivative, s
 from kanpde.calculus.vector import Tensor2, Vector, identity
 from kanpde.classical.etdrk4 import etdrk4
 from kanpde.classical.taylor import taylor
+from kanpde.conditions.condition import Condition
+from kanpde.conditions.interfaces import flux_jump, jump
+from kanpde.conditions.standard import dirichlet, initial, neumann, periodic, robin
 from kanpde.configure.resuming import resume
 from kanpde.data.condition import data
 from kanpde.data.fitting import fit, fit_problem
@@ -27,7 +30,6 @@ from kanpde.domains.parts import Parts
 from kanpde.domains.polygon import Polygon
 from kanpde.domains.rectangle import Rectangle
 from kanpde.errors import InputError
-from kanpde.interfaces import flux_jump, jump
 from kanpde.models.conversion import kan_of, relu_mlp_of, without_silu
 from kanpde.models.kan import KAN
 from kanpde.models.mlp import MLP
@@ -39,7 +41,7 @@ from kanpde.optimizers.soap import SOAP
 from kanpde.optimizers.ssbroyden import SSBroyden
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.plots.page import page
-from kanpde.problem import Ansatz, Condition, Problem, dirichlet, initial, neumann, periodic, robin
+from kanpde.problem import Ansatz, Problem
 from kanpde.residuals.integrals import integral
 from kanpde.residuals.members import problem_at
 from kanpde.solution import Solution

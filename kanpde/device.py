@@ -5,8 +5,9 @@ import torch
 from kanpde.errors import InputError, suggest
 
 
-def choose_device(device: str) -> torch.device:
+def choose_device(device: str | torch.device) -> torch.device:
     """Return the device of a name; "auto" is CUDA if it is available, else the CPU."""
+    device = str(device)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
@@ -27,4 +28,6 @@ def choose_dtype(dtype: str | torch.dtype) -> torch.dtype:
         if dtype not in known:
             raise InputError(f'Unknown dtype "{dtype}". {suggest(dtype, known)}')
         return known[dtype]
+    if dtype not in known.values():
+        raise InputError(f"dtype must be float64 or float32, got {dtype!r}.", write={"dtype": "float64"})
     return dtype

@@ -71,6 +71,12 @@ class InputError(Advice, ValueError):
     def fixes(self) -> Sequence[Fix]:
         return (self.of, self.write), ("", self.instead)
 
+    def about(self, what: str) -> "InputError":
+        """Return the same error with a message that begins with what it is about."""
+        error = copy(self)
+        error.message = f"{what}: {self.message}"
+        return error
+
     def inside(self, where: str) -> "InputError":
         """Return the same error with ``where`` prepended to the path of the object."""
         error = copy(self)
@@ -123,5 +129,5 @@ def _value(value: Any) -> str:
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Return a sentence that names the choice nearest to ``name``, or lists all choices."""
     choices = sorted(choices)
-    near = get_close_matches(name, choices, n=1)
+    near = get_close_matches(str(name), choices, n=1)
     return f'Did you mean "{near[0]}"?' if near else f"Choices: {', '.join(choices) or 'none'}."

@@ -1,66 +1,21 @@
-r"""Problems as conditions on regions of a domain, and the standard conditions."""
+r"""Problems: conditions on regions of a domain, the unknowns, and what else is known of the solution."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from kanpde.calculus.coefficients import as_coefficients
-from kanpde.calculus.field import Field
-from kanpde.calculus.operators import diff, gradient
-from kanpde.calculus.systems import (
-    Given,
-    Grouped,
-    Value,
-    check_vectors,
-    layout_of,
-    pick,
-    spelled_out,
-    value_at,
-    wanted_at,
-)
-from kanpde.calculus.vector import Vector
-from kanpde.domains import Domain, Points, Region
-from kanpde.domains.box import require_box
+from kanpde.calculus.systems import Given, Grouped, Unknowns, check_vectors
+from kanpde.conditions.condition import Condition
+from kanpde.domains import Domain, Points
 from kanpde.domains.corners import Corner
 from kanpde.domains.parts import Parts
 from kanpde.errors import Code, InputError, suggest
-
-
-class Integral(NamedTuple):
-    """The measure of the region of an integral, and the value that the integral has."""
-
-    measure: float
-    value: float
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A residual that must vanish on a region.
-
-    Args:
-        region: the region on which the residual must vanish.
-        residual: called with one field per unknown at the points, then one per unknown at each image of the points
-            (and last the problem's parameters, if it has any); returns a field or tensor, or a tuple of them. It is
-            called for subsets of the points, so its value at a point must not depend on other points.
-        maps: images of the points, each a function from points (points, dim) to points of the same shape.
-        given: if the condition prescribes values of an unknown or its rate, these, so that they can be built in
-            (``constraints=hard``) or handed over in time (``tolerance``).
-        noise: the sum over its residuals of their mean squares below which measured values determine nothing more,
-            because they have errors or are few; 0 if it is not known.
-        integral: if the integral of the residual is prescribed instead (`kanpde.integral`), its measure and value.
-    """
-
-    region: Region
-    residual: Callable[..., Any]
-    maps: tuple[Callable[[Tensor], Tensor], ...] = ()
-    given: Given | None = None
-    noise: float = 0.0
-    integral: Integral | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +30,7 @@ class Ansatz:
     satisfies: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Problem:
     """A problem to be solved.
 
@@ -84,7 +39,8 @@ class Problem:
         conditions: by name; losses, weights and plots use the same names. On a domain of `Parts` a condition "pde" on
             its whole ``interior`` becomes "pde NAME" for the part NAME, and so on.
         unknowns: names of the unknowns, in the order of the network's outputs. "velocity:2" is a vector of two
-            unknowns, velocity_x and velocity_y, which residuals get as one `Vector`.
+            unknowns, velocity_x and velocity_y, which residuals get as one `Vector`; "velocity:u,v" has the unknowns u
+            and v.
         parameters: unknown coefficients of an inverse problem with their initial values, numbers or `Coefficient` with
             bounds; residuals then have a last argument with the present values by name, ``p["k"]``.
         exact: the exact solution, if known, as a function of the coordinates; used only for errors, never for
@@ -96,9 +52,8 @@ class Problem:
         scale: typical sizes of the unknowns, such as (1.0, 1e-4), by which the untrained network is multiplied; 1 for
             all by default. Training from 1 does not find unknowns that are many orders of magnitude smaller.
         vectors: name -> two or three unknowns that are the components of a vector along the first coordinates in space,
-            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows.
-            Vector unknowns are added.
-        grouped: names of vectors of consecutive unknowns that residuals get as one `Vector`; vector unknowns are added.
+            such as {"displacement": ("ux", "uy")}; stored as one vector, by which ParaView warps, and drawn as arrows,
+            while residuals get scalars. Vector unknowns are added.
         singular: corners of a plane domain at which singular functions with trained coefficients are added to the
             network.
         features: functions of the coordinates that the network has as inputs besides the coordinates, such as
@@ -118,40 +73,24 @@ class Problem:
     vectors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     singular: tuple[Corner, ...] = ()
     features: tuple[Callable[..., Any] | Corner, ...] = ()
-    grouped: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if isinstance(self.unknowns, str):
-            raise InputError(
-                f'unknowns must be a tuple of names, got "{self.unknowns}".', write={"unknowns": (self.unknowns,)}
-            )
-        names, made = spelled_out(self.unknowns, [self.domain.names[i] for i in self.domain.space])
-        object.__setattr__(self, "unknowns", names)
-        object.__setattr__(self, "vectors", {**made, **self.vectors})
-        object.__setattr__(self, "grouped", (*self.grouped, *made))
+        _check_arguments(self)
+        unknowns = Unknowns.read(self.unknowns, [self.domain.names[i] for i in self.domain.space])
+        object.__setattr__(self, "unknowns", unknowns)
+        object.__setattr__(self, "vectors", {**unknowns.vectors, **self.vectors})
         object.__setattr__(self, "parameters", as_coefficients(self.parameters))
         if isinstance(self.domain, Parts):
             object.__setattr__(self, "conditions", _by_part(self.domain, self.conditions))
-        if len(set(self.unknowns)) < len(self.unknowns):
-            raise InputError(f"The names of unknowns must differ, got {', '.join(self.unknowns)}.")
         check_vectors(self.vectors, self.unknowns, least=2)
-        if self.grouped:
-            layout = layout_of(self.unknowns, self.vectors, self.grouped)
+        if unknowns.vectors:
+            layout = unknowns.layout
             object.__setattr__(self, "conditions", {n: _grouped(c, layout) for n, c in self.conditions.items()})
-        if self.scale and (len(self.scale) != len(self.unknowns) or not all(0 < size < inf for size in self.scale)):
+        sizes = self.scale if isinstance(self.scale, Sequence) else (0.0,)
+        if sizes and (len(sizes) != len(self.unknowns) or not all(0 < size < inf for size in sizes)):
             raise InputError(
                 f"scale must have a positive size for each of {', '.join(self.unknowns)}, got {self.scale}.",
                 write={"scale": (1.0,) * len(self.unknowns)},
-            )
-        if not isinstance(self.singular, tuple) or not all(isinstance(each, Corner) for each in self.singular):
-            raise InputError(
-                f"singular must be a tuple of corners, got {self.singular!r}.",
-                write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
-            )
-        if not isinstance(self.features, tuple) or not all(callable(e) or isinstance(e, Corner) for e in self.features):
-            raise InputError(
-                f"features must be a tuple of functions of the coordinates and of corners, got {self.features!r}.",
-                write={"features": Code("(lambda x, y: x * y,)")},
             )
         if self.test is not None:
             shape = None if self.test.data is None else tuple(self.test.data.shape)
@@ -167,6 +106,12 @@ class Problem:
                     raise InputError(
                         f'The ansatz satisfies "{name}", which is not a condition. {suggest(name, self.conditions)}'
                     )
+
+    def __repr__(self) -> str:
+        """Return domain, unknowns and the names of the conditions in short; functions say nothing in print."""
+        given = {"parameters": dict(self.parameters), "scale": self.scale, "singular": self.singular}
+        added = "".join(f", {name}={value}" for name, value in given.items() if value)
+        return f"Problem({self.domain}, [{', '.join(self.conditions)}], unknowns={tuple(self.unknowns)}{added})"
 
     @property
     def is_fit(self) -> bool:
@@ -187,16 +132,73 @@ class Problem:
         given = self.conditions[name].given
         if given is None:
             return ()
-        first = self.unknowns[0]
-        first = next((vector for vector in self.grouped if self.vectors[vector][0] == first), first)
-        given = given._replace(unknown=given.unknown or first)
-        return given.by_component(self.vectors[given.unknown]) if given.unknown in self.grouped else (given,)
+        given = given._replace(unknown=given.unknown or self._names.layout[0][0])
+        members = self.vector_unknowns.get(given.unknown or "")
+        return given.by_component(members) if members else (given,)
+
+    @property
+    def _names(self) -> Unknowns:
+        return Unknowns.read(self.unknowns, ())
+
+    @property
+    def vector_unknowns(self) -> Mapping[str, tuple[str, ...]]:
+        """The components of the unknowns that residuals get as one `Vector`."""
+        return self._names.vectors
 
     @property
     def trained(self) -> dict[str, Condition]:
         """The conditions that are trained: all except those that the ansatz satisfies."""
         hard = self.ansatz.satisfies if self.ansatz else ()
         return {name: c for name, c in self.conditions.items() if name not in hard}
+
+
+def _check_arguments(problem: Problem) -> None:
+    """Refuse arguments of a wrong kind, which would fail much later with a message about something else.
+
+    Raises:
+        InputError: an argument is no domain, no mapping of conditions, no function, ...
+    """
+    if isinstance(problem.domain, type) or not hasattr(problem.domain, "names"):
+        raise InputError(
+            f"The first argument of a Problem is its domain, got {problem.domain!r}.",
+            write={"domain": Code("Box(x=(0.0, 1.0), y=(0.0, 1.0))")},
+        )
+    conditions = problem.conditions
+    example = {"conditions": Code('{"pde": Condition(domain.interior, residual)}')}
+    if not isinstance(conditions, Mapping):
+        came = "a function" if callable(conditions) else f"a {type(conditions).__name__}"
+        raise InputError(f"conditions must be a dictionary of conditions by name, got {came}.", write=example)
+    for name, condition in conditions.items():
+        if not isinstance(condition, Condition):
+            came = "a function" if callable(condition) else f"a {type(condition).__name__}"
+            raise InputError(f'"{name}" must be a Condition on a region of the domain, got {came}.', write=example)
+    if not isinstance(problem.parameters, Mapping):
+        raise InputError(
+            f"parameters must be a dictionary of first values by name, got {problem.parameters!r}.",
+            write={"parameters": {"k": 1.0}},
+        )
+    if problem.exact is not None and not callable(problem.exact):
+        coords = ", ".join(problem.domain.names)
+        raise InputError(
+            f"exact must be a function of the coordinates, got {problem.exact!r}.",
+            write={"exact": Code(f"lambda {coords}: 0 * {problem.domain.names[0]}")},
+        )
+    if problem.ansatz is not None and not isinstance(problem.ansatz, Ansatz):
+        raise InputError(
+            f"ansatz must be an Ansatz, got {problem.ansatz!r}.",
+            write={"ansatz": Code('Ansatz(function, satisfies=("boundary",))')},
+        )
+    if not isinstance(problem.singular, tuple) or not all(isinstance(each, Corner) for each in problem.singular):
+        raise InputError(
+            f"singular must be a tuple of corners, got {problem.singular!r}.",
+            write={"singular": Code("(Corner(at=(0.0, 0.0)),)")},
+        )
+    features = problem.features
+    if not isinstance(features, tuple) or not all(callable(each) or isinstance(each, Corner) for each in features):
+        raise InputError(
+            f"features must be a tuple of functions of the coordinates and of corners, got {features!r}.",
+            write={"features": Code("(lambda x, y: x * y,)")},
+        )
 
 
 def _grouped(condition: Condition, layout: tuple[tuple[str, int], ...]) -> Condition:
@@ -225,76 +227,3 @@ def _by_part(domain: Parts, conditions: Mapping[str, Condition]) -> dict[str, Co
                 )
             found[key] = replace(condition, region=each)
     return found
-
-
-def dirichlet(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """u = value on the region; ``unknown`` is the name of u (by default the first unknown).
-
-    Of a vector, value is a tuple, a function that returns one, or a number for all components; "velocity_x" is one.
-    """
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return u - wanted_at(value, u)
-
-    return Condition(region, residual, given=Given(unknown, value))
-
-
-def neumann(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """∂u/∂n = value, n the outward unit normal."""
-    return robin(region, 0.0, 1.0, value, unknown)
-
-
-def robin(region: Region, a: Value, b: Value, value: Value = 0.0, unknown: str | None = None) -> Condition:
-    """a u + b ∂u/∂n = value, n the outward unit normal."""
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return value_at(a, u) * u + value_at(b, u) * gradient(u).dot(u.normal) - wanted_at(value, u)
-
-    return Condition(region, residual)
-
-
-def initial(region: Region, value: Value = 0.0, unknown: str | None = None, order: int = 0) -> Condition:
-    """u = value on an initial slice ``domain.at(t=0)``; with ``order=1`` the time derivative is prescribed instead."""
-    if "t" not in region.names:
-        first = region.names[0]
-        start = f'`dirichlet(domain.face("{first}", 0), value)`'
-        if order:
-            start = f'`Condition(domain.face("{first}", 0), lambda u: diff(u, "{first}") - value)`'
-        raise InputError(
-            'An initial condition needs a domain with the coordinate "t", such as `Box(x=(0.0, 1.0), t=(0.0, 1.0))`; '
-            f"this one has {', '.join(region.names)}. "
-            f"For an ordinary differential equation in {first} write {start}."
-        )
-
-    def residual(*fields):
-        u = pick(fields, unknown)
-        return diff(u, *["t"] * order) - wanted_at(value, u)
-
-    return Condition(region, residual, given=Given(unknown, value, order))
-
-
-def periodic(domain: Domain, name: str, unknown: str | None = None) -> Condition:
-    """u and its derivative along ``name`` agree at both ends (weakly; ``Box(periodic=...)`` is exact).
-
-    Raises:
-        InputError: the domain is not a `Box`, or has no faces in that coordinate.
-    """
-    box = require_box(domain, f'periodic(domain, "{name}")', "Write a Condition with `maps` of your own.")
-    face = box.face(name, 0)
-    position = box.names.index(name)
-    lower, upper = box.ranges[position]
-
-    def shift(x: Tensor) -> Tensor:
-        moved = x.clone()
-        moved[:, position] += upper - lower
-        return moved
-
-    def residual(*fields):
-        fields = tuple(f for f in fields if isinstance(f, (Field, Vector)))
-        half = len(fields) // 2
-        u, image = pick(fields[:half], unknown), pick(fields[half:], unknown)
-        return u - image, diff(u, name) - diff(image, name)
-
-    return Condition(face, residual, (shift,))

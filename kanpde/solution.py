@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from kanpde.domains.parts import Parts
 from kanpde.ends import Ending
 from kanpde.errors import InputError, ResultWarning
 from kanpde.models.held import Held
+from kanpde.models.network import trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.evaluation import (
@@ -98,7 +99,7 @@ class Evaluable(ABC):
         return [r.masked_fill(where != region.sides[0], nan) for r in residuals]
 
 
-@dataclass
+@dataclass(repr=False)
 class Solution(Evaluable):
     """The solution of a run. Call it with numpy arrays, numbers or tensors as coordinates: ``solution(x, y)``.
 
@@ -135,6 +136,23 @@ class Solution(Evaluable):
     standard_errors: dict[str, float] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     correlations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return in a few lines what was solved, by which network, with which error, and how the run ended."""
+        unknowns, facts = self.problem.unknowns, self.settings
+        network = (
+            f"{facts.get('model', {}).get('name', type(self.model).__name__)}, {trained_size(self.model)} parameters"
+        )
+        lines = [f"Solution of {', '.join(unknowns)} on {self.problem.domain}", f"network: {network}"]
+        lines += [f"{name} = {value:.8g}" for name, value in self.coefficients.items()]
+        told = ", ".join(f"{name} {errors['l2']:.2e}" for name, errors in self.errors.items())
+        lines += [f"relative L2 error: {told or 'not known, without an exact solution'}"]
+        estimate = facts.get("estimate", nan)
+        lines += [f"estimated relative L2 error: {estimate:.1e}"] if isfinite(estimate) else []
+        after = f" after {len(self.history)} steps, {facts['seconds']:.1f} s" if "seconds" in facts else ""
+        lines += [f"ended{after}: {self.reason}"]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n  ".join(lines)
 
     @property
     def reason(self) -> str:
@@ -193,6 +211,12 @@ def stacked(problem: Problem, coords: Sequence, like: Tensor) -> tuple[Tensor, t
         raise InputError(
             f"The solution takes {len(names)} coordinates, `solution({', '.join(names)})`, got {len(coords)}."
         )
-    tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
-    shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    try:
+        tensors = [torch.as_tensor(c, dtype=like.dtype, device=like.device) for c in coords]
+        shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"The coordinates {', '.join(names)} must be numbers, or arrays of shapes that can be broadcast: {error}. "
+            "Write `solution(*numpy.meshgrid(...))` for all pairs of two lists."
+        ) from error
     return torch.stack([t.broadcast_to(shape).reshape(-1) for t in tensors], dim=1), shape

@@ -208,6 +208,21 @@ def test_several_parameters_are_held_one_by_one_in_any_order():
         assert float(residuals_of(both, name, leaf, points)[0].abs().max()) < 1e-12
 
 
+def test_images_of_points_are_those_of_the_member():
+    """u(1, y) - u(0, y) = k y of u = k x y + sin 2πx, with the parameter between the coordinates."""
+    box = Box(x=(0.0, 1.0), k=(1.0, 2.0), y=(0.0, 1.0), family=["k"])
+
+    def exact(x, k, y):
+        return k * x * y + torch.sin(2 * pi * x)
+
+    problem = problem_at(Problem(box, {"periods": periodic(box, "x")}, exact=exact), k=1.5)
+    points = problem.conditions["periods"].region.sample("gauss", 20)
+    leaf = lambda context, _: formula_fields(problem, problem.exact, context)  # noqa: E731
+    value, *slopes = residuals_of(problem, "periods", leaf, points)
+    torch.testing.assert_close(value.abs(), 1.5 * points.x[:, 1])
+    assert all(float(each.abs().max()) < 1e-12 for each in slopes)
+
+
 def test_an_ansatz_and_trained_coefficients_are_those_of_the_family():
     box = Box(k=(1.0, 2.0), x=(0.0, 1.0), family=["k"])
     problem = Problem(

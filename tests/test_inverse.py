@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_problem
+from matplotlib.figure import Figure
+from scipy.stats import t as t_law
 
 from kanpde import (
     KAN,
@@ -32,16 +34,22 @@ from kanpde import (
     save,
     solve,
 )
-from kanpde.calculus.coefficients import as_coefficients
+from kanpde.calculus.coefficients import as_coefficients, first_values
 from kanpde.domains.disk import Disk
 from kanpde.errors import ResultWarning
 from kanpde.models.network import trained_size
 from kanpde.plots.coefficients import coefficients_figure
+from kanpde.plots.measured import draw_places
+from kanpde.plots.solution import solution_figure
 from kanpde.residuals.automatic_weights import EXACTNESS, weights_of_data
 from kanpde.residuals.evaluation import formula_fields, residuals_of
+from kanpde.residuals.neighbours import likeness
 from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
-from kanpde.training.covariance import Group, covariance, triangle_of
+from kanpde.training.covariance import Found, Group, covariance, triangle_of
+from kanpde.training.linearized import Linearized
+from kanpde.training.starting import start_from
+from kanpde.training.uncertainty import Estimated, student, told
 
 F64 = torch.float64
 ROD = Box(x=(0.0, 1.0), t=(0.0, 1.0))
@@ -267,6 +275,35 @@ def test_the_covariance_is_that_of_generalized_least_squares():
     assert found.expected == pytest.approx(own, rel=1e-9) and nullspace.size == 7
 
 
+def test_the_step_that_is_left_undone_is_that_of_least_squares():
+    rng = np.random.default_rng(5)
+    jacobian, r = rng.normal(size=(40, 6)), rng.normal(size=40)
+    found = covariance(
+        triangle_of([np.c_[jacobian, r][:20]], 7), [Group(triangle_of([np.c_[jacobian, r][20:]], 7), 20)], 2
+    )
+    np.testing.assert_allclose(found.step, -(np.linalg.pinv(jacobian) @ r)[-2:], rtol=1e-9)
+
+
+def test_intervals_and_correlations_of_bounded_coefficients():
+    """Of Student's distribution; k < 3 falls with its z, so that its correlations have the other sign."""
+    names = {"a": Coefficient(2.0), "b": Coefficient(2.0, lower=1.0), "c": Coefficient(2.0, upper=3.0)}
+    free = [Estimated(name, each, each.trained) for name, each in names.items()]
+    matrix = 1e-4 * np.array([[1.0, 0.5, 0.3], [0.5, 4.0, -0.2], [0.3, -0.2, 1.0]])
+    known = told(free, Found(matrix, np.zeros(3), freedom=7.0), [])
+    assert known.correlations == {
+        "a": {"b": pytest.approx(0.25), "c": pytest.approx(-0.3)},
+        "b": {"a": pytest.approx(0.25), "c": pytest.approx(0.1)},
+        "c": {"a": pytest.approx(-0.3), "b": pytest.approx(0.1)},
+    }
+    assert known.errors == {"a": pytest.approx(0.01), "b": pytest.approx(0.02), "c": pytest.approx(0.01)}
+    quantile = t_law(7.0).ppf(0.975)
+    assert known.intervals["a"] == pytest.approx((2 - 0.01 * quantile, 2 + 0.01 * quantile), rel=1e-12)
+    assert known.intervals["b"] == pytest.approx((1 + np.exp(-0.02 * quantile), 1 + np.exp(0.02 * quantile)), rel=1e-12)
+    assert student(7.0) == pytest.approx(2.364624, rel=1e-6) and student(0.2) == pytest.approx(12.7062, rel=1e-5)
+    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0), [])
+    assert stepped.errors["b"] == pytest.approx(0.03)  # what training has left undone
+
+
 def test_combinations_without_effect_are_named():
     rng = np.random.default_rng(2)
     jacobian = rng.normal(size=(50, 4))
@@ -340,6 +377,51 @@ def test_coefficients_that_are_not_determined_are_named(residual, names, words):
     table = {name: column[:2] for name, column in TABLE.items()} if len(names) == 3 else TABLE
     with pytest.raises(InputError, match=words):
         solve(problem_with(residual, dict(zip(names, (1.0, 2.0, 3.0), strict=False)), table), **TINY)
+
+
+def test_a_coefficient_of_an_earlier_run_keeps_its_value_within_new_bounds(rod):
+    """The rod was solved with k > 0."""
+    for bounds in ((0.05, 0.2), (-inf, inf)):
+        problem = replace(rod.problem, parameters={"k": Coefficient(0.15, *bounds)})
+        started = start_from(rod).with_coefficients(problem).parameters["k"]
+        assert float(started) == rod.coefficients["k"] and (started.lower, started.upper) == bounds
+    problem = replace(rod.problem, parameters={"k": Coefficient(0.3, 0.2, 0.5)})
+    with pytest.raises(
+        InputError, match=r"a Solution found k = 0\.\d+, which is not within the bounds 0\.2 and 0\.5"
+    ) as no:
+        solve(problem, phases=[Phase(LM(), steps=1)], start=rod)
+    assert "start=None" in str(no.value) and "\n" not in str(no.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_last_steps_use_all_rows():
+    """The phases draw 100 of 4000 rows; afterwards the diffusivity and its error are those of all."""
+    given = load_problem("inverse_heat")(rows=4000, noise=0.05, first=0.1)
+    sampling, lines = Sampling(interior=200, boundary=40, rows=100), []
+    model, phases = KAN([3], degree=6, grid=2), [Phase(LM(), steps=25)]
+    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append)
+    x, t = given.conditions["data"].region.sample("auto", 4000).x.T.numpy()
+    error = 0.05 / np.linalg.norm(pi**2 * t * np.exp(-(pi**2) * 0.1 * t) * np.sin(pi * x))
+    assert found.standard_errors["k"] == pytest.approx(error, rel=0.1)
+    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(found.history[-1]["coefficient_k"] - 0.1)
+    assert any("all 4000 measured rows" in line for line in lines)
+
+
+def test_pictures_show_where_something_is_measured(rod):
+    region = rod.problem.conditions["data"].region
+    figure = solution_figure(rod)
+    (circles,) = next(axes for axes in figure.axes if axes.get_title() == "solution u").lines
+    np.testing.assert_array_equal(circles.get_xydata(), region.sample("auto", 200).x.numpy())
+    assert circles.get_marker() == "o" and not any(a.lines for a in figure.axes if a.get_title().startswith("error"))
+    lines = solution_figure(decay(0.8, noise=0.0, steps=2)).axes[0].lines
+    assert [line.get_label() for line in lines] == ["found", "measured"]
+    t = np.linspace(0.02, 0.98, 30)
+    np.testing.assert_allclose(lines[1].get_xydata(), np.stack([t, np.exp(-0.7 * t)], axis=1), rtol=1e-12)
+    axes, square = Figure().add_subplot(), Box(x=(0.0, 1.0), y=(0.0, 1.0), t=(0.0, 1.0))
+    table = {"x": [0.1, 0.2, 0.3], "y": [0.4, 0.5, 0.6], "t": [0.0, 0.5, 0.52], "q": [1.0, 2.0, 3.0]}
+    conditions = {"data": data(square, table, "q", of=lambda u: u), "pde": Condition(square.interior, lambda u: u)}
+    assert draw_places(axes, Problem(square, conditions), (0, 1), {2: 0.5}) == 2
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[0.2, 0.5], [0.3, 0.6]])
 
 
 # fields --------------------------------------------------------------------------------------------------------------
@@ -424,16 +506,136 @@ def test_errors_that_are_no_number_and_no_columns_are_refused():
         data(Box(x=(0.0, 1.0)), {"x": [0.1, 0.2], "u": [1.0, 2.0]}, "u", errors=[0.1, 0.1])
 
 
-@pytest.mark.long
-def test_a_coefficient_at_its_bound_is_named():
-    """The data ask for 0.7, the bounds end at 0.5."""
-    rod = Box(t=(0.0, 1.0))
-    t = np.linspace(0.02, 0.98, 30)
+def decay(upper, noise=0.0, second=0.0, steps=60, first=0.45):
+    """u' = -k u, u(0) = 1 - a, from values of exp(-0.7 t)."""
+    rod, t = Box(t=(0.0, 1.0)), np.linspace(0.02, 0.98, 30)
+    values = np.exp(-0.7 * t) + noise * np.random.default_rng(1).normal(size=30)
     conditions = {
         "ode": Condition(rod.interior, lambda u, p: diff(u, "t") + p["k"] * u),
-        "start": initial(rod.at(t=0.0), 1.0),
-        "data": data(rod, {"t": t, "u": np.exp(-0.7 * t)}, "u", errors=0.001),
+        "start": Condition(rod.at(t=0.0), lambda u, p: u - 1.0 + p["a"]),
+        "data": data(rod, {"t": t, "u": values}, "u", errors=noise or 0.001),
     }
-    problem = Problem(rod, conditions, parameters={"k": Coefficient(0.3, 0.0, 0.5)})
+    parameters = {"k": Coefficient(first, 0.0, upper), "a": second}
+    return solve(
+        Problem(rod, conditions, parameters=parameters), KAN([2], degree=4, grid=2), [Phase(LM(), steps=steps)]
+    )
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
+def test_a_coefficient_at_its_bound_is_named():
+    """The data ask for 0.7, the bounds end at 0.5; the other coefficient has the error for k = 0.5."""
     with pytest.warns(ResultWarning, match='"k" has reached a bound of'):
-        solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=300)], starts=1, device="cpu")
+        found = decay(0.5)
+    assert found.coefficients["k"] > 0.49
+    assert "k" not in found.intervals and "k" not in found.standard_errors and found.correlations["a"] == {}
+    t = np.linspace(0.02, 0.98, 30)
+    best = 1 - np.sum(np.exp(-1.2 * t)) / np.sum(np.exp(-t))  # of (1 - a) exp(-k t) for k = 0.5
+    assert found.intervals["a"][0] < best < found.intervals["a"][1]
+
+
+@pytest.mark.parametrize("first", [0.45, 0.6])
+@pytest.mark.usefixtures("unchecked")
+def test_a_step_that_reaches_a_bound_is_not_the_last(first):
+    with pytest.warns(ResultWarning, match="within 2 standard errors"):
+        found = decay(0.8, noise=0.05, steps=30, first=first)
+    assert found.coefficients["k"] == pytest.approx(0.7, abs=0.1)
+    k = Coefficient(0.3, lower=0.1)
+    assert k.freed(k.trained) == k.trained and k.value(torch.tensor(k.freed(-40.0))) == pytest.approx(0.11)
+    half = Coefficient(0.3, 0.0, 1.0)
+    assert half.around(3 * pi, 0.1) == pytest.approx((0.5 - 0.5 * np.sin(0.1), 0.5 + 0.5 * np.sin(0.1)))
+    assert half.around(0.5 * pi - 0.1, 0.5) == pytest.approx((0.5 + 0.5 * np.cos(0.6), 1.0))
+
+
+def test_coefficients_that_are_held_have_no_column():
+    rng = np.random.default_rng(4)
+    whole = np.c_[rng.normal(size=(60, 8))]
+    system = Linearized(triangle_of([whole[:30]], 8), [Group(triangle_of([whole[30:]], 8), 30, 0.5)], ("a", "b", "c"))
+    found, less = system.found(["b"]), np.delete(whole, 5, axis=1)
+    wanted = covariance(triangle_of([less[:30]], 7), [Group(triangle_of([less[30:]], 7), 30, 0.5)], 2)
+    np.testing.assert_allclose(found.covariance, wanted.covariance, rtol=1e-12)
+    assert system.found("abc") is None
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
+def test_a_coefficient_near_its_bound_is_doubted():
+    with pytest.warns(ResultWarning, match='"k" = .* within 2 standard errors of a bound of'):
+        found = decay(0.8, noise=0.05, steps=30)
+    assert found.standard_errors["k"] > 0 and "k" in found.intervals
+
+
+# local minima --------------------------------------------------------------------------------------------------------
+def oscillation(errors=None, truth=5.0, noise=0.0, first=1.0):
+    """u'' + w² u = 0 with u(0) = 0 and values of sin 5t; from w = 1 the solution ends near u = 0."""
+    box, rng = Box(t=(0.0, 6.0)), np.random.default_rng(0)
+    t = np.sort(rng.uniform(0.0, 6.0, 60))
+    table = {"t": t, "u": np.sin(truth * t) + noise * rng.normal(size=60)}
+    conditions = {
+        "ode": Condition(box.interior, lambda u, p: diff(u, "t", "t") + p["w"] ** 2 * u),
+        "u0": initial(box.at(t=0.0), 0.0),
+        "data": data(box, table, "u", errors=errors),
+    }
+    return Problem(box, conditions, parameters={"w": Coefficient(first, 0.1, 10.0)})
+
+
+SPRING = KAN([4], degree=5, grid=4)
+
+
+def test_first_values_of_starts_are_spread_within_the_bounds():
+    given = {"a": Coefficient(1.0, 0.0, 10.0), "b": Coefficient(1.0, 1e-3, 10.0), "c": Coefficient(2.0, 1.0), "d": 3.0}
+    found = [first_values(given, k, 9, 0) for k in range(9)]
+    assert found[0] == given and found == [first_values(given, k, 9, 0) for k in range(9)]
+    a, b, c, d = (np.array([each[name] for each in found[1:]]) for name in "abcd")
+    np.testing.assert_array_equal(np.sort(a // 1.25), np.arange(8))  # each eighth of the range once
+    np.testing.assert_array_equal(np.sort(np.log10(b / 1e-3) // 0.5), np.arange(8))
+    assert 1.1 <= c.min() < 1.5 < 3 < c.max() <= 11 and d.min() < 0 < 6 < d.max()
+    assert all(each["a"].upper == 10.0 for each in found)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_local_minimum_is_doubted():
+    with pytest.warns(ResultWarning, match=r'residuals of "data" are alike .* starts=5'):
+        found = solve(oscillation(), SPRING, [Phase(LM(), steps=30)], starts=1)
+    assert found.coefficients["w"] < 3
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("errors", [None, 0.05])
+def test_several_starts_find_the_other_minimum(errors):
+    phases = [Phase(LM(), steps=25), Phase(LM(), steps=20, refine=2)]
+    found = solve(oscillation(errors, noise=0.05), SPRING, phases, starts=5)
+    assert abs(found.coefficients["w"] - 5) < 4 * found.standard_errors["w"] < 0.05 and not found.warnings
+    rows = [next(row for row in found.history if row["start"] == k) for k in range(5)]
+    assert len({round(row["coefficient_w"], 1) for row in rows}) == 5
+
+
+def test_neighbouring_residuals_are_compared():
+    rng = np.random.default_rng(3)
+    x, noise = rng.uniform(size=(400, 2)) * [1.0, 1e3], rng.normal(size=400)
+    found = np.array([likeness(x, rng.permutation(noise)) for _ in range(200)])
+    assert abs(found[:, 1].mean()) < 0.25 and 0.8 < found[:, 1].std() < 1.2
+    wave = np.sin(6 * x[:, 0]) + np.cos(6e-3 * x[:, 1])
+    assert likeness(x, noise + wave).deviations > 8 and likeness(x, wave).correlation > 0.9
+    assert likeness(x[:2], wave[:2]) == likeness(x, 0 * wave) == (0.0, 0.0)
+
+
+def test_measured_points_of_the_user_may_have_no_values():
+    given = oscillation()
+    region = given.conditions["data"].region
+    bare = replace(region, draw=lambda *asked: replace(region.draw(*asked), data=None))
+    conditions = {**given.conditions, "data": Condition(bare, lambda u, p: u - p["w"])}
+    found = solve(replace(given, conditions=conditions), **TINY)
+    assert "w" in found.coefficients
+
+
+def test_values_of_which_little_is_explained_are_doubted():
+    """Too few rows for neighbours to be alike."""
+    given = oscillation(first=0.3)
+    region = given.conditions["data"].region
+    points = region.sample("auto", 60)
+    few = {"t": points.x[::7, 0].numpy(), "u": points.data[::7, 0].numpy()}
+    conditions = {**given.conditions, "data": data(given.domain, few, "u")}
+    with pytest.warns(ResultWarning, match=r'explains little of "data"'):
+        solve(replace(given, conditions=conditions), KAN([2], degree=5, grid=2), [Phase(LM(), steps=5)], starts=1)

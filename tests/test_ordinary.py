@@ -41,6 +41,7 @@ from kanpde.models.architecture import network_from
 from kanpde.models.trajectory import Trajectory
 from kanpde.plots.run import save_plots
 from kanpde.residuals.evaluation import asked_of, components_of
+from kanpde.training.breaks import first_jump
 from kanpde.training.ordinary import Ordinary, on_window, ordinary_of
 from kanpde.training.ordinary_window import OrdinaryWindow, change_at_end
 from kanpde.training.signals import StopRequest
@@ -242,6 +243,68 @@ def test_stiff_equations_and_algebraic_ones_reach_a_tolerance():
     t = np.geomspace(1e-6, 1.0, 50)  # in the layer too
     found, wanted = solution(t), exact(torch.as_tensor(t))
     assert all(np.abs(a - b.numpy()).max() < 1e-2 for a, b in zip(found, wanted, strict=True))
+
+
+def single(end, equation, *start):
+    """One equation for u with its initial values."""
+    domain = Box(t=(0.0, end))
+    given = {f"start {k}": initial(domain.at(t=0.0), value, order=k) for k, value in enumerate(start)}
+    return Problem(domain, {"equation": Condition(domain.interior, equation)} | given)
+
+
+def relay(t):
+    """u'' = -sign(u) from u = 1: parabolas."""
+    p, quarter = np.mod(t, 4 * 2**0.5), 2**0.5
+    last = np.where(p < 3 * quarter, (p - 2 * quarter) ** 2 / 2 - 1, 1 - (p - 4 * quarter) ** 2 / 2)
+    return np.where(p < quarter, 1 - p * p / 2, last)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("problem", "tolerance", "exact"),
+    [
+        (
+            single(1.0, lambda u: diff(u, "t") + u - torch.where(u.coords[0] > 0.37, 1.0, 0.0), 1.0),
+            1e-12,
+            lambda t: np.where(t < 0.37, np.exp(-t), 1 + (np.exp(-0.37) - 1) * np.exp(0.37 - t)),
+        ),
+        (single(5.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
+        (single(5.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
+        (single(2.0, lambda u: diff(u, "t"), 1.0), 1e-9, np.ones_like),
+        (single(40.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
+    ],
+    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number"],
+)
+def test_a_tolerance_that_counts_as_reached_is(problem, tolerance, exact):
+    solution, t = solve(problem, tolerance=tolerance), np.linspace(*problem.domain.ranges[0], 501)
+    assert solution.ending.end is End.TOLERANCE_REACHED
+    wanted = exact(t)
+    assert np.linalg.norm(solution(t) - wanted) <= tolerance * np.linalg.norm(wanted)
+
+
+def window_of(problem, end):
+    """A trained window from the beginning to a time."""
+    settings = SimpleNamespace(problem=problem, device=torch.device("cpu"), weights={}, seed=0)
+    ordinary = ordinary_of(problem)
+    state = ordinary.initial_state(settings.device)
+    return OrdinaryWindow(settings, ordinary, (0.0, end), state, state).trained(12, lambda *_: True)
+
+
+@pytest.mark.parametrize("at", [1e-3, 1e-6, 1 - 1e-4])
+def test_the_local_error_includes_a_jump_that_no_training_point_sees(at):
+    """u' = 1 on one side of the jump only; the solution of the window is a straight line."""
+    found = window_of(single(1.0, lambda u: diff(u, "t") - torch.where(u.coords[0] > at, 1.0, 0.0), 1.0), 1.0)
+    assert float(found.local[0]) > 0.2 * min(at, 1 - at)
+
+
+def test_a_jump_is_found_where_it_is():
+    problem = single(1.0, lambda u: diff(u, "t") - torch.where(u.coords[0] > 0.37, 1.0, 0.0), 1.0)
+    line = Trajectory((0.0, 1.0), torch.tensor([[[1.0], [0.5]]], dtype=torch.float64))
+    without = replace(problem, conditions={"equation": problem.conditions["equation"]})
+    assert first_jump(without, line, (0.0, 1.0)) == pytest.approx(0.37, abs=1e-15)
+    smooth = single(1.0, lambda u: diff(u, "t") - torch.tanh((u.coords[0] - 0.37) / 0.01), 1.0)
+    without = replace(smooth, conditions={"equation": smooth.conditions["equation"]})
+    assert first_jump(without, line, (0.0, 1.0)) is None
 
 
 def test_a_solution_that_ends_early_says_where(monkeypatch):

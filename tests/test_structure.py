@@ -27,8 +27,9 @@ LEVELS = [
     ["optimizers"],
     ["residuals"],
     ["models"],
-    ["hard_constraints", "interfaces"],
+    ["hard_constraints"],
     ["problem"],
+    ["conditions"],
     ["calculus", "domains", "bases"],
     ["errors", "ends", "version", "paths", "factories"],
 ]

@@ -1,5 +1,6 @@
 """Systems: vector unknowns in residuals, conditions, exact solutions, errors and files."""
 
+import pickle
 from dataclasses import replace
 
 import h5py
@@ -73,12 +74,18 @@ def test_names_and_arguments():
     for got, wanted in zip(found, (-x.sin() * y - y, 2 * x - x, x.cos() * y + 2 * x * y), strict=True):
         assert torch.allclose(got, wanted)
     again = replace(problem, scale=(1.0, 1.0, 2.0))
-    assert again.unknowns == problem.unknowns and again.grouped == ("velocity",)
+    assert again.unknowns == problem.unknowns and list(again.vector_unknowns) == ["velocity"]
     assert len(at_points(again, "pde", lambda x, y: (*swirl(x, y), x))[0]) == 3
     in_time = Box(x=(0.0, 1.0), y=(0.0, 1.0), t=(0.0, 1.0))
     assert Problem(in_time, {}, ("a", "b:3")).unknowns == ("a", "b_1", "b_2", "b_3"), "the plane has two names"
     own = Problem(SQUARE, {"pde": Condition(SQUARE.interior, residual)}, ("p", "u", "v"), vectors={"w": ("u", "v")})
-    assert isinstance(seen[-1][0], Vector) and not own.grouped
+    assert isinstance(seen[-1][0], Vector) and not own.vector_unknowns
+    named = Problem(SQUARE, {"pde": Condition(SQUARE.interior, residual)}, ("w: u, v", "p"))
+    assert named.unknowns == ("u", "v", "p") and named.vectors == {"w": ("u", "v")}
+    again = pickle.loads(pickle.dumps(named.unknowns))
+    assert again == named.unknowns and again.layout == named.unknowns.layout == (("w", 2), ("p", 0))
+    found, points = at_points(named, "pde", lambda x, y: (swirl(x, y), x * y))
+    assert seen[-1][0].name == "w" and torch.allclose(found[2], points.x[:, 0].cos() * points.x[:, 1] + 2 * x * y)
 
 
 def test_a_vector_formulation_gives_the_same_residuals_and_jacobian():
@@ -227,7 +234,11 @@ def test_an_unknown_that_vanishes_has_no_relative_error():
         (lambda: Problem(SQUARE, {}, ("v:4",)), 'two or three components, such as "velocity:2", got "v:4"'),
         (lambda: Problem(SQUARE, {}, (":2",)), "two or three components"),
         (lambda: Problem(SQUARE, {}, ("v:2", "v_x")), "names of unknowns must differ"),
-        (lambda: Problem(SQUARE, {}, ("u", "v"), grouped=("w",)), "consecutive unknowns (u, v)"),
+        (lambda: Problem(SQUARE, {}, ("v:2", "v")), "v occurs twice"),
+        (lambda: Problem(SQUARE, {}, ("w:u",)), 'got "w:u". Write unknowns'),
+        (lambda: Problem(SQUARE, {}, 2), "unknowns must be a tuple of names, got 2"),
+        (lambda: Problem(SQUARE, {}, ()), "unknowns must be a tuple of names"),
+        (lambda: Problem(SQUARE, {}, ("u", 1)), "name of an unknown is text, got 1"),
         (
             lambda: checked(dirichlet(SQUARE.boundary, 0.0, "speed")),
             'no unknown "speed". Choices: p, velocity, velocity_x',

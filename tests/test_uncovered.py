@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from small_meshes import grid
 
 import kanpde
 from kanpde import KAN, LM, Box, Condition, Disk, Phase, Problem, Sampling, diff, dirichlet, laplacian, solve
@@ -32,6 +33,25 @@ def test_a_forgotten_hole_is_named():
 )
 def test_conditions_everywhere_first_order_and_boxes_give_no_warning(problem):
     assert free_parts(problem) == []
+
+
+def test_of_parts_of_a_mesh_that_contain_each_other_the_smaller_is_named():
+    sides = {
+        "left": lambda x: x[:, 0] == 0,
+        "same": lambda x: x[:, 0] == 0,
+        "three": lambda x: (x[:, 0] == 0) | (x[:, 1] == 0) | (x[:, 0] == 1),
+        "bottom": lambda x: x[:, 1] == 0,
+    }
+
+    def free(*names):
+        others = {"others": lambda x: x[:, 1] == 1}
+        mesh = grid("quad", 4, facets={**others, **{name: sides[name] for name in names}})
+        pde = Condition(mesh.interior, lambda u: laplacian(u) + 1.0)
+        return free_parts(Problem(mesh, {"pde": pde, "others": dirichlet(mesh.part("others"), 0.0)}))
+
+    assert free("left", "three") == ["left"]
+    assert free("left", "bottom") == ["left", "bottom"]
+    assert free("left", "same", "bottom") == ["left", "same", "bottom"]
 
 
 def test_the_initial_slice_is_no_wall():

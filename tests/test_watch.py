@@ -10,7 +10,23 @@ import torch
 from conftest import load_problem
 
 import kanpde.training.leaving
-from kanpde import KAN, LM, MLP, Box, Condition, Phase, Problem, Sampling, dirichlet, laplacian, load, save, solve
+from kanpde import (
+    KAN,
+    LM,
+    MLP,
+    Box,
+    Condition,
+    Phase,
+    Problem,
+    Sampling,
+    diff,
+    dirichlet,
+    initial,
+    laplacian,
+    load,
+    save,
+    solve,
+)
 from kanpde.command.composing import config_from
 from kanpde.configure.job import make_job
 from kanpde.configure.typed import on_command_line
@@ -221,3 +237,45 @@ def test_numbers_of_another_precision_in_a_residual_are_measured():
     problem = Problem(domain, {"pde": Condition(domain.interior, residual), "ends": dirichlet(domain.boundary, 0.0)})
     solution = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=2)])
     assert solution.levels[-1]["relative_pde"] > 0
+
+
+# large errors --------------------------------------------------------------------------------------------------------
+def line(conditions, **parameters):
+    box = Box(**parameters, x=(0.0, 1.0), family=list(parameters))
+    return Problem(box, {name: make(box) for name, make in conditions.items()})
+
+
+def ends(value=0.0):
+    return lambda box: dirichlet(box.boundary, value)
+
+
+RUN = {"model": KAN([3], degree=4, grid=2), "phases": [Phase(LM(), steps=40)], "device": "cpu"}
+
+
+def test_a_family_through_a_resonance_is_doubted():
+    """u'' + k² u = 1 has no solution with u(0) = u(1) = 0 at k = π."""
+    pde = lambda box: Condition(box.interior, lambda u: laplacian(u) + u.coords[0] ** 2 * u - 1.0)  # noqa: E731
+    sampling = Sampling(interior=400, boundary=60)
+    with pytest.warns(ResultWarning, match=r"values of k=\(2\.8, 3\.5\), as at a resonance"):
+        solve(line({"pde": pde, "ends": ends()}, k=(2.8, 3.5)), sampling=sampling, **RUN)
+    found = solve(line({"pde": pde, "ends": ends()}, k=(1.0, 2.0)), sampling=sampling, **RUN)
+    assert found.settings["estimate"] < 0.01 and not found.warnings
+
+
+def test_conditions_that_contradict_each_other_are_doubted():
+    pde = lambda box: Condition(box.interior, lambda u: laplacian(u) - 1.0)  # noqa: E731
+    with pytest.warns(ResultWarning, match='no estimate .* residuals are left in "ends" .*, "others" .* contradict'):
+        solve(line({"pde": pde, "ends": ends(), "others": ends(1.0)}), **RUN)
+
+
+@pytest.mark.long
+def test_no_doubt_where_points_cannot_show_whether_the_solution_is_determined():
+    """Boundary layers -e u'' + u' = 1 for e from 0.05, and u' = -u with piecewise linear functions."""
+    layer = lambda box: Condition(box.interior, lambda u: -u.coords[0] * laplacian(u) + diff(u, "x") - 1.0)  # noqa: E731
+    phases = [Phase(LM(), steps=25), Phase(LM(), steps=20, refine=2), Phase(LM(), steps=10, refine=2)]
+    found = solve(line({"pde": layer, "ends": ends()}, e=(0.05, 1.0)), KAN([3]), phases, device="cpu")
+    assert found.settings["estimate"] < 2e-3 and found.settings["looseness"] < 50 and not found.warnings
+    box = Box(t=(0.0, 2.0))
+    decay = {"ode": Condition(box.interior, lambda u: diff(u, "t") + u), "start": initial(box.at(t=0.0), 1.0)}
+    found = solve(Problem(box, decay), KAN([5], degree=1, grid=4), [Phase(LM(), steps=60)], device="cpu")
+    assert not [w for w in found.warnings if "hardly" in str(w)]

@@ -28,7 +28,16 @@ class Context:
 
     def position(self, name: str) -> int:
         """Return the position of a coordinate among the names."""
+        if not isinstance(name, str):
+            raise InputError(
+                f"A coordinate is given by its name, got a {type(name).__name__}. "
+                f'Write `diff(u, "{self.names[0]}")`, and `diff(u, "{self.names[0]}", "{self.names[0]}")` for the '
+                "second derivative."
+            )
         if name not in self.names:
+            if name and all(letter in self.names for letter in name):
+                apart = ", ".join(f'"{letter}"' for letter in name)
+                raise InputError(f'There is no coordinate "{name}". Write `diff(u, {apart})`.')
             raise InputError(f'There is no coordinate "{name}". {suggest(name, self.names)}')
         return self.names.index(name)
 

@@ -12,9 +12,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from kanpde.calculus.context import Context, is_zero, plus, times
+from kanpde.calculus.context import Context
 from kanpde.calculus.functions import TABLES, Table, by_autograd, elementwise, power
-from kanpde.calculus.jet import LAPLACIAN, Key, bell_terms, splits
+from kanpde.calculus.jet import LAPLACIAN, Key
+from kanpde.calculus.rules import choice, composition, linear, product
 from kanpde.calculus.vector import Vector
 from kanpde.errors import InputError
 
@@ -238,63 +239,18 @@ def _value(a: Field | Tensor | float) -> Tensor | float:
 # rules --------------------------------------------------------------------------------------------------------------
 def _linear(f: Field, g: Field, a: float, b: float) -> Field:
     """Return a f + b g."""
-
-    def rule(key: Key):
-        left, right = f.component(key) if a else 0.0, g.component(key) if b else 0.0
-        if a == 1.0 and b == -1.0 and isinstance(left, Tensor) and isinstance(right, Tensor):
-            return left - right
-        scaled = [t if c == 1.0 else times(c, t) for c, t in ((a, left), (b, right))]
-        return plus(*scaled)
-
-    return Field(f.context, rule, parts=((a, f), (b, g)))
+    return Field(f.context, linear(f, g, a, b), parts=((a, f), (b, g)))
 
 
 def _product(f: Field, g: Field) -> Field:
-    """Return f g by the Leibniz rule."""
-
-    def rule(key: Key):
-        total: Tensor | float = 0.0
-        for left, right, count in splits(key, f.context.space):
-            a = f.component(left)
-            if is_zero(a):
-                continue
-            product = times(a, g.component(right))
-            total = plus(total, product if count == 1 else times(float(count), product))
-        return total
-
-    return Field(f.context, rule)
+    """Return f g."""
+    return Field(f.context, product(f, g))
 
 
 def compose(table: Table, g: Field) -> Field:
     """Return φ(g) for an elementwise function φ given by its table of derivatives."""
-    values: list[Tensor] = []
-
-    def derivative(order: int) -> Tensor:
-        if len(values) <= order:
-            values[:] = table(g.value, order)
-        return values[order]
-
-    def rule(key: Key):
-        if key == ():
-            return derivative(0)
-        total: Tensor | float = 0.0
-        order = len(key)
-        for k, (blocks, count) in bell_terms(key, g.context.space):
-            product: Tensor | float = float(count)
-            for block in blocks:
-                product = times(product, g.component(block))
-            if not is_zero(product):
-                derivative(order)
-                total = plus(total, times(derivative(k), product))
-        return total
-
-    return Field(g.context, rule)
+    return Field(g.context, composition(table, g))
 
 
 def _where(condition, f: Field, g: Field) -> Field:
-    def rule(key: Key):
-        like = f.context.x
-        a, b = (torch.as_tensor(h.component(key), dtype=like.dtype, device=like.device) for h in (f, g))
-        return torch.where(torch.as_tensor(_value(condition), device=like.device), a, b)
-
-    return Field(f.context, rule)
+    return Field(f.context, choice(lambda: _value(condition), f, g))

@@ -29,8 +29,7 @@ def diff(u: Field | Vector, *names: str) -> Field | Vector:
     """
     if isinstance(u, Vector):
         return type(u)(diff(f, *names) for f in u)
-    if not isinstance(u, Field):
-        raise InputError(f"diff needs a field, got {type(u).__name__}. Differentiate expressions in the unknowns.")
+    _check_field(u, "diff")
     positions = tuple(u.context.position(n) for n in names)
 
     def rule(key: Key):
@@ -52,12 +51,20 @@ def _total(values: Iterable[Tensor | float]) -> Tensor | float:
     return total
 
 
+def _check_field(u: object, operator: str) -> None:
+    if not isinstance(u, Field):
+        raise InputError(
+            f"{operator} needs a field, got {type(u).__name__}. Differentiate expressions in the unknowns."
+        )
+
+
 def _check_space(u: Field, operator: str) -> None:
-    """Refuse operators in space where time is the only coordinate.
+    """Refuse what is no field, and operators in space where time is the only coordinate.
 
     Raises:
         InputError: there is no spatial coordinate.
     """
+    _check_field(u, operator)
     if not u.context.space:
         raise InputError(
             f"{operator} needs a spatial coordinate, and the domain has {', '.join(u.context.names)} alone. Write the "
@@ -109,9 +116,13 @@ def divergence(v: Iterable[Field] | Tensor2) -> Field | Vector:
     """
     if isinstance(v, Tensor2):
         return Vector(divergence(row) for row in v)
-    entries = list(v)
-    context = entries[0].context
+    if not isinstance(v, Iterable) or not (entries := list(v)):
+        raise InputError(
+            f"divergence takes a vector of fields, got a {'scalar field' if isinstance(v, Field) else type(v).__name__}"
+            ". Of a scalar u there are `gradient(u)` and `laplacian(u)`; a vector of scalars is `divergence((u, v))`."
+        )
     _check_space(entries[0], "divergence")
+    context = entries[0].context
     if len(entries) != len(context.space):
         raise InputError(
             f"divergence needs one entry per spatial coordinate, {', '.join(context.names[i] for i in context.space)}, "

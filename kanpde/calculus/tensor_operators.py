@@ -20,6 +20,8 @@ def curl(v: Field | Vector) -> Field | Vector:
     Raises:
         InputError: there are not two or three spatial coordinates, or not as many entries.
     """
+    if not isinstance(v, (Field, Vector)):
+        raise InputError(f"curl takes a vector or a field, got a {type(v).__name__}. Write `curl(Vector((u, v)))`.")
     context = (v[0] if isinstance(v, Vector) else v).context
     names = [context.names[i] for i in context.space]
     if isinstance(v, Field) and len(names) == 2:
@@ -87,5 +89,10 @@ def material_derivative(u: Field | Vector, velocity: Vector) -> Field | Vector:
     """
     if isinstance(u, Vector):
         return type(u)(material_derivative(f, velocity) for f in u)
+    if not isinstance(velocity, Vector):
+        raise InputError(
+            f"material_derivative(u, velocity) needs a vector as velocity, got a {type(velocity).__name__}. Write "
+            "`material_derivative(u, Vector((a, b)))`, or with a vector unknown v `material_derivative(v, v)`."
+        )
     carried = velocity.dot(gradient(u))
     return diff(u, "t") + carried if "t" in u.context.names else carried

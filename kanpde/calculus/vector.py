@@ -17,6 +17,13 @@ class Vector(tuple):
 
     name: str | None = None
 
+    def __getitem__(self, key):
+        try:
+            return super().__getitem__(key)
+        except (IndexError, TypeError):
+            entries = ", ".join(f"`v[{k}]`" for k in range(len(self)))
+            raise InputError(f"A vector of {len(self)} entries has {entries}, got {key!r} in brackets.") from None
+
     def __add__(self, other):
         return type(self)(a + b for a, b in self._pairs(other))
 
@@ -45,14 +52,47 @@ class Vector(tuple):
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
-        """Handle ``tensor * vector``, which torch would otherwise evaluate itself."""
-        if function.__name__.strip("_") in ("mul", "multiply", "rmul") and len(args) == 2:
+        """Handle ``tensor * vector``, and elementwise functions, which act on every entry."""
+        name = function.__name__.strip("_")
+        if name in ("mul", "multiply", "rmul") and len(args) == 2:
             a, b = args
             return b * a if isinstance(b, Vector) else a * b
+        if len(args) == 1 and isinstance(args[0], Vector):
+            return type(args[0])(function(entry, **(kwargs or {})) for entry in args[0])
+        raise InputError(
+            f"torch.{name} is not defined for these vectors. Functions of one vector act on its entries; for others "
+            "write the entries, `v[0]` and `v[1]`, or `v.dot(w)`."
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """Do the same for the functions of numpy, which would otherwise make an array of the entries."""
+        if method == "__call__" and len(inputs) == 1 and not kwargs:
+            return type(self)(ufunc(entry) for entry in self)
         return NotImplemented
 
+    def __abs__(self):
+        return type(self)(abs(entry) for entry in self)
+
+    def __pow__(self, exponent):
+        raise InputError(
+            "The power of a vector is ambiguous. Write `v.dot(v)` for its square, or powers of its entries."
+        )
+
+    def __matmul__(self, other):
+        raise InputError("Products of vectors and tensors are written with dot: `v.dot(w)`, `sigma.dot(u.normal)`.")
+
     def dot(self, other: Iterable) -> Any:
-        """Return the sum of the products of the entries."""
+        """Return the sum of the products of the entries.
+
+        Raises:
+            InputError: the other one has not as many entries, or is a tensor, whose sum over rows is rarely meant.
+        """
+        if isinstance(other, Tensor2) and not isinstance(self, Tensor2):
+            raise InputError(
+                "A vector times a tensor sums over the rows, and (v · ∇) w over the columns. Write "
+                "`gradient(w).dot(v)` or `material_derivative(w, v)` for (v · ∇) w, `sigma.dot(n)` for σ·n, and "
+                "`a.T.dot(v)` for the sum over rows."
+            )
         first, *rest = (a * b for a, b in self._pairs(other))
         return sum(rest, first)
 

@@ -16,6 +16,25 @@ from kanpde.paths import packaged
 
 WIDTH = 118  # of the help
 SEE_HELP = "`python -m kanpde --help` lists what there is."
+_SAID = [  # patterns of messages of Hydra and OmegaConf, and what they mean to a user
+    (
+        r"Config group override must be a string or a list\. Got (\w+)",
+        "A group override must be a string, the name of one of the group's files, such as problem=poisson, model=kan "
+        "or schedule=refine, got a value of the type {}. Single options have a point: model.grid=5.",
+    ),
+    (
+        r"Error merging override (\S+?):? list index out of range",
+        '"{}" is about an entry that its list does not have. The entries are numbered from 0; `--cfg job` shows them.',
+    ),
+    (
+        r"Error merging override ([\w.]+)=.*Cannot merge DictConfig with ListConfig",
+        "{0} is a group of options with names, got a list. Write {0}.NAME=value, such as weights.boundary=10.",
+    ),
+    (
+        r"Could not append to config\. An item is already at '(\S+?)'",
+        "{0} exists already. Leave the + out: {0}=value.",
+    ),
+]
 SWEEP_OPTIONS = ("isolate", "retry_failed")  # options of the whole sweep; they are removed from the config of every run
 
 
@@ -54,5 +73,8 @@ def in_words(error: Exception) -> str:
         return (
             f'Unknown option "{unknown[1]}". {suggest(unknown[1].partition(".")[0], (*OPTIONS, *SWEEP_OPTIONS))}{hint}'
         )
+    for pattern, said in _SAID:
+        if found := re.search(pattern, first if error.__cause__ is None else f"{first} {error.__cause__}"):
+            return said.format(*found.groups())
     cause = str(error.__cause__).split("\n")[0] if error.__cause__ else ""
     return f"{first.rstrip('.')}{': ' if cause else ''}{cause}. {SEE_HELP}"

@@ -62,7 +62,12 @@ class ProblemFile:
         return problem
 
     def _at_its_line(self, error: InputError) -> InputError:
-        """The error in its form for Python, which is the language of the line that caused it."""
+        """The error in its form for Python, which is the language of the line that caused it.
+
+        Of packaged files the line is no help; the cause is an argument.
+        """
+        if self.is_packaged:
+            return InputError(f"{self.name}: {error}")
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(self.path)]
         return InputError(f"{short(self.path)}, line {lines[-1]}: {error}")
 

@@ -9,6 +9,7 @@ from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints, read_newest
+from kanpde.storage.folders import existing
 from kanpde.training.resuming import gone_on, reopened
 from kanpde.training.signals import StopRequest
 from kanpde.training.solve import Log, Observe
@@ -39,7 +40,8 @@ def resume(
         InputError: there is no checkpoint, another process runs in the folder, or the problem, version or phases do
             not match the stored run.
     """
-    problem = problem_of(Path(folder)) if problem is None else problem
+    held = existing(folder, "checkpoint")
+    problem = problem_of(held) if problem is None else problem
     read_newest(folder)  # before a folder is made or locked
     with Checkpoints(folder) as checkpoints:
         return gone_on(reopened(folder, problem, **options), checkpoints, stop, observe, log)

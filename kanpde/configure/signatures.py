@@ -91,6 +91,8 @@ def check(
             default = parameters[key].default
             if isinstance(default, (str, int, float, Sequence, Mapping)):
                 example = text(default)
+            if isinstance(value, float) and value.is_integer():  # as 1e3 for a whole number
+                example = str(int(value))
             raise InputError(f"{name} must be {wanted}, got {text(value)}. Write {name}={example}.") from None
     for key, p in parameters.items():
         if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and key not in converted:
@@ -183,5 +185,8 @@ def named(kind: str, package: ModuleType, options: Mapping[str, Any], where: str
 def split_name(options: Mapping[str, Any], where: str, example: str) -> tuple[str, dict[str, Any]]:
     """Return the option ``name`` and the remaining options."""
     if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
-        raise InputError(f"{where} has no name, which says what it is. Write {where}.name={example}.")
+        raise InputError(
+            f"{where} has no name, which says what it is. Write {where}.name={example}, or the line "
+            f"`name: {example}` in its yaml file."
+        )
     return options["name"], {key: value for key, value in options.items() if key != "name"}

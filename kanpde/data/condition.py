@@ -6,6 +6,7 @@ are $u(x_i) - y_i$.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from numbers import Real
 from pathlib import Path
@@ -15,14 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kanpde.calculus.systems import pick
 from kanpde.calculus.vector import Vector
+from kanpde.conditions.condition import Condition
 from kanpde.data.columns import checked_errors
 from kanpde.data.rows import Rows, data_of, divided, rows_region
 from kanpde.data.table import Table, read_table
 from kanpde.data.texts import numbered
 from kanpde.domains import Domain
 from kanpde.errors import InputError
-from kanpde.problem import Condition, pick
 
 AT_ONCE = 100_000  # rows for which it is tested at once whether they lie in the domain
 
@@ -82,9 +84,8 @@ def data(
             return tuple(gap * (1.0 / number) for gap in gaps)
         return tuple(gap / given[:, len(names) + k] if columns else gap for k, gap in enumerate(gaps))
 
-    return Condition(
-        rows_region(domain, training, held_back), residual, noise=float(len(names)) if errors is not None else 0.0
-    )
+    region = replace(rows_region(domain, training, held_back), columns=names if of is None else ())
+    return Condition(region, residual, noise=float(len(names)) if errors is not None else 0.0)
 
 
 def _check_names(errors: Iterable[Any] | None) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanpde.calculus.field import Field
+from kanpde.conditions.condition import Condition
 from kanpde.data.classes import MEASURES, cross_entropy_residuals, indicators, labels_of
 from kanpde.data.columns import Columns, chosen_columns
 from kanpde.data.rows import DATA, Rows, data_of, divided, rows_region
@@ -27,7 +28,7 @@ from kanpde.data.table import Table, read_table
 from kanpde.domains.box import Box
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.softmax import Softmax
-from kanpde.problem import Ansatz, Condition, Problem
+from kanpde.problem import Ansatz, Problem
 from kanpde.solution import Solution
 from kanpde.training.solve import solve
 

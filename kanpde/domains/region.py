@@ -24,15 +24,16 @@ class Points:
     data: Float[Tensor, "points columns"] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Region:
     """A part of a domain that consists of pieces (faces).
 
     ``label`` is its key in `Domain.parts`; ``fixed`` has one entry per piece, the coordinates that are constant on it
     with their values, {} where no coordinate is constant (curved or slanted); ``draw(rule, n, generator, device,
     dtype)`` returns about ``n`` points of all pieces together. If the region consists of measured points, ``rows`` is
-    their number, and ``draw_fresh`` returns those that are kept back from training. For a part of the interior, such
-    as a material, ``share`` is its part of the measure. ``sides`` are the positions of the parts of a domain of `Parts`
+    their number, ``draw_fresh`` returns those that are kept back from training, and ``columns`` names the unknowns of
+    which the first columns of their data are values. For a part of the interior, such as a material, ``share`` is its
+    part of the measure. ``sides`` are the positions of the parts of a domain of `Parts`
     whose functions a condition on the region gets, two on an interface; () takes at every point those of the part
     around it. ``extent`` returns its length, area or volume, multiplied by the duration if it is about a range of t; of
     single points it is their number.
@@ -49,6 +50,11 @@ class Region:
     share: float | None = None
     sides: tuple[int, ...] = ()
     extent: Callable[[], float] | None = None
+    columns: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return what it is called; functions say nothing in print."""
+        return f'Region("{self.label}" of {", ".join(self.names)})'
 
     @property
     def is_measured(self) -> bool:

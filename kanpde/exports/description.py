@@ -22,8 +22,8 @@ from kanpde.models.kan import KANLayer
 from kanpde.models.layer import Layer
 from kanpde.models.mlp import FourierLayer, MLPLayer
 from kanpde.models.network import Network
-from kanpde.models.parts import require_one_network
 from kanpde.models.separable import ProductLayer
+from kanpde.models.several import require_one_network
 from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.solution import Solution

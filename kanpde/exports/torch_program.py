@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kanpde.calculus.context import Context
 from kanpde.errors import InputError
-from kanpde.models.parts import require_one_network
+from kanpde.models.several import require_one_network
 from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
 from kanpde.residuals.site import fields_of

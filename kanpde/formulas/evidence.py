@@ -8,11 +8,12 @@ from torch import Tensor
 
 from kanpde.calculus.field import Field
 from kanpde.calculus.jet import JetSpace
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.domains.box import Box, require_box
 from kanpde.errors import InputError, suggest
 from kanpde.formulas.accuracy import CHECKS, SAMPLES, Evidence
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import Components
 from kanpde.residuals.misfit import component_values
 from kanpde.solution import Evaluable

@@ -25,7 +25,7 @@ from kanpde.models.kan import KANLayer
 from kanpde.models.layer import Layer
 from kanpde.models.mlp import MLPLayer
 from kanpde.models.network import Network
-from kanpde.models.parts import require_one_network
+from kanpde.models.several import require_one_network
 
 SAMPLES = 256  # points at which the ranges of hidden values are measured
 

@@ -51,6 +51,8 @@ class KAN:
     mult_arity: int = 2
 
     def __post_init__(self):
+        if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
+            raise InputError(f"hidden must be a list of widths, got {self.hidden!r}.", write={"hidden": [8]})
         if not isinstance(self.mult_arity, int) or self.mult_arity < 2:
             raise InputError(
                 f"mult_arity must be a whole number of at least 2, got {self.mult_arity}.", write={"mult_arity": 2}
@@ -102,7 +104,7 @@ class KAN:
         """Return the nodes between the layers."""
         found = []
         for width in self.hidden:
-            parts = (width, 0) if isinstance(width, int) else tuple(width)
+            parts = tuple(width) if isinstance(width, Sequence) else (width, 0)
             if len(parts) != 2 or any(not isinstance(n, int) or n < 0 for n in parts):
                 raise InputError(
                     f"A hidden width must be a whole number, or two for sums and products such as [4, 2], got {width}.",

@@ -276,5 +276,7 @@ def is_separable(model: nn.Module) -> bool:
 
 def check_hidden(hidden: Sequence[int]) -> None:
     """Refuse invalid widths of hidden layers."""
-    if any(not isinstance(width, int) or width < 1 for width in hidden):
-        raise InputError(f"hidden widths must be positive whole numbers, got {list(hidden)}.", write={"hidden": [8]})
+    is_list = isinstance(hidden, Sequence) and not isinstance(hidden, str)
+    if not is_list or any(not isinstance(width, int) or width < 1 for width in hidden):
+        came = list(hidden) if is_list else repr(hidden)
+        raise InputError(f"hidden widths must be positive whole numbers, got {came}.", write={"hidden": [8]})

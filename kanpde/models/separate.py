@@ -4,19 +4,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from kanpde.calculus.jet import JetSpace
-from kanpde.errors import InputError, suggest
-from kanpde.factories import kind_of
+from kanpde.errors import Code, InputError, suggest
 from kanpde.models.architecture import network_from
 from kanpde.models.kan import KAN
 from kanpde.models.layer import Traced
 from kanpde.models.network import Network, NetworkFactory
+from kanpde.models.several import SeveralNetworks
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Separate:
     """Networks of their own for unknowns, such as a field that is sought beside the solution.
 
     Args:
-        networks: factories by unknown; one network for several unknowns has their names with commas, ``"u, v"``. An
-            unknown that is left out has a `KAN` with default arguments; None gives each unknown one.
+        networks: factories by unknown, or by vector; one network for several unknowns has their names with commas,
+            ``"u, v"``. An unknown that is left out has a `KAN` with default arguments; None gives each unknown one.
 
     Raises:
         InputError: an unknown has two networks.
@@ -34,24 +34,42 @@ class Separate:
     networks: Mapping[str, NetworkFactory] | None = None
 
     def __post_init__(self):
+        example = {"networks": Code('{"u": KAN([8]), "v": MLP([16])}')}
+        if self.networks is not None and not isinstance(self.networks, Mapping):
+            came = type(self.networks).__name__
+            raise InputError(f"Separate needs a dictionary of networks by unknown, got a {came}.", write=example)
+        for key, factory in (self.networks or {}).items():
+            if isinstance(factory, type) or not callable(factory):
+                raise InputError(f'The network for "{key}" must be a factory, got {factory!r}.', write=example)
         names = [name for key in self.networks or {} for name in _names(key)]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f'The unknown "{twice[0]}" has two networks. Leave one out.')
 
-    def for_unknowns(self, unknowns: Sequence[str]) -> Callable[..., "SeparateNetworks"]:
+    def for_unknowns(
+        self, unknowns: Sequence[str], vectors: Mapping[str, Sequence[str]] | None = None
+    ) -> Callable[..., "SeparateNetworks"]:
         """Return the factory for unknowns of these names, in this order.
 
+        Args:
+            unknowns: all of them, one by one.
+            vectors: the components of vectors, whose names stand for these.
+
         Raises:
-            InputError: a network is for something that is no unknown.
+            InputError: a network is for something that is no unknown, or an unknown has two networks.
         """
         groups: list[tuple[NetworkFactory, tuple[int, ...]]] = []
-        rest = list(unknowns)
+        rest, known = list(unknowns), {**(vectors or {}), **{name: (name,) for name in unknowns}}
         for key, factory in (self.networks or {}).items():
+            own: list[str] = []
             for name in _names(key):
+                if name not in known:
+                    raise InputError(f'A network is for "{name}", which is no unknown. {suggest(name, known)}')
+                own += known[name]
+            for name in own:
                 if name not in rest:
-                    raise InputError(f'A network is for "{name}", which is no unknown. {suggest(name, unknowns)}')
+                    raise InputError(f'The unknown "{name}" has two networks. Leave one out.')
                 rest.remove(name)
-            groups.append((factory, tuple(unknowns.index(name) for name in _names(key))))
+            groups.append((factory, tuple(unknowns.index(name) for name in own)))
         groups += [(KAN(), (unknowns.index(name),)) for name in rest]
         return partial(_made, groups)
 
@@ -81,36 +99,24 @@ def _made(
     return SeparateNetworks(made, [places for _, places in groups])
 
 
-class SeparateNetworks(Network):
+class SeparateNetworks(SeveralNetworks):
     """A function whose outputs belong to several networks.
-
-    All layers together are its layers, so that the Jacobian has a block of columns for each network.
 
     Args:
         networks: with the same inputs.
         places: the positions of the outputs of every network among all outputs.
     """
 
+    purpose = "groups of unknowns"
+
     def __init__(self, networks: Sequence[Network], places: Sequence[Sequence[int]]):
-        nn.Module.__init__(self)
-        self.networks = cast(Sequence[Network], nn.ModuleList(networks))
+        super().__init__(networks)
         self.places = tuple(tuple(each) for each in places)
         together = [place for each in self.places for place in each]
         self.order = [together.index(place) for place in range(len(together))]
-        self.singular = None
-        self._gather()
-
-    def _gather(self) -> None:
-        """List the layers and the nodes of all networks; the modules are registered in ``networks`` only."""
-        self.layers = [layer for network in self.networks for layer in network.layers]
-        self.nodes = [nodes for network in self.networks for nodes in network.nodes]
 
     def architecture(self) -> dict[str, Any]:
-        return {
-            "kind": kind_of(type(self)),
-            "networks": [network.architecture() for network in self.networks],
-            "places": [list(each) for each in self.places],
-        }
+        return {**super().architecture(), "places": [list(each) for each in self.places]}
 
     @classmethod
     def from_architecture(
@@ -123,32 +129,14 @@ class SeparateNetworks(Network):
     def outputs(self) -> int:
         return len(self.order)
 
-    @property
-    def has_edges(self) -> bool:
-        return False
-
-    @property
-    def is_separable(self) -> bool:
-        return False
-
-    @property
-    def ends(self) -> list[Tensor]:
-        return []
-
-    @property
-    def half_wider(self) -> int:
-        return min(network.half_wider for network in self.networks)
-
-    def widen(self, count: int, generator: torch.Generator | None = None) -> None:
-        for network in self.networks:
-            network.widen(count, generator)
-        self._gather()
-
     def scale_outputs(self, sizes: Tensor) -> None:
         for network, places in zip(self.networks, self.places, strict=True):
             network.scale_outputs(sizes[list(places)])
 
     # values ----------------------------------------------------------------------------------------------------------
+    def each(self, x: Tensor) -> list[tuple[Network, Tensor]]:
+        return [(network, x) for network in self.networks]
+
     def forward(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "points outputs"]:
         return torch.cat([network(x) for network in self.networks], dim=1)[:, self.order]
 
@@ -176,20 +164,3 @@ class SeparateNetworks(Network):
             last += len(network.layers)
             found.append(steps[last][1])
         return torch.cat(found, dim=2)[:, :, self.order]
-
-    # grids -----------------------------------------------------------------------------------------------------------
-    def refine_where(self, x: Tensor, shares: Tensor, grid: int) -> None:
-        for network in self.networks:
-            network.refine_where(x, shares, grid)
-
-    def update_grid(
-        self,
-        x: Tensor,
-        grid: int | None = None,
-        uniform_share: float = 1.0,
-        min_gap: float = 0.2,
-        margin: float = 0.05,
-    ) -> None:
-        """Fit the hidden knots of every network to its inputs at the points x."""
-        for network in self.networks:
-            network.update_grid(x, grid, uniform_share, min_gap, margin)

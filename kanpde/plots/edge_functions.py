@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kanpde.errors import InputError
 from kanpde.models.layer import Nodes
 from kanpde.models.network import Network
-from kanpde.models.parts import require_one_network
+from kanpde.models.several import require_one_network
 from kanpde.solution import Solution
 
 SAMPLES, CURVE = 2000, 100

@@ -15,6 +15,7 @@ from torch import Tensor
 from kanpde.calculus.field import Field
 from kanpde.domains.box import Box
 from kanpde.domains.families import family_of, members_of
+from kanpde.plots.measured import draw_places, draw_values
 from kanpde.plots.shapes import Canvas, draw_arrows, shape_of
 from kanpde.problem import Problem
 from kanpde.residuals.evaluation import exact_fields
@@ -209,6 +210,9 @@ def _draw_lines(panels: Any, problem: Problem, x: NDArray, columns: Columns, blo
         axes.plot(x, values, color=FOUND, label="found")
         if column == "solution" and "exact" in columns:
             axes.plot(x, columns["exact"][block][1], "--", color=EXACT, label="exact")
+        if column == "solution" and block < len(problem.unknowns):
+            draw_values(axes, problem, problem.unknowns[block])
+        if len(axes.lines) > 1:
             axes.legend()
         axes.set(title=title, xlabel=problem.domain.names[0])
         axes.ticklabel_format(axis="y", scilimits=(-2, 3))
@@ -246,6 +250,10 @@ def _draw_images(
                 members = list(problem.vectors.values())[block - len(problem.unknowns)][:2]
                 parts = [slice_[column][problem.unknowns.index(name)][1] for name in members]
                 draw_arrows(panel, x[:, canvas.axes].cpu().numpy(), *parts)
+            if column == "solution":
+                held = {i: float(x[0, i]) for i in range(x.shape[1]) if i not in canvas.axes}
+                if draw_places(panel, problem, canvas.axes, held):
+                    panel.set(xlim=(left, right), ylim=(bottom, top))
             panel.set(title=title + caption, xlabel=names[0], ylabel=names[1])
             panel.locator_params(nbins=4)
         bar = figure.colorbar(drawn, ax=stack)

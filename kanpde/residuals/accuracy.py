@@ -104,8 +104,8 @@ class Errors:
         ask = values_of if is_measured else value_and_gradient
         found, wanted, errors = self._found(components, ask), ask(*self.exact), {}
         pairs = dict(zip(self.problem.unknowns, zip(found, wanted, strict=True), strict=True))
-        for name in self.problem.grouped:
-            members = [pairs[member] for member in self.problem.vectors[name]]
+        for name, own in self.problem.vector_unknowns.items():
+            members = [pairs[member] for member in own]
             pairs[name] = _stacked([got for got, _ in members]), _stacked([of for _, of in members])
         for name, (got, of) in pairs.items():
             if (is_measured or len(pairs) > 1) and not bool(of[0].any()):  # as for a class without test rows

@@ -19,7 +19,7 @@ counts the same, and v is such that the wave costs `EXACTNESS` times as much in 
 """
 
 from collections.abc import Mapping, Sequence
-from math import pi
+from math import isfinite, pi
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ def _long_gains(
 def _equal_weights(
     model: nn.Module, sites: Sequence[Site], coefficients: Sequence[Tensor], derivatives: str
 ) -> dict[str, float]:
-    """Return the weights of conditions at points."""
+    """Return the weights of conditions at points; 1 for a residual that is not finite, which ends the run."""
     waves: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     constants: dict[str, dict[int | None, float]] = {site.name: {} for site in sites}
     interfaces = set()
@@ -95,8 +95,8 @@ def _equal_weights(
     if any(constants.values()):
         sizes = amplitudes(waves, constants, interfaces)
     gains = {name: sum(sizes[side] ** 2 * gain for side, gain in each.items()) for name, each in waves.items()}
-    largest = max(gains.values(), default=1.0)
-    return {name: largest / gain if gain > 0 else 1.0 for name, gain in gains.items()}
+    largest = max((gain for gain in gains.values() if isfinite(gain)), default=1.0)
+    return {name: largest / gain if gain > 0 and isfinite(gain) else 1.0 for name, gain in gains.items()}
 
 
 def _present(model: nn.Module, site: Site, derivatives: str) -> list[Rows]:
@@ -104,12 +104,12 @@ def _present(model: nn.Module, site: Site, derivatives: str) -> list[Rows]:
     return [[r.detach() for r in _rows(model, context, site.space, derivatives)] for context in site.contexts]
 
 
-def weights_of_data(problem: Problem, automatic: Mapping[str, float]) -> dict[str, float]:
+def weights_of_data(problem: Problem, automatic: Mapping[str, float], exactness: float = EXACTNESS) -> dict[str, float]:
     """Return the weights of measured values with known standard errors beside an equation; {} of a fit."""
     rows = {name: c.region.rows for name, c in problem.trained.items() if c.region.rows and c.noise}
     if problem.is_fit or not rows:
         return {}
-    v = 1.0 / (EXACTNESS * sum(count / automatic[name] for name, count in rows.items()))
+    v = 1.0 / (exactness * sum(count / automatic[name] for name, count in rows.items()))
     return {name: v * count for name, count in rows.items()}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kanpde.calculus.calling import called
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
@@ -59,7 +60,7 @@ def formula_fields(problem: Problem, formula: Callable[..., Any], context: Conte
         InputError: the number of values differs from the number of unknowns.
     """
     coords = [coordinate(context, i) for i in range(len(context.names))]
-    values = flattened(formula(*coords))
+    values = flattened(called(formula, coords, "exact", context.names))
     if len(values) != len(problem.unknowns):
         raise InputError(f"exact must return one value per unknown ({', '.join(problem.unknowns)}), got {len(values)}.")
     return [_leaf(coords[0] * 0.0 + v, name) for v, name in zip(values, problem.unknowns, strict=True)]

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
+from kanpde.calculus.systems import pick
+from kanpde.conditions.condition import Condition, Integral
 from kanpde.domains import Points, Region
-from kanpde.errors import InputError
-from kanpde.problem import Condition, Integral, pick
+from kanpde.errors import Code, InputError
 
 ALONG, LEAST_POINTS = (30, 200), 900  # limits along each free coordinate; for an integral, however few are asked for
 FRESH = 1.5  # times as many points, and so different ones, where random points are asked for
@@ -45,6 +46,11 @@ def integral(region: Region, integrand: str | Callable[..., Any], value: float =
     """
     if not isinstance(value, Real) or not isfinite(value):
         raise InputError(f"The value of an integral must be a finite number, got {value!r}.", write={"value": 1.0})
+    if not isinstance(region, Region):
+        raise InputError(
+            f"An integral is over a region of the domain, got a {type(region).__name__}.",
+            write={"region": Code("domain.interior")},
+        )
     if region.is_measured:
         raise InputError(
             f'An integral needs a region of the domain, and "{region.label}" consists of measured points. Take '

@@ -23,9 +23,10 @@ from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field
 from kanpde.calculus.jet import JetSpace, Key
 from kanpde.calculus.unknowns import unknown
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points, Region
 from kanpde.domains.box import Box
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.evaluation import residuals_of
 
 SEGMENTS, BISECTIONS = 512, 30

@@ -12,13 +12,14 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant, coordinate
 from kanpde.calculus.jet import LAPLACIAN, Key
-from kanpde.calculus.systems import Grouped
+from kanpde.calculus.systems import Grouped, Value
 from kanpde.calculus.vector import Vector
+from kanpde.conditions.condition import Condition
 from kanpde.domains.corners import Corner
 from kanpde.domains.families import check_values
 from kanpde.errors import InputError
 from kanpde.models.held import filled, free_of
-from kanpde.problem import Ansatz, Condition, Problem, Value
+from kanpde.problem import Ansatz, Problem
 
 
 def problem_at(problem: Problem, **values: float) -> Problem:

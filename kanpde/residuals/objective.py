@@ -19,6 +19,7 @@ from kanpde.models.network import Network, on_side
 from kanpde.problem import Problem
 from kanpde.residuals.columns import add_columns
 from kanpde.residuals.engines import ENGINES, Rows, autograd
+from kanpde.residuals.parameters import Trained
 from kanpde.residuals.site import IntegralSite, Site, site_residuals, sites_of
 from kanpde.residuals.weights import all_weights
 
@@ -56,6 +57,7 @@ class Objective:
             )
         self.problem, self.model, self.engine = problem, model, derivatives
         self.coefficients = coefficients
+        self.trained = Trained(model, coefficients)
         self.sites = sites_of(problem, points) if sites is None else sites
         self.points = points
         self.weights = all_weights([site.name for site in self.sites], weights or {})
@@ -66,40 +68,15 @@ class Objective:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters: the network's weights, then the problem's coefficients."""
-        if isinstance(self.model, Network):
-            own = [block.weight for block in self.model.blocks]
-        else:
-            own = [p for p in self.model.parameters() if p.requires_grad]
-        return own + ([self.coefficients] if self.coefficients is not None else [])
-
-    @property
-    def _free(self) -> list[Tensor | None]:
-        """For every one of `parameters` the positions of the entries that are trained; None if all are."""
-        found = [block.free for block in self.model.blocks] if isinstance(self.model, Network) else []
-        return found + [None] * (len(self.parameters) - len(found))
-
-    def _sizes(self) -> list[int]:
-        free = zip(self.parameters, self._free, strict=True)
-        return [p.numel() if kept is None else len(kept) for p, kept in free]
-
-    def _joined(self, parts: Iterable[Tensor]) -> Float[Tensor, " size"]:
-        """Return the trained entries of tensors with the shapes of the parameters, as one vector."""
-        flat = (part.reshape(-1) for part in parts)
-        return torch.cat([t if kept is None else t[kept] for t, kept in zip(flat, self._free, strict=True)])
+        return self.trained.parameters
 
     def vector(self) -> Float[Tensor, " size"]:
         """Return a copy of all trained parameters as one vector, without the weights of removed edges."""
-        return self._joined(p.detach() for p in self.parameters)
+        return self.trained.vector()
 
-    @torch.no_grad()
     def assign(self, vector: Float[Tensor, " size"]) -> None:
         """Set all trained parameters."""
-        parts = vector.split(self._sizes())
-        for p, kept, part in zip(self.parameters, self._free, parts, strict=True):
-            if kept is None:
-                p.copy_(part.view_as(p))
-            else:
-                p.view(-1)[kept] = part
+        self.trained.assign(vector)
 
     # residuals -------------------------------------------------------------------------------------------------------
     def _head(self, context: Context, space: JetSpace) -> Tensor | None:
@@ -149,7 +126,7 @@ class Objective:
     @property
     def size(self) -> tuple[int, int]:
         """The number of entries of r, and of trained parameters."""
-        return sum(site.rows for site in self.sites), sum(self._sizes())
+        return sum(site.rows for site in self.sites), sum(self.trained.sizes())
 
     @torch.no_grad()
     def values(self) -> Float[Tensor, " rows"]:
@@ -182,7 +159,7 @@ class Objective:
             return torch.zeros_like(self.vector())
         parts = torch.autograd.grad(value, self.parameters, retain_graph=keep_graph, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, parts, strict=True)]
-        return self._joined(filled)
+        return self.trained.joined(filled)
 
     def pull_back(self, w: Float[Tensor, " rows"]) -> Float[Tensor, " size"]:
         """Return Jᵀw without storing J, piece by piece."""
@@ -221,7 +198,7 @@ class Objective:
         """
         assert isinstance(self.model, Network)
         found: list[tuple[slice, slice]] = []
-        sizes, end = self._sizes(), 0
+        sizes, end = self.trained.sizes(), 0
         for site in self.sites:
             begin, end = end, end + site.rows
             sides = site.sides
@@ -260,7 +237,7 @@ class Objective:
         places = [(number + i, part) for number, trace in every for i, part in enumerate(trace)]
         places = [(chosen.index(k), part) for k, part in places if k in chosen]
         parts = [part for _, part in places]
-        sizes = self._sizes()[: len(self.model.blocks)][layers]
+        sizes = self.trained.sizes()[: len(self.model.blocks)][layers]
         scale = self._scale(site)
         for residual, block in zip(residuals, jacobian.split(n), strict=True):
             if not residual.requires_grad:
@@ -281,7 +258,7 @@ class Objective:
     def _linearize_integral(self, site: IntegralSite, jacobian: Tensor, layers: slice) -> Float[Tensor, " rows"]:
         """Do `linearize_site` for an integral, whose row is the gradient of a sum over the points."""
         assert isinstance(self.model, Network)
-        sizes, shares, (begin, end, _) = self._sizes(), [], layers.indices(len(self.model.blocks))
+        sizes, shares, (begin, end, _) = self.trained.sizes(), [], layers.indices(len(self.model.blocks))
         columns = slice(sum(sizes[:begin]), None if layers == slice(None) else sum(sizes[:end]))
         for piece in site.pieces:  # one after the other, because `_gradient_of` frees what a piece needs
             shares.append(self._share(site, piece))

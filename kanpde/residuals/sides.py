@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanpde.calculus.context import Context
+from kanpde.conditions.condition import Condition
 from kanpde.domains.corners import DERIVATIVES, VALUES, CornerPoint, place
 from kanpde.errors import InputError
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.site import recorded, residual_values
 
 NEAR = 1e-3  # radius at which the sides of a corner are found, relative to the domain

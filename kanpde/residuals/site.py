@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from kanpde.calculus.calling import called
 from kanpde.calculus.coefficients import as_coefficients, values_of
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, constant
 from kanpde.calculus.jet import JetSpace, Key
-from kanpde.calculus.systems import flattened
+from kanpde.calculus.systems import call_residual, flattened
 from kanpde.calculus.unknowns import unknown
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.domains.parts import Parts
 from kanpde.errors import InputError, suggest
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.engines import Rows
 
 T = TypeVar("T")
@@ -29,7 +31,8 @@ def fields_of(problem: Problem, context: Context, read: Callable[[int], Callable
     outputs = tuple(unknown(context, name, read(i)) for i, name in enumerate(problem.unknowns))
     if problem.ansatz is None:
         return outputs
-    built = problem.ansatz.function(outputs[0].coords, *outputs)
+    arguments = (outputs[0].coords, *outputs)
+    built = called(problem.ansatz.function, arguments, "The ansatz", ("coords", *problem.unknowns))
     built = built if isinstance(built, tuple) else (built,)
     if len(built) != len(outputs) or not all(isinstance(f, Field) for f in built):
         raise InputError(f"The ansatz must return one field per unknown ({', '.join(problem.unknowns)}).")
@@ -199,8 +202,11 @@ def residual_values(
 ) -> list[Tensor]:
     """Return the condition's residuals at the points, each (points,), or raise an `InputError` with the reason."""
     context, values = fields[0].context, []
-    for r in results_of(condition, fields, parameters):
-        value = r.value if isinstance(r, Field) else r
+    try:
+        results = [r.value if isinstance(r, Field) else r for r in results_of(condition, fields, parameters)]
+    except InputError as error:
+        raise error.about(f'Condition "{name}"') from error
+    for value in results:
         expected = (len(context.x),)
         if not isinstance(value, Tensor) or tuple(value.shape) != expected:
             came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
@@ -224,6 +230,11 @@ class Named(dict[str, Field]):
     def __missing__(self, name: str) -> Field:
         raise InputError(f'The problem has no coefficient "{name}". {suggest(str(name), self)}')
 
+    def __getattr__(self, name: str) -> Field:
+        if name in self:
+            raise InputError(f'The coefficients have their names in brackets: write `p["{name}"]`.')
+        raise AttributeError(name)
+
 
 def results_of(
     condition: Condition, fields: Sequence[Field], parameters: Mapping[str, Tensor | float]
@@ -231,5 +242,4 @@ def results_of(
     """Return what the condition's function returns, fields or tensors, as one tuple; it is not checked."""
     context = fields[0].context
     extra = [Named({k: constant(context, v) for k, v in parameters.items()})] if parameters else []
-    result = condition.residual(*fields, *extra)
-    return flattened(result)
+    return flattened(call_residual(condition.residual, [*fields, *extra]))

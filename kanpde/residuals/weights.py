@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf
+from numbers import Real
 
 from kanpde.errors import InputError, suggest
 
@@ -16,9 +17,9 @@ def all_weights(names: Sequence[str], given: Mapping[str, float]) -> dict[str, f
     for name, weight in given.items():
         if name not in weights:
             raise InputError(f'weights has "{name}", which is not a trained condition. {suggest(name, weights)}')
-        if not 0 < weight < inf:
+        if not (isinstance(weight, Real) and 0 < weight < inf):
             raise InputError(
-                f'Weights must be positive and finite, got {weight} for "{name}".',
+                f'Weights must be positive and finite, got {weight!r} for "{name}".',
                 write={name: 1.0},
                 of="weights",
                 advice="A condition without weight is left out of the problem.",

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from errno import EISDIR
 from itertools import count
 from pathlib import Path
@@ -43,6 +44,29 @@ def claim(folder: Path) -> tuple[Path, TextIO]:
 
 def _numbered(folder: Path, number: int) -> Path:
     return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+
+def existing(folder: object, what: str = "solution") -> Path:
+    """Return the folder of a run that is to be read; ``what`` is sought in it.
+
+    Raises:
+        InputError: it is no path, there is no such folder, or it is a file.
+    """
+    write = {"folder": "outputs/mine"}
+    if not isinstance(folder, (str, Path)):
+        raise InputError(f"A run is given by the path of its folder, got a {type(folder).__name__}.", write=write)
+    path = Path(folder)
+    if path.is_file():
+        raise InputError(f'"{folder}" is a file; a run is given by its folder.', write={"folder": str(path.parent)})
+    if not path.is_dir():
+        siblings = [str(each) for each in path.parent.glob("*") if each.is_dir()] if path.parent.is_dir() else []
+        near = get_close_matches(str(path), siblings, n=1)
+        raise InputError(
+            f'There is no folder "{folder}"{"" if path.is_absolute() else f" in {Path.cwd()}"}, and so no {what}.',
+            write={"folder": near[0]} if near else None,
+            advice="" if near else "Give the folder of one run, as printed at its end.",
+        )
+    return path
 
 
 def discard(folder: Path) -> None:

@@ -32,7 +32,7 @@ from kanpde.solution import Solution
 from kanpde.storage.coefficient_rows import coefficients_from
 from kanpde.storage.curve import curve
 from kanpde.storage.domain_record import coordinates, described, outline
-from kanpde.storage.folders import replace_files
+from kanpde.storage.folders import existing, replace_files
 from kanpde.storage.output import Output, sample, sample_boundary
 from kanpde.storage.record import read_file, write_record
 from kanpde.storage.vtkhdf import view, write_mesh, xdmf
@@ -76,6 +76,8 @@ def save(solution: Solution, folder: str | Path, output: Output = Output(), conf
     Raises:
         InputError: the folder cannot be written, or the output does not fit the problem.
     """
+    if not isinstance(solution, Solution):
+        raise InputError(f"save takes a solution and then a folder, got a {type(solution).__name__} first.")
     folder = prepare_folder(folder, solution.problem, output)
     middle = middle_of(solution.problem.domain)
     shown = solution.at(**middle) if middle else solution
@@ -180,7 +182,9 @@ def load(folder: str | Path, problem: Problem | None = None, model: nn.Module | 
     Raises:
         InputError: the file is missing or damaged, or needs a problem or model that was not given or does not match.
     """
-    record = read_file(Path(folder) / RESULT)
+    if problem is not None and not isinstance(problem, Problem):
+        raise InputError(f"load takes a folder and then a Problem, got a {type(problem).__name__}: `poisson()`?")
+    record = read_file(existing(folder) / RESULT)
     problem = _problem(record, problem)
     return Solution(
         problem=problem,

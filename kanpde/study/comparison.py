@@ -70,7 +70,7 @@ class Plan:
                 f"seeds must be a positive number, or a list without doubles, got {self.seeds}. Write study.seeds=10."
             )
         if self.workers < 1:
-            raise InputError(f"workers must be at least 1, got {self.workers}. Write workers=1.")
+            raise InputError(f"workers must be at least 1, got {self.workers}.", write={"workers": 1})
         if self.match == "tolerance":
             self._check_tolerances()
         elif self.tolerances:

@@ -20,7 +20,7 @@ from kanpde.domains import Points
 from kanpde.errors import Code, InputError
 from kanpde.models.kanlayer import KANLayer
 from kanpde.models.network import Network
-from kanpde.models.parts import require_one_network
+from kanpde.models.several import require_one_network
 
 POINTS, LEAST = (
     500,

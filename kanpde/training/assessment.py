@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.cells import Cells, equal_cells
+from kanpde.domains.families import family_of
 from kanpde.errors import InputError
 from kanpde.models.network import Network, trained_size
 from kanpde.problem import Problem
@@ -144,10 +145,12 @@ class Estimate:
         error: relative L2 error, the largest of all unknowns; NaN if there is no estimate.
         looseness: the largest change of the solution, relative to it, for a change of the residuals by the size of
             their largest terms; NaN if unknown. From `LOOSE` on the conditions do not determine the solution.
+        is_above_1: whether the error is NaN because it would exceed 1, where a linearization means nothing.
     """
 
     error: float = nan
     looseness: float = nan
+    is_above_1: bool = False
 
     def row(self) -> dict[str, float]:
         """Return error and looseness under the names of their columns in tables."""
@@ -165,7 +168,8 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
         return Estimate()
     if trained_size(state.network) > MOST_PARAMETERS:
         return Estimate()
-    chosen = fresh_points if isinstance(settings.problem.domain, Box) else quadrature_points
+    domain = settings.problem.domain  # random points of a boundary leave gaps along the parameters of a family
+    chosen = fresh_points if isinstance(domain, Box) and not family_of(domain) else quadrature_points
     points = chosen(settings, state, state.phase - 1, settings.seed + state.phase)
     points |= {name: cells.points(cells.along + 2) for name, cells in state.cells.items()}
     problem, weights, level = settings.problem, state.used["weights"], state.levels[-1]
@@ -191,10 +195,10 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
         return Estimate(nan, looseness)
-    change = resolved(found.change / weight.sqrt(), now, settings.floor, weight)
+    change = relative_change(found.change / weight.sqrt(), now, settings.floor, weight)
     if found.left > LEFT:  # the larger network explains little: what is left may be a change of the solution too
-        return Estimate(resolved_size(max(change, found.largest * found.rest / max(size, 1e-300))), looseness)
-    return Estimate(change, looseness)
+        change = max(change, found.largest * found.rest / max(size, 1e-300))
+    return Estimate(resolved_size(change), looseness, change > 1)
 
 
 def points_inside(problem: Problem, points: Mapping[str, Points], around: Surroundings) -> Points:
@@ -253,7 +257,8 @@ def with_estimate(settings: Settings, state: State, around: Surroundings) -> Sta
     if not level or "fresh" not in level:
         return state
     estimate = tangent_estimate(settings, replace(state, levels=(level,)), around)
-    return replace(state, used={**state.used, **estimate.row()})
+    above = {"estimate_above_1": True} if estimate.is_above_1 else {}
+    return replace(state, used={**state.used, **estimate.row(), **above})
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

@@ -25,6 +25,7 @@ from kanpde.training.entering import first_state
 from kanpde.training.leaving import with_fresh_loss
 from kanpde.training.marching import is_default, march, marching
 from kanpde.training.phases import Phase
+from kanpde.training.polishing import polish
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 from kanpde.training.surroundings import Surroundings
@@ -53,6 +54,7 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
             state = replace(first_state(settings), rival=rival, history=state.history, watching=state.watching)
     if not state.done:
         state = best_of(settings, train(settings, state, around))
+    polish(settings, state, around)
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
     if jumps:
         state = doubted(state, jumps)

@@ -44,7 +44,7 @@ def _made(settings: Settings, domain: Any, features: Any, generator: torch.Gener
     if features:
         ranges += ranges_of(features, domain.test_points(settings.device, settings.dtype))
     if isinstance(model, Separate):
-        model = model.for_unknowns(problem.unknowns)
+        model = model.for_unknowns(problem.unknowns, problem.vectors)
     network = model(
         ranges,
         len(problem.unknowns),
@@ -56,12 +56,12 @@ def _made(settings: Settings, domain: Any, features: Any, generator: torch.Gener
     if problem.scale and isinstance(network, Network):
         network.scale_outputs(torch.tensor(problem.scale, device=settings.device, dtype=settings.dtype))
     if features:
-        if (
-            not isinstance(network, Network)
-            or isinstance(network, SeparateNetworks)
-            or type(network.inputs) is not Inputs
-        ):
-            raise _refused("features", model, "makes no network of this package")
+        if isinstance(network, SeparateNetworks):
+            raise _refused("features", settings.model, "makes several networks, and features are inputs of one")
+        if not isinstance(network, Network):
+            raise _refused("features", settings.model, "makes no network of this package")
+        if type(network.inputs) is not Inputs:
+            raise _refused("features", settings.model, "has inputs of its own")
         network.inputs = FeatureInputs(ranges, features, domain.periodic, settings.device, settings.dtype)
     return network
 
@@ -71,8 +71,10 @@ def with_singular(problem: Problem, network: nn.Module, settings: Settings) -> n
     added = added_functions(problem, settings.device, settings.dtype)
     if added is None:
         return network
-    if not isinstance(network, Network) or isinstance(network, SeparateNetworks):
-        raise _refused("singular", network, "is not one network of this package")
+    if isinstance(network, SeparateNetworks):
+        raise _refused("singular", settings.model, "makes several networks, and singular functions belong to one")
+    if not isinstance(network, Network):
+        raise _refused("singular", network, "is no network of this package")
     if network.singular is None:
         network.singular = added
     elif network.singular.architecture() != added.architecture():

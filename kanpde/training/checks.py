@@ -24,6 +24,7 @@ from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
+from kanpde.training.undefined import check_values
 
 SLACK = 0.01  # of the bounding box, relative to its sides: curved cells exceed the box of their nodes
 OTHER_PHASES = {"phases": Code("[Phase(LBFGS())]")}
@@ -175,7 +176,8 @@ def check_regions(problem: Problem, points: Mapping[str, Points]) -> None:
 
 def check_all(settings: Settings, state: State, log: Callable[[str], None]) -> None:
     """Raise an error for input that cannot work, and log a warning where it may not."""
-    check_parts(settings, log)
+    check_parts(settings, state.network, log)
+    check_values(settings)
     measured = [name for name, condition in settings.problem.trained.items() if condition.region.is_measured]
     if settings.tolerance is not None and measured:
         raise InputError(

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from statistics import geometric_mean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kanpde.calculus.coefficients import as_coefficients
+from kanpde.calculus.coefficients import as_coefficients, first_values
 from kanpde.models.network import Network, grid_of, is_separable
-from kanpde.residuals.automatic_weights import automatic_weights, weights_of_data
+from kanpde.problem import Problem
+from kanpde.residuals.automatic_weights import EXACTNESS, automatic_weights, weights_of_data
 from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
@@ -24,14 +26,30 @@ from kanpde.training.state import Candidate, Leg, State
 from kanpde.training.surroundings import Surroundings
 
 
-def new_network(settings: Settings, generator: torch.Generator) -> tuple[nn.Module, nn.Parameter | None]:
-    """Return an untrained network and the initial values of the problem's coefficients."""
-    problem, coefficients = settings.problem, None
-    if problem.parameters:
-        first = [coefficient.trained for coefficient in as_coefficients(problem.parameters).values()]
-        values = torch.tensor(first, device=settings.device, dtype=settings.dtype)
-        coefficients = nn.Parameter(values)
-    return built(settings, generator), coefficients
+def new_network(
+    settings: Settings, generator: torch.Generator, start: int = 0
+) -> tuple[nn.Module, nn.Parameter | None]:
+    """Return an untrained network and the first values of the problem's coefficients."""
+    return built(settings, generator), first_coefficients(settings, start)
+
+
+def first_coefficients(settings: Settings, start: int = 0) -> nn.Parameter | None:
+    """Return the numbers trained in the place of the coefficients, as one of several starts begins.
+
+    Beside measured values every start has other first values. Without them, as for an eigenvalue, the solution nearest
+    to the given ones is wanted.
+    """
+    problem = settings.problem
+    if not problem.parameters:
+        return None
+    number = start if _has_data(problem) else 0
+    known = first_values(problem.parameters, number, settings.starts, settings.seed)
+    first = [coefficient.trained for coefficient in known.values()]
+    return nn.Parameter(torch.tensor(first, device=settings.device, dtype=settings.dtype))
+
+
+def _has_data(problem: Problem) -> bool:
+    return any(condition.region.is_measured for condition in problem.trained.values())
 
 
 def first_state(settings: Settings) -> State:
@@ -51,8 +69,9 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     began, phase, before = around.clock.seconds(), state.plan[state.phase], None
     if state.phase:
         before = Candidate(*deepcopy((state.network, state.coefficients)))
+        _free(settings.problem, state.coefficients)
     elif state.start:
-        network, coefficients = new_network(settings, state.generator)
+        network, coefficients = new_network(settings, state.generator, state.start)
         state = replace(state, network=network, coefficients=coefficients)
     regrid(settings, state.network, phase, around)
     sampling = phase.sampling or settings.sampling
@@ -71,6 +90,15 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     return replace(state, leg=Leg(points, weights, began, before), used=used)
 
 
+@torch.no_grad()
+def _free(problem: Problem, coefficients: nn.Parameter | None) -> None:
+    """Move coefficients that have reached a bound inside again; only if the data ask for it they return there."""
+    if coefficients is not None:
+        own = as_coefficients(problem.parameters).values()
+        freed = [c.freed(z) for c, z in zip(own, coefficients.tolist(), strict=True)]
+        coefficients.copy_(coefficients.new_tensor(freed))
+
+
 def objective_of(settings: Settings, state: State, leg: Leg) -> Objective:
     """Return the objective of a leg, with the penalty of its phase if there is one."""
     penalty, network = state.plan[state.phase].penalty, state.network
@@ -81,10 +109,24 @@ def objective_of(settings: Settings, state: State, leg: Leg) -> Objective:
 
 
 def chosen_weights(settings: Settings, state: State, points: Mapping[str, Any]) -> dict[str, float]:
-    """Return the user's weights, and automatic ones for the other conditions."""
-    sites = sites_of(settings.problem, points)
-    automatic = automatic_weights(state.network, sites, state.coefficients, settings.derivatives)
-    return {**automatic, **weights_of_data(settings.problem, automatic), **settings.weights}
+    """Return the user's weights, and automatic ones for the other conditions.
+
+    Starts whose coefficients have different first values share the geometric means of their weights. If a further phase
+    follows them, data with known standard errors count in these as much as an equation: where it already holds exactly,
+    coefficients reach only the nearest local minimum.
+    """
+    sites, problem = sites_of(settings.problem, points), settings.problem
+    coefficients: list[Tensor | None] = [state.coefficients]
+    exactness = EXACTNESS
+    if not state.phase and settings.starts > 1 and problem.parameters and _has_data(problem):
+        coefficients = [first_coefficients(settings, k) for k in range(settings.starts)]
+        exactness = 1.0 if len(state.plan) > 1 else EXACTNESS
+    found = []
+    for each in coefficients:
+        automatic = automatic_weights(state.network, sites, each, settings.derivatives)
+        found.append({**automatic, **weights_of_data(problem, automatic, exactness)})
+    means = found[0] if len(found) == 1 else {n: geometric_mean([each[n] for each in found]) for n in found[0]}
+    return {**means, **settings.weights}
 
 
 def spread_points(settings: Settings, around: Surroundings) -> Tensor:

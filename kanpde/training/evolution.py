@@ -13,12 +13,14 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import JetSpace, Key
+from kanpde.calculus.systems import Value
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.domains.box import Box
 from kanpde.domains.rules import TENSOR_RULES
 from kanpde.models.network import Network
 from kanpde.models.windows import Windows, base_jet, orders_of, points_at, state_of
-from kanpde.problem import Ansatz, Condition, Problem, Value
+from kanpde.problem import Ansatz, Problem
 from kanpde.residuals.site import site_of
 
 

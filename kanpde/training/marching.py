@@ -40,6 +40,11 @@ CHECKED = 200  # points of every condition at which a resumed run compares the r
 MILD = 1e-3  # tolerance of the first pass
 FIRST = 1 / 32  # length of the first window, as a part of the whole interval
 SHARE = 0.5  # sum of all local errors, as a part of the tolerance, if the equation leaves them as they are
+FUTILE = 0.1  # local errors below that part of the tolerance did not help
+ROUNDED = (
+    "rounding errors grow until the end to more than the tolerance, as where the solution is chaotic or derivatives "
+    "are of high order. Choose a larger tolerance or a shorter interval, or write a system of first order"
+)
 SHORTER = 1 / 16  # limit of the windows' lengths after a pass in which something was not seen
 
 
@@ -176,6 +181,8 @@ class Run:
             best = Candidate(march.done, None, state.levels[-1], finer=march.finer)
         if march.number + 1 == PASSES or not isfinite(estimate):
             detail = f"estimated relative L2 error {best.level['estimate']:.1e} after {march.number + 1} passes"
+            if isinstance(self.evolution, Ordinary) and march.share < FUTILE * self.tolerance:
+                detail += f"; {ROUNDED}"
             return self.with_complete(state, best, Ending(End.NOT_REACHED, detail))
         if is_seen:
             share, longest = march.share * min(SHARE * self.tolerance / estimate, 1.0), march.longest

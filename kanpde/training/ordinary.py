@@ -11,9 +11,11 @@ from torch import Tensor
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.jet import Key
+from kanpde.calculus.systems import Value
+from kanpde.conditions.condition import Condition
 from kanpde.domains.box import Box
 from kanpde.models.trajectory import Trajectory
-from kanpde.problem import Ansatz, Condition, Problem, Value
+from kanpde.problem import Ansatz, Problem
 from kanpde.residuals.site import fields_of, residual_values
 
 
@@ -66,7 +68,8 @@ class Ordinary:
         for i, values in enumerate(self.initial):
             for k, value in enumerate(values):
                 found = value(coordinate(context, 0)) if callable(value) else value
-                state[k, i] = torch.as_tensor(found.value if isinstance(found, Field) else found).squeeze()
+                number = found.value if isinstance(found, Field) else found
+                state[k, i] = torch.as_tensor(number, dtype=torch.float64).squeeze()  # of a float it is single else
         return state
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
+from kanpde.problem import Problem
+from kanpde.training.breaks import first_jump
 from kanpde.training.ordinary import Ordinary
 from kanpde.training.ordinary_window import OrdinaryWindow, TrainedWindow
 from kanpde.training.settings import Settings
@@ -28,7 +30,8 @@ from kanpde.training.stepping import (
 from kanpde.training.surroundings import Surroundings, limit
 
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
-ROUNDING = 1e-15  # of the largest unknown: the error that no length of a window avoids
+MOST = {3: 12, 4: 9}  # polynomials by order: rounding errors of a derivative grow like its power 2 of their number
+ROUNDING = 1e-15  # of the largest unknown: the error that no length avoids, in an equation of first order
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class OrdinaryStepper:
     ordinary: Ordinary
     around: Surroundings
 
+    @property
+    def lasting(self) -> Problem:
+        """The problem without its initial conditions."""
+        return replace(self.settings.problem, conditions=self.ordinary.conditions)
+
     def after_window(self, history: list[dict[str, float]], march: March) -> March:
         """Return what is known after the next window; unchanged after a request to stop or at the time limit.
 
@@ -48,10 +56,13 @@ class OrdinaryStepper:
         settings, ordinary = self.settings, self.ordinary
         begin, rows, unchanged, length, longer = march.done.end, len(history), march, march.length, LONGER
         modes = ceil(FEWEST - PER_DIGIT * log10(march.aim))
+        if ordinary.order >= min(MOST):
+            modes = min(modes, MOST[min(ordinary.order, max(MOST))])
         state, finer_state = (self.state_at_end(each) for each in (march.done, march.finer))
+        jump = None  # the time up to which the next attempt goes
         while True:
-            end = end_after(ordinary.times[1], begin, length)
-            if end - begin < SHORTEST * ordinary.duration:
+            end = end_after(ordinary.times[1], begin, length) if jump is None else jump
+            if jump is None and end - begin < SHORTEST * ordinary.duration:
                 raise Stuck(f"at t = {begin:.6g} the windows of time become too short; does the solution end there?")
             window = OrdinaryWindow(settings, ordinary, (begin, end), state, finer_state)
             found = window.trained(modes, observer(settings, ordinary, self.around, history, march))
@@ -59,15 +70,24 @@ class OrdinaryStepper:
             if limit(settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
                 return unchanged
+            before, jump = jump, None if found is None else self.jump_in(found, (begin, end))
+            if jump is not None:
+                continue
             if found is None or not found.is_seen:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
                 continue
             allowed = allowed_error(ordinary, settings.floor, march, found.values, end)
-            allowed = allowed + ROUNDING * (found.values / (end - begin)).sqrt().amax()
+            rounding = ROUNDING * modes ** (2 * ordinary.order - 2)
+            allowed = allowed + rounding * (found.values / (end - begin)).sqrt().amax()
             excess = float((found.local / allowed).max())
             if excess <= 1:
-                return self.accepted(march, found, end, excess, modes, longer)
+                after = self.accepted(march, found, end, excess, modes, longer)
+                return after if before is None else replace(after, length=max(after.length, march.length))
             length, longer = (end - begin) * factor(excess, modes, 0.2, 0.8), 1.0
+
+    def jump_in(self, found: TrainedWindow, window: tuple[float, float]) -> float | None:
+        """Return the first time inside a window at which the equations jump, as far as its solution shows it."""
+        return first_jump(self.lasting, Trajectory(window, found.weight[None]), window)
 
     def state_at_end(self, done: Windows | Trajectory) -> Float[Tensor, "order unknowns"]:
         """Return the state from which the next window begins."""

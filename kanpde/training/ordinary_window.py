@@ -11,6 +11,7 @@ from math import factorial
 
 import torch
 from jaxtyping import Float
+from numpy.polynomial.legendre import legpow
 from torch import Tensor
 
 from kanpde.calculus.field import Field
@@ -26,6 +27,7 @@ from kanpde.residuals.evaluation import asked_of, components_of
 from kanpde.residuals.misfit import Misfit, misfit_of
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
+from kanpde.training.breaks import graded
 from kanpde.training.newton import converged, corrected
 from kanpde.training.ordinary import Ordinary, on_window
 from kanpde.training.settings import Settings
@@ -87,7 +89,7 @@ class OrdinaryWindow:
             return None
         ahead, fine = self._problem(self.finer_state), self._enlarged(network)
         finer = self._enlarged(network)
-        of_fine = self._objective(problem, fine)
+        of_fine = self._objective(problem, fine, is_graded=True)
         before = float(Objective(problem, network, of_fine.points, of_fine.weights).loss().detach())
         of_finer = Objective(ahead, finer, of_fine.points, of_fine.weights)
         if (system := corrected([of_fine, of_finer])) is None:
@@ -98,9 +100,10 @@ class OrdinaryWindow:
                 return None
         left = float(of_fine.loss().detach()) / max(before, 1e-300)
         count = modes + self.ordinary.order
-        weight = self._legendre(problem, network, count)
+        weight = self._legendre(self.state, network, count)
         fine_weight, finer_weight = (
-            self._legendre(p, n, count + MORE_POLYNOMIALS) for p, n in ((problem, fine), (ahead, finer))
+            self._legendre(at, each, count + MORE_POLYNOMIALS)
+            for at, each in ((self.state, fine), (self.finer_state, finer))
         )
         inside = self._gauss(count + MORE_POLYNOMIALS)
         u, same, other = (Trajectory(self.range, each[None])(inside.x) for each in (weight, fine_weight, finer_weight))
@@ -147,27 +150,44 @@ class OrdinaryWindow:
         new.layers[0].weight[: len(old)] = old
         return new
 
-    def _objective(self, problem: Problem, network: Network) -> Objective:
+    def _objective(self, problem: Problem, network: Network, is_graded: bool = False) -> Objective:
         count = len(network.layers[0].weight) + OVERSAMPLING
-        inside = self._gauss(count)
+        inside = (
+            graded(self.ordinary.within(self.range), count, self.settings.device) if is_graded else self._gauss(count)
+        )
         sites = sites_of(problem, points := dict.fromkeys(problem.conditions, inside))
         weights = automatic_weights(network, sites, None, "jets")
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
         return Objective(problem, network, points, weights | given, sites=sites)
 
     @torch.no_grad()
-    def _legendre(self, problem: Problem, network: Network, count: int) -> Float[Tensor, "polynomials unknowns"]:
-        """Return the Legendre coefficients of the unknowns, which are polynomials of a degree below ``count``."""
+    def _legendre(
+        self, state: Float[Tensor, "order unknowns"], network: Network, count: int
+    ) -> Float[Tensor, "polynomials unknowns"]:
+        """Return the Legendre coefficients of the unknowns, which are polynomials of a degree below ``count``.
+
+        Those of the Taylor polynomial at the beginning are added to those of the rest, which would be lost in the
+        rounding errors of values and times in short windows; the rates at the end are its derivatives.
+        """
         inside = self._gauss(count)
 
         def values(*unknowns: Field) -> Tensor:
             return torch.stack([u.value for u in unknowns], dim=1)
 
-        u = asked_of(problem, components_of(network, "jets"), inside.x, values)
+        rest = self._problem(torch.zeros_like(state))
+        u = asked_of(rest, components_of(network, "jets"), inside.x, values)
+        mean = inside.weight @ u
         begin, end = u.new_tensor(self.range[0]), u.new_tensor(self.range[1])
         table = polynomials_at(inside.x[:, 0], begin, end, count, 0)[0]
         norms = 2 * torch.arange(count, device=u.device, dtype=u.dtype) + 1  # 1 over the mean squares
-        return norms[:, None] * (table.T @ (inside.weight[:, None] * u))
+        found = norms[:, None] * (table.T @ (inside.weight[:, None] * (u - mean)))
+        found[0] += mean
+        half = self.length / 2
+        for k, derivative in enumerate(state):
+            power = torch.as_tensor(legpow([half, half], k)).to(u) / factorial(k)
+            is_given = derivative.new_tensor([k < order for order in self.ordinary.orders])
+            found[: k + 1] += power[:, None] * (is_given * derivative)
+        return found
 
     def _looseness(self, problem: Problem, fine: Network, objective: Objective, system: DampedSystem) -> float:
         """Return the largest relative change of the solution per change of the residuals; 0 if it is determined.

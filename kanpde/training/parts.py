@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 
+from torch import nn
+
 from kanpde.domains.parts import Parts
 from kanpde.errors import InputError
-from kanpde.models.separate import Separate
+from kanpde.models.separate import SeparateNetworks
 from kanpde.optimizers.variableprojection import VariableProjection
 from kanpde.training.settings import Settings
 
 
-def check_parts(settings: Settings, log: Callable[[str], None]) -> None:
+def check_parts(settings: Settings, network: nn.Module, log: Callable[[str], None]) -> None:
     """Raise an error for what several networks do not have, and log a warning where two parts are not coupled."""
     problem, domain = settings.problem, settings.problem.domain
-    if isinstance(settings.model, Separate):
+    if isinstance(network, SeparateNetworks):
         _check_several(settings, f"the model has a network for each of {', '.join(problem.unknowns)}")
     if not isinstance(domain, Parts):
         return

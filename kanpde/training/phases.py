@@ -5,7 +5,7 @@ from math import inf
 
 from torch import nn
 
-from kanpde.errors import InputError
+from kanpde.errors import Code, InputError
 from kanpde.optimizers import OptimizerFactory
 from kanpde.optimizers.lm import LM
 from kanpde.training.sampling import Sampling
@@ -43,6 +43,12 @@ class Phase:
     prune: float | None = None
 
     def __post_init__(self):
+        if isinstance(self.optimizer, type) or not callable(self.optimizer):
+            made = self.optimizer.__name__ if isinstance(self.optimizer, type) else "LM"
+            raise InputError(
+                f"A phase's optimizer is an object such as LM() or Adam(lr=0.01), got {self.optimizer!r}.",
+                write={"optimizer": Code(f"{made}()")},
+            )
         for name in ("steps", "grid", "refine"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import log2
+from numbers import Real
 
 from kanpde.domains import Region
 from kanpde.domains.rules import RULES
@@ -42,6 +43,8 @@ class Sampling:
             raise InputError(f'Unknown sampling rule "{self.rule}". {suggest(self.rule, RULES)}')
         for name in ("interior", "boundary", "rows"):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, Real):
+                raise InputError(f"{name} must be a number of points or None, got {value!r}.", write={name: 400})
             if value is not None and value < 1:
                 raise InputError(f"A condition needs at least one point, got {name}={value}.", write={name: 400})
 

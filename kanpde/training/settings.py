@@ -15,9 +15,11 @@ from kanpde.errors import Code, InputError
 from kanpde.factories import arguments_of, described, made_from
 from kanpde.hard_constraints import hardened
 from kanpde.problem import Problem
+from kanpde.training.arguments import NUMBERS, checked_numbers
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
 
+MOST_THREADS = 1024  # far more end the process, because the system refuses them
 CONSTRAINTS = ("soft", "hard")
 LATER = {"tolerance": None, "atol": 0.0, "start": None}  # attributes that older checkpoints lack
 
@@ -66,6 +68,8 @@ class Settings:
         return 0.0 if self.tolerance is None else self.atol / self.tolerance
 
     def __post_init__(self):
+        for name, value in checked_numbers({name: getattr(self, name) for name in NUMBERS}).items():
+            object.__setattr__(self, name, value)
         if self.starts < 1:
             raise InputError(f"starts must be at least 1, got {self.starts}.", write={"starts": 1})
         if self.starts > 1 and isinstance(self.model, nn.Module):
@@ -79,8 +83,10 @@ class Settings:
                 write={"starts": 1},
                 instead={"start": None},
             )
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads must be at least 1, got {self.threads}.", write={"threads": 1})
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise InputError(
+                f"threads must be at least 1 and at most {MOST_THREADS}, got {self.threads}.", write={"threads": 1}
+            )
         if self.constraints not in CONSTRAINTS:
             raise InputError(
                 f'constraints must be "soft", "hard" or "auto", got "{self.constraints}".',

@@ -22,6 +22,7 @@ from kanpde.residuals.singularities import corner_warnings
 from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
+from kanpde.training.arguments import check_objects, check_surroundings
 from kanpde.training.attempts import carried_through
 from kanpde.training.checks import check_all
 from kanpde.training.constraints import constrained
@@ -81,7 +82,8 @@ def solve(
         sampling: the training points.
         weights: by condition; those left out are chosen by `automatic_weights`.
         starts: number of networks trained in the first phase; the one with the least loss on fresh points continues.
-            None takes 5 with the default phases, else 1.
+            Beside measured values each has other first values of the coefficients, within their bounds. None takes 5
+            with the default phases, else 1.
         seed: seed of all random numbers.
         device: "auto", "cpu" or "cuda".
         dtype: "float64" or "float32".
@@ -109,6 +111,8 @@ def solve(
     Raises:
         InputError: the input is invalid; the message gives the reason and what to write instead.
     """
+    check_objects(problem, model, phases, sampling, weights)
+    check_surroundings(start, folder, observe, log)
     begun = None if start is None else start_from(start, model)
     if begun is not None:
         problem, model = begun.with_coefficients(problem), begun.model

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from kanpde.calculus.coefficients import as_coefficients
 from kanpde.models.network import Network, singular_coefficients, trained_size
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points
@@ -45,7 +46,13 @@ def standard_errors(settings: Settings, state: State) -> dict[str, float]:
     objective = Objective(settings.problem, state.network, points, weights, state.coefficients)
     r, jacobian = objective.linearize()
     found = errors_of_last(jacobian.double().cpu().numpy(), r.double().cpu().numpy(), len(names))
-    return {} if found is None else dict(zip(names, found, strict=True))
+    if found is None:
+        return {}
+    trained = [] if state.coefficients is None else state.coefficients.tolist()
+    own = as_coefficients(settings.problem.parameters).values()
+    slopes = [abs(c.slope(z)) for c, z in zip(own, trained, strict=True)]  # those of singular functions are 1
+    factors = [1.0] * (len(names) - len(slopes)) + slopes
+    return {name: error * factor for name, error, factor in zip(names, found, factors, strict=True)}
 
 
 def errors_of_last(jacobian: NDArray, r: NDArray, count: int) -> Sequence[float] | None:

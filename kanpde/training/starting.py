@@ -29,6 +29,7 @@ from kanpde.paths import RESULT
 from kanpde.problem import Problem
 from kanpde.solution import Solution
 from kanpde.storage.domain_record import coordinates
+from kanpde.storage.folders import existing
 from kanpde.storage.record import read_file
 from kanpde.training.attempts import separates, with_products
 from kanpde.training.entering import first_state, new_network
@@ -66,8 +67,20 @@ class Start:
     satisfies: Sequence[str]
 
     def with_coefficients(self, problem: Problem) -> Problem:
-        """Return the problem with these values as first values of the coefficients that have the same names."""
+        """Return the problem with these values as first values of the coefficients that have the same names.
+
+        Raises:
+            InputError: a value is not within the bounds of its coefficient.
+        """
         own = as_coefficients(problem.parameters)
+        for name, value in self.coefficients.items():
+            if name in own and not own[name].lower < value < own[name].upper:
+                raise InputError(
+                    f"{self.name} found {name} = {value:.6g}, which is not within the bounds {own[name].lower:g} and "
+                    f"{own[name].upper:g} of this run, so that training cannot begin there. Widen the bounds, or start "
+                    "from none.",
+                    write=NONE,
+                )
         known = {name: own[name].at(value) for name, value in self.coefficients.items() if name in own}
         return replace(problem, parameters={**own, **known})
 
@@ -140,7 +153,7 @@ def start_from(given: str | Path | Solution, model: Any = None) -> Start:
         problem = given.problem
         facts = coordinates(problem.domain), problem.unknowns, given.coefficients
         return _start("a Solution", given.model, given.settings, problem.ansatz is not None, *facts)
-    record = read_file(Path(given) / RESULT)
+    record = read_file(existing(given) / RESULT)
     coefficients = {row["name"]: row["value"] for row in record["coefficients"]}
     facts = record["domain"], record["unknowns"], coefficients
     return _start(str(given), _stored_network(record), record["settings"], record["has_ansatz"], *facts)

@@ -19,6 +19,7 @@ from kanpde.training.phases import Progress
 from kanpde.training.settings import Settings
 from kanpde.training.signals import StopRequest
 from kanpde.training.state import State
+from kanpde.training.undefined import where_undefined
 
 OVERRUN = 0.1  # share of the time limit by which what follows the training may exceed it
 PROBE, FACTOR = (800, 200), 2.0  # size of a matrix whose factorization is timed; the rest of the work beside the QR
@@ -130,6 +131,8 @@ def refuse_another_problem(saved: float, found: float, settings: Settings, state
 def back_to(good: Tensor, objective: Objective) -> Ending:
     """Restore the last parameters with a finite loss, and name the conditions that became non-finite."""
     broken = [name for name, value in losses(objective).items() if not isfinite(value)]
+    places = {name: where_undefined(objective, name) for name in broken}
     objective.assign(good)
-    where = f"in {', '.join(broken)}; " if broken else ""
+    named = [f"{name} at {at}" if at else name for name, at in places.items()]
+    where = f"in {', '.join(named)}; " if broken else ""
     return Ending(End.NON_FINITE, f"{where}the last good weights are kept")

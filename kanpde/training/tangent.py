@@ -23,10 +23,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Points
 from kanpde.models.network import Network
 from kanpde.optimizers.damped import QR, DampedSystem, column_scale
-from kanpde.problem import Condition, Problem
+from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 
 OVERDETERMINED = 2  # least number of residuals per parameter
@@ -43,7 +44,8 @@ class Tangent(NamedTuple):
         change: the error, multiplied by the roots of the weights of the points, (unknowns, points).
         left: the share of the loss that is left.
         rest: the root of the loss that is left.
-        largest: the largest change of the values per residual; NaN if there are too few points to tell.
+        largest: the largest change of the values per residual; NaN if there are too few points to tell, or the residual
+            jumps between the cells of the network.
     """
 
     change: Tensor
@@ -96,7 +98,9 @@ def tangent_change(
     own = of_unknowns.shape[1]  # the coefficients of an inverse problem do not change the values
     change = (of_unknowns @ (y / system.scale)[:own]).view(outputs, -1)
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
-    largest = largest_change(of_unknowns, system) if is_overdetermined else nan  # leave freedom
+    # leave freedom, as does a residual that jumps between cells, where a step of the values has no residual at points
+    is_smooth = larger.smoothness > max(site.space.order for site in objective.sites)
+    largest = largest_change(of_unknowns, system) if is_overdetermined and is_smooth else nan
     rest = (r + system.forward(y)).norm()
     left = (rest / r.norm().clamp_min(torch.finfo(r.dtype).tiny)).square()
     return Tangent(change, float(left), float(rest), largest)

@@ -1,8 +1,8 @@
 """What measured values say about coefficients of inverse problems: errors, intervals, correlations, chi-square."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan, nan, sqrt
+from math import isinf, isnan, sqrt
 
 import numpy as np
 import torch
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from kanpde.calculus.coefficients import Coefficient, as_coefficients
 from kanpde.errors import ResultWarning
 from kanpde.models.network import Network, trained_size
-from kanpde.residuals.objective import Objective
-from kanpde.training.covariance import Found, Group, covariance, triangle_of
+from kanpde.training.covariance import Found
 from kanpde.training.fresh import fresh_points
+from kanpde.training.linearized import all_rows, linearized
 from kanpde.training.settings import Settings
 from kanpde.training.standard_errors import MOST_PARAMETERS
 from kanpde.training.state import State
 
 IMPROBABLE = 1e-3  # probability of the chi-square, below which the standard errors are doubted
-ROWS = 4096  # of J that are treated at once
+CLOSE = 0.1  # share of the half range, or of the first distance, from which a coefficient may have reached a bound
+NEAR = 2.0  # standard errors from a bound, from which linearized intervals are doubted
 CONFIDENCE = 0.95
 LEAST_SHARE = 0.01  # of a combination of coefficients that is named
 
@@ -52,76 +53,93 @@ def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
         return None
     if not isinstance(network, Network) or not network.layers or trained_size(network) > MOST_PARAMETERS:
         return None
-    found = _found(settings, state)
-    if found is None or state.coefficients is None:
+    if state.coefficients is None:
         return None
-    own, trained = as_coefficients(problem.parameters), state.coefficients.tolist()
-    slopes = np.array([c.slope(z) for c, z in zip(own.values(), trained, strict=True)])
-    if stuck := [name for name, slope in zip(own, slopes, strict=True) if slope == 0]:
-        return Uncertainty(warnings=[_at_bound(stuck[0], own[stuck[0]])])
+    points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase) | all_rows(settings)
+    system, estimates = linearized(settings, state, points), _estimates(settings, state)
+    held = {name: each for name, each in estimates.items() if each.slope == 0}
+    found = system.found(list(held))
+    if found is not None and found.loose is None:
+        free = [each for name, each in estimates.items() if name not in held]
+        more = [each for k, each in enumerate(free) if each.asks_beyond(found, k)]
+        held |= {each.name: each for each in more}
+        found = system.found(list(held)) if more else found
+    bounded = [_at_bound(each) for each in held.values()]
+    if found is None:
+        return Uncertainty(warnings=bounded) if held else None
+    return told([each for name, each in estimates.items() if name not in held], found, bounded)
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A coefficient that was found.
+
+    Attributes:
+        name: its name.
+        coefficient: its first value, with its bounds.
+        z: the number trained in its place.
+    """
+
+    name: str
+    coefficient: Coefficient
+    z: float
+
+    @property
+    def slope(self) -> float:
+        return self.coefficient.slope(self.z)
+
+    @property
+    def value(self) -> float:
+        return float(self.coefficient.value(torch.tensor(self.z, dtype=torch.float64, device="cpu")))
+
+    @property
+    def distance(self) -> float:
+        """The distance to the nearer bound; inf without bounds."""
+        return min(self.value - self.coefficient.lower, self.coefficient.upper - self.value)
+
+    def error(self, found: Found, k: int) -> float:
+        """Return the standard error; the coefficient is number ``k`` of the covariance."""
+        return abs(self.slope) * sqrt(found.covariance[k, k] + found.step[k] ** 2)
+
+    def asks_beyond(self, found: Found, k: int) -> bool:
+        """Return whether the coefficient has come close to a bound, and the data ask for a value beyond it."""
+        own = self.coefficient
+        at_first = min(own - own.lower, own.upper - own)
+        is_close = self.distance <= CLOSE * (
+            at_first if isinf(own.upper - own.lower) else 0.5 * (own.upper - own.lower)
+        )
+        wanted = self.value + self.slope * float(found.step[k])
+        is_beyond = not own.lower < wanted < own.upper
+        return is_close and (is_beyond or self.distance < CLOSE * self.error(found, k))
+
+
+def _estimates(settings: Settings, state: State) -> dict[str, Estimated]:
+    own = as_coefficients(settings.problem.parameters)
+    assert state.coefficients is not None
+    return {name: Estimated(name, c, z) for (name, c), z in zip(own.items(), state.coefficients.tolist(), strict=True)}
+
+
+def told(free: Sequence[Estimated], found: Found, warnings: Sequence[ResultWarning]) -> Uncertainty:
+    """Return the uncertainty of the coefficients that are not held at their bounds."""
+    names, slopes = [each.name for each in free], np.array([each.slope for each in free])
     if found.loose is not None:
-        return Uncertainty(warnings=[_not_told_apart(own, found.loose * slopes)])
+        return Uncertainty(warnings=[*warnings, _not_told_apart(names, found.loose * slopes)])
     spread = found.covariance + np.outer(found.step, found.step)
     deviations = np.sqrt(np.diag(spread))
-    quantile = _student(found.freedom) if isnan(found.chi_square) else 1.959964
+    quantile = student(found.freedom) if isnan(found.chi_square) else 1.959964
     intervals = {
-        name: _interval(c, z, quantile * deviation)
-        for (name, c), z, deviation in zip(own.items(), trained, deviations, strict=True)
+        each.name: each.coefficient.around(each.z, quantile * float(deviation))
+        for each, deviation in zip(free, deviations, strict=True)
     }
     matrix = spread / np.maximum(np.outer(deviations, deviations), np.finfo(float).tiny)
+    near = [each for k, each in enumerate(free) if each.distance < NEAR * each.error(found, k)]
     return Uncertainty(
-        errors=dict(zip(own, (np.abs(slopes) * deviations).tolist(), strict=True)),
+        errors=dict(zip(names, (np.abs(slopes) * deviations).tolist(), strict=True)),
         intervals=intervals,
-        correlations=_correlations(tuple(own), matrix * np.sign(np.outer(slopes, slopes))),
+        correlations=_correlations(names, matrix * np.sign(np.outer(slopes, slopes))),
         facts=_facts(found),
-        warnings=_doubts(found),
+        warnings=[*warnings, *map(_near_bound, near), *_doubts(found)],
     )
-
-
-def _found(settings: Settings, state: State) -> Found | None:
-    """Linearize the residuals at all measured values, and at fresh points of the other conditions."""
-    problem = settings.problem
-    points = dict(fresh_points(settings, state, state.phase - 1, settings.seed + state.phase))
-    for name, condition in problem.trained.items():
-        if condition.region.rows:
-            points[name] = condition.region.sample("auto", condition.region.rows, None, settings.device, settings.dtype)
-    weights = state.used["weights"]
-    objective = Objective(problem, state.network, points, weights, state.coefficients)
-    columns = objective.size[1] + 1
-    triangles = {name: triangle_of(_blocks(objective, name), columns) for name in points}
-    measured = {name: c for name, c in problem.trained.items() if c.region.is_measured}
-    groups = [
-        Group(triangles[name], _rows(objective, name), weights[name] / len(points[name].x) if c.noise else nan)
-        for name, c in measured.items()
-    ]
-    rest = [triangle for name, triangle in triangles.items() if name not in measured]
-    return covariance(triangle_of(rest, columns), groups, len(problem.parameters))
-
-
-def _rows(objective: Objective, name: str) -> int:
-    return sum(site.rows for site in objective.sites if site.name == name)
-
-
-def _blocks(objective: Objective, name: str) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks of rows of [J, r] of a condition."""
-    size, block = objective.size[1], []
-    for site in objective.sites:
-        if site.name != name:
-            continue
-        jacobian = objective.parameters[0].new_empty(site.rows, size)
-        r = objective.linearize_site(site, jacobian)
-        block.append(np.concatenate([jacobian.double().cpu().numpy(), r.double().cpu().numpy()[:, None]], axis=1))
-        if sum(map(len, block)) >= ROWS:
-            yield np.concatenate(block)
-            block = []
-    if block:
-        yield np.concatenate(block)
-
-
-def _interval(coefficient: Coefficient, z: float, half: float) -> tuple[float, float]:
-    """Return the values at both ends of an interval around z; they are within the bounds."""
-    ends = coefficient.value(torch.tensor([z - half, z + half], device="cpu", dtype=torch.float64)).tolist()
-    return min(ends), max(ends)
 
 
 def _correlations(names: Sequence[str], matrix: NDArray[np.float64]) -> dict[str, dict[str, float]]:
@@ -158,18 +176,31 @@ def _doubts(found: Found) -> list[ResultWarning]:
     ]
 
 
-def _at_bound(name: str, coefficient: Coefficient) -> ResultWarning:
-    """Return the warning on a coefficient that has reached one of its bounds to rounding."""
+def _at_bound(estimate: Estimated) -> ResultWarning:
+    """Return the warning on a coefficient that has reached one of its bounds."""
+    own = estimate.coefficient
     return ResultWarning(
-        f'"{name}" has reached a bound of ({coefficient.lower:g}, {coefficient.upper:g}), and has no standard error.',
-        advice="The data ask for a value beyond it: widen the bounds, or check the equation.",
+        f'"{estimate.name}" has reached a bound of ({own.lower:g}, {own.upper:g}), and has no standard error. Those of '
+        "other coefficients are for this value of it.",
+        advice="The data ask for a value beyond it: widen the bounds, or check the equation. Or training has left the "
+        "basin of the solution: several starts, or a nearer first value, may lead into it.",
     )
 
 
-def _not_told_apart(coefficients: Mapping[str, Coefficient], changes: NDArray[np.float64]) -> ResultWarning:
+def _near_bound(estimate: Estimated) -> ResultWarning:
+    """Return the warning on a coefficient whose errors are not small compared with the distance to a bound."""
+    own = estimate.coefficient
+    return ResultWarning(
+        f'"{estimate.name}" = {estimate.value:.4g} is within {NEAR:g} standard errors of a bound of ({own.lower:g}, '
+        f"{own.upper:g}). Its standard error and its interval are from a linearization that is not valid there.",
+        advice="Take them as rough, or give more data.",
+    )
+
+
+def _not_told_apart(names: Sequence[str], changes: NDArray[np.float64]) -> ResultWarning:
     """Return the warning on coefficients of which a combination has no effect."""
     return ResultWarning(
-        f"The data do not determine {loose_in_words(coefficients, changes)}. The values found are arbitrary in this.",
+        f"The data do not determine {loose_in_words(names, changes)}. The values found are arbitrary in this.",
         advice="Fix one of the coefficients, or measure something else.",
     )
 
@@ -184,7 +215,7 @@ def loose_in_words(names: Iterable[str], changes: NDArray[np.float64]) -> str:
     return f"{' and '.join(named)} one by one: a change of {told} at the same time leaves all residuals as they are"
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """Return the quantile of Student's distribution for intervals, with at least one degree of freedom."""
     from scipy.stats import t  # here, because it takes a second to import
 

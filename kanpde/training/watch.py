@@ -8,6 +8,7 @@ residuals, such as another solution of a problem that has several.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf, isfinite, nan, sqrt
 from typing import Any
 
@@ -24,6 +25,7 @@ from kanpde.residuals.singularities import corner_warnings
 from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.training.constraints import is_of_many, unsmooth
 from kanpde.training.fresh import size_on
+from kanpde.training.inaccurate import inaccurate
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -90,9 +92,21 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
         limit = {"time_limit": 4 * asked} if is_late and asked is not None else {}
         message = f"The solution ends at t = {end:.4g}, before the end of the interval, and is NaN after that."
         return [*discontinuous(state), ResultWarning(message, fixes=[("", limit)] if limit else [])]
-    of_residuals = unseen(settings, state) or unfinished(settings, state)
+    if state.ending.end is End.NON_FINITE and not state.history:
+        return [
+            ResultWarning(
+                f"Nothing was trained: the loss of the first network is not finite ({state.ending.detail}). A residual "
+                "probably has a root or logarithm of a negative number, or divides by 0.",
+                advice="Write `torch.where`, `clamp`, or build the sign of the unknown in by an Ansatz.",
+            )
+        ]
+    of_residuals = (
+        unseen(settings, state)
+        or unfinished(settings, state)
+        or inaccurate(settings, state, kept(state.levels), partial(cures, settings, state))
+    )
     of_corners = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
-    of_data = unfitted(settings, state)
+    of_data = unfitted(settings, state, kept(state.levels))
     return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
 
 

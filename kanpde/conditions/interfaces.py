@@ -7,9 +7,9 @@ from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.operators import gradient
 from kanpde.calculus.systems import Value, pick, value_at, wanted_at
 from kanpde.calculus.vector import Vector
+from kanpde.conditions.condition import Condition
 from kanpde.domains import Region
 from kanpde.errors import InputError
-from kanpde.problem import Condition
 
 
 def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Condition:

@@ -1,0 +1,1 @@
+"""Conditions: residuals that must vanish on regions, and the standard ones, on boundaries and on interfaces."""
