@@ -18,7 +18,7 @@ from kanpde.domains.shape import Shape
 from kanpde.domains.spacetime import SpaceTime
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.built_in import WithValues
-from kanpde.hard_constraints.shape import Begin, ShapeValues
+from kanpde.hard_constraints.shape import Begin, ShapeValues, nested
 from kanpde.hard_constraints.walls import Smooth, Wall, evaluated
 from kanpde.problem import Ansatz, Problem
 
@@ -119,7 +119,8 @@ def _part(
     for leaf, (_, value) in walls.items():
         wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
         values.append((wall, _on_wall(wall, value, start)))
-    return ShapeValues(values, start)
+    coefficients = nested(values) if start is None else None
+    return ShapeValues(coefficients or values, start, coefficients is not None)
 
 
 def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
