@@ -99,11 +99,20 @@ def test_values_hold_exactly_on_their_walls_for_any_network(name):
         assert float(residual.abs().max()) < 1e-13, each
 
 
-def test_values_that_vanish_up_to_rounding_are_zero_inside_too():
-    disk = Disk()
-    problem = hardened(of(disk, b=dirichlet(disk.boundary, bump)))
+@pytest.mark.parametrize("at", [0.0, 10.0])
+def test_values_that_vanish_up_to_rounding_are_zero_inside_too(at):
+    disk = Disk((at, 0.0))
+    problem = hardened(of(disk, b=dirichlet(disk.boundary, lambda x, y: bump(x - at, y))))
     (u,) = built(problem, disk.interior.sample("sobol", 30).x)
     assert float(first_part(problem).lift(u.coords).value.abs().max()) < 1e-15, "the solution itself was built in"
+
+
+def test_walls_in_time_without_initial_values():
+    disk = Disk().over(t=(0.0, 2.0))
+    problem = hardened(of(disk, b=dirichlet(disk.part("disk"), lambda x, y, t: torch.exp(0.3 * y) * torch.cos(t))))
+    x = disk.part("disk").sample("sobol", 30).x
+    (u,) = built(problem, x)
+    torch.testing.assert_close(u.value, torch.exp(0.3 * x[:, 1]) * torch.cos(x[:, 2]), rtol=0, atol=1e-13)
 
 
 def test_values_of_two_walls_are_blended_by_the_inverse_distances():

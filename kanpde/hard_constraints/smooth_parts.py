@@ -118,12 +118,12 @@ def _part(
     values = []
     for leaf, (_, value) in walls.items():
         wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
-        values.append((wall, _on_wall(wall, value, start)))
-    coefficients = nested(values) if start is None else None
+        values.append((wall, _on_wall(wall, value, start, times)))
+    coefficients = nested(values) if times is None else None
     return ShapeValues(coefficients or values, start, coefficients is not None)
 
 
-def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
+def _on_wall(wall: Wall, value: Scalar, start: Begin | None, times: tuple[float, float] | None) -> Scalar:
     """Return the values on a wall, with initial ones minus what they are at the beginning, interpolated if possible."""
     if not callable(value):
         return float(value) if start is None else 0.0
@@ -132,7 +132,6 @@ def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
     def change(*coords: Any) -> Any:
         return value(*coords) if before is None else value(*coords) - before.at_begin(coords)
 
-    times = None if start is None else start.times
     return (wall.interpolant(change, times) if len(wall.centre) == 2 else None) or change
 
 
