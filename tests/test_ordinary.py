@@ -207,11 +207,20 @@ def test_the_error_of_a_window_falls_at_the_order_of_its_polynomials_and_is_esti
     assert [window(2.0, modes)[1] < bound for modes, bound in ((8, 1e-7), (12, 1e-12))] == [True, True]
 
 
+def test_the_state_after_a_short_window_has_no_rounding_errors_of_its_polynomials():
+    """u' = (cos t - sin t - e^-t) / 2; the derivative of 18 rounded Legendre coefficients has an error of 1e-12."""
+    found, t = window(1e-3, 16)[0], torch.tensor(1e-3, dtype=torch.float64)
+    rate = float((torch.cos(t) - torch.sin(t) - torch.exp(-t)) / 2)
+    for state in (found.state, found.finer_state):
+        assert abs(float(state[1, 0]) - rate) < 3e-15 and float(state[1, 1]) == 0.0
+        assert state[0].tolist() == pytest.approx([float(each) for each in system().exact(t)], abs=3e-16)
+    slope = Trajectory((0.0, 1e-3), found.weight[None]).jet(t.view(1, 1), JetSpace.spanned([(0,)], ()))[1, 0, 0]
+    assert abs(float(slope) - rate) > 1e-14
+
+
 def test_the_change_at_the_end_includes_rates_of_second_order_unknowns():
-    """P_4 - P_2 is 0 at 1 and has the slope 10 - 3; on a window of length 4 the rate changes by 7 / 2."""
-    coarse, fine = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(5, 2, dtype=torch.float64)
-    fine[4], fine[2] = 1.0, -1.0
-    assert change_at_end((2, 1), (1.0, 5.0), coarse, fine).tolist() == pytest.approx([4 * 7 / 2, 0.0], abs=1e-12)
+    change = torch.tensor([[1.0, -2.0], [-3.0, 0.0], [5.0, 0.0]], dtype=torch.float64)
+    assert change_at_end(change, 4.0).tolist() == [1.0 + 3 * 4 + 5 * 8, 2.0]
 
 
 def test_a_free_unknown_leaves_the_window_undetermined():

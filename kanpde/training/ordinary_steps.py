@@ -3,11 +3,7 @@
 from dataclasses import dataclass, replace
 from math import ceil, log10
 
-from jaxtyping import Float
-from torch import Tensor
-
 from kanpde.models.trajectory import Trajectory
-from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.breaks import first_jump
 from kanpde.training.ordinary import Ordinary
@@ -58,13 +54,14 @@ class OrdinaryStepper:
         modes = ceil(FEWEST - PER_DIGIT * log10(march.aim))
         if ordinary.order >= min(MOST):
             modes = min(modes, MOST[min(ordinary.order, max(MOST))])
-        state, finer_state = (self.state_at_end(each) for each in (march.done, march.finer))
+        done, finer = march.done, march.finer
+        assert isinstance(done, Trajectory) and isinstance(finer, Trajectory)
         jump = None  # the time up to which the next attempt goes
         while True:
             end = end_after(ordinary.times[1], begin, length) if jump is None else jump
             if jump is None and end - begin < SHORTEST * ordinary.duration:
                 raise Stuck(f"at t = {begin:.6g} the windows of time become too short; does the solution end there?")
-            window = OrdinaryWindow(settings, ordinary, (begin, end), state, finer_state)
+            window = OrdinaryWindow(settings, ordinary, (begin, end), done.state, finer.state)
             found = window.trained(modes, observer(settings, ordinary, self.around, history, march))
             march = replace(march, trained=march.trained + 1)
             if limit(settings, self.around) is not None:
@@ -89,11 +86,6 @@ class OrdinaryStepper:
         """Return the first time inside a window at which the equations jump, as far as its solution shows it."""
         return first_jump(self.lasting, Trajectory(window, found.weight[None]), window)
 
-    def state_at_end(self, done: Windows | Trajectory) -> Float[Tensor, "order unknowns"]:
-        """Return the state from which the next window begins."""
-        assert isinstance(done, Trajectory)
-        return done.state(self.ordinary.order) if done.count else self.ordinary.initial_state(self.settings.device)
-
     def accepted(
         self, march: March, found: TrainedWindow, end: float, excess: float, modes: int, longer: float
     ) -> March:
@@ -106,8 +98,8 @@ class OrdinaryStepper:
         is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
         return replace(
             march,
-            done=done.followed_by(found.weight, end),
-            finer=finer.followed_by(found.finer_weight, end),
+            done=done.followed_by(found.weight, end, found.state),
+            finer=finer.followed_by(found.finer_weight, end, found.finer_state),
             length=min(length * factor(excess, modes, 0.5, longer), march.longest),
             squares={name: march.squares.get(name, 0.0) + length * each for name, each in found.squares.items()},
             share=march.share * (MORE if is_damped else 1.0),
