@@ -1,7 +1,7 @@
 """The next window of time of ordinary differential equations: its length, until its local error is permitted."""
 
 from dataclasses import dataclass, replace
-from math import ceil, log10
+from math import ceil, inf, log10
 
 from kanpde.models.trajectory import Trajectory
 from kanpde.problem import Problem
@@ -27,6 +27,12 @@ from kanpde.training.surroundings import Surroundings, limit
 
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
 MOST = {3: 12, 4: 9}  # polynomials by order: rounding errors of a derivative grow like its power 2 of their number
+MOST_JUMPS = 8  # successive attempts at a window that end where the equations seem to jump
+SHORT_WINDOWS = 3  # so many of them together may be shorter than the shortest: a jump may be near either side of an end
+SLIDING = (
+    "the equations jump there, and the solution leaves the jump on neither side (a sliding mode). Write a steep smooth "
+    "function instead, such as torch.tanh(u / 0.01) for torch.sign(u)"
+)
 ROUNDING = 1e-15  # of the largest unknown: the error that no length avoids, in an equation of first order
 
 
@@ -56,21 +62,27 @@ class OrdinaryStepper:
             modes = min(modes, MOST[min(ordinary.order, max(MOST))])
         done, finer = march.done, march.finer
         assert isinstance(done, Trajectory) and isinstance(finer, Trajectory)
-        jump = None  # the time up to which the next attempt goes
+        shortest = SHORTEST * ordinary.duration
+        jump, jumps, is_left = None, 0, False  # the time up to which the next attempt goes; attempts with a jump
         while True:
             end = end_after(ordinary.times[1], begin, length) if jump is None else jump
-            if jump is None and end - begin < SHORTEST * ordinary.duration:
-                raise Stuck(f"at t = {begin:.6g} the windows of time become too short; does the solution end there?")
+            in_a_row = end - done.times[-SHORT_WINDOWS] if done.count >= SHORT_WINDOWS else inf
+            if (jump is None and end - begin < shortest) or in_a_row < shortest:
+                cause = SLIDING if jumps or is_left or in_a_row < shortest else "does the solution end there?"
+                raise Stuck(f"at t = {begin:.6g} the windows of time become too short; {cause}")
             window = OrdinaryWindow(settings, ordinary, (begin, end), done.state, finer.state)
             found = window.trained(modes, observer(settings, ordinary, self.around, history, march))
             march = replace(march, trained=march.trained + 1)
             if limit(settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
                 return unchanged
-            before, jump = jump, None if found is None else self.jump_in(found, (begin, end))
+            before, jump = jump, None if found is None or jumps == MOST_JUMPS else self.jump_in(found, (begin, end))
             if jump is not None:
+                jumps += 1
                 continue
-            if found is None or not found.is_seen:
+            # a residual that remains, though the windows before it had none, is that of a jump which the solution follows
+            is_left = found is not None and not found.is_explained and done.count > 0 and march.unexplained == 0
+            if found is None or not found.is_seen or is_left:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
                 continue
             allowed = allowed_error(ordinary, settings.floor, march, found.values, end)
