@@ -274,10 +274,10 @@ def relay(t):
             1e-12,
             lambda t: np.where(t < 0.37, np.exp(-t), 1 + (np.exp(-0.37) - 1) * np.exp(0.37 - t)),
         ),
-        (single(5.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
-        (single(5.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
+        (single(2.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
+        (single(2.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
         (single(2.0, lambda u: diff(u, "t"), 1.0), 1e-9, np.ones_like),
-        (single(40.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
+        (single(4.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
     ],
     ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number"],
 )
@@ -313,11 +313,13 @@ def test_a_jump_is_found_where_it_is():
     assert first_jump(without, line, (0.0, 1.0)) is None
 
 
-def test_a_solution_that_stays_in_a_jump_says_so():
+@pytest.mark.long
+def test_a_solution_that_stays_in_a_jump_says_so(monkeypatch):
     """u' = 0.3 - sign(u) from 0.07: u is 0 from t = 0.1 on, where the equation holds on neither side."""
+    monkeypatch.setattr(kanpde.training.ordinary_steps, "SHORTEST", 1e-3)
     solution = solve(single(1.0, lambda u: diff(u, "t") + torch.sign(u) - 0.3, 0.07), tolerance=1e-4, time_limit=60)
     assert solution.ending.end is End.NOT_REACHED and "sliding mode" in solution.reason
-    assert float(re.search("at t = ([0-9.]+) the windows", solution.reason)[1]) == pytest.approx(0.1, abs=1e-4)
+    assert float(re.search("at t = ([0-9.]+) the windows", solution.reason)[1]) == pytest.approx(0.1, abs=2e-3)
     assert solution(0.05) == pytest.approx(0.035, abs=1e-6)
 
 

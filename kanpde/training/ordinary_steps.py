@@ -27,7 +27,7 @@ from kanpde.training.surroundings import Surroundings, limit
 
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
 MOST = {3: 12, 4: 9}  # polynomials by order: rounding errors of a derivative grow like its power 2 of their number
-MOST_JUMPS = 8  # successive attempts at a window that end where the equations seem to jump
+MOST_JUMPS = 3  # successive attempts at a window that end where the equations seem to jump
 SHORT_WINDOWS = 3  # so many of them together may be shorter than the shortest: a jump may be near either side of an end
 SLIDING = (
     "the equations jump there, and the solution leaves the jump on neither side (a sliding mode). Write a steep smooth "
