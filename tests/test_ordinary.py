@@ -315,12 +315,22 @@ def test_a_jump_is_found_where_it_is():
 
 @pytest.mark.long
 def test_a_solution_that_stays_in_a_jump_says_so(monkeypatch):
-    """u' = 0.3 - sign(u) from 0.07: u is 0 from t = 0.1 on, where the equation holds on neither side."""
-    monkeypatch.setattr(kanpde.training.ordinary_steps, "SHORTEST", 1e-3)
-    solution = solve(single(1.0, lambda u: diff(u, "t") + torch.sign(u) - 0.3, 0.07), tolerance=1e-4, time_limit=60)
+    """u' = 0.3 - sign(u) from 1: u is 0 from t = 1 / 0.7 on, where the equation holds on neither side."""
+    monkeypatch.setattr(kanpde.training.ordinary_steps, "SHORTEST", 1e-5)
+    solution = solve(single(2.0, lambda u: diff(u, "t") + torch.sign(u) - 0.3, 1.0), tolerance=1e-3, time_limit=60)
     assert solution.ending.end is End.NOT_REACHED and "sliding mode" in solution.reason
-    assert float(re.search("at t = ([0-9.]+) the windows", solution.reason)[1]) == pytest.approx(0.1, abs=2e-3)
-    assert solution(0.05) == pytest.approx(0.035, abs=1e-6)
+    assert float(re.search("at t = ([0-9.]+) the windows", solution.reason)[1]) == pytest.approx(1 / 0.7, abs=1e-3)
+    assert solution(1.0) == pytest.approx(0.3, abs=1e-6)
+
+
+def test_local_errors_below_rounding_errors_are_not_asked_for(monkeypatch):
+    """Windows that would need a local error of 1e-20 do not become shorter without end; the end names rounding."""
+    monkeypatch.setattr(kanpde.training.marching, "SHARE", 1e-25)
+    monkeypatch.setattr(kanpde.training.marching, "PASSES", 1)
+    monkeypatch.setattr(kanpde.training.marching, "relative", lambda *_: 2e-8)
+    solution = solve(single(1.0, lambda u: diff(u, "t", "t") + torch.sin(u), 1.0, 0.3), tolerance=1e-8)
+    assert solution.ending.end is End.NOT_REACHED and "rounding errors grow" in solution.reason
+    assert solution.settings["windows"] < 10
 
 
 def test_a_solution_that_ends_early_says_where(monkeypatch):
