@@ -63,7 +63,12 @@ def test_runs_that_miss_the_target_are_the_slowest(bench):
     assert peers.row("pykan", runs, missed[2:]).count("|") == 10
 
 
-OTHERS = {"peer_clock.py", "peer_shapes_deepxde.py", "peer_inverse_deepxde.py"}  # not run by peers.py
+OTHERS = {
+    "peer_clock.py",
+    "peer_shapes_deepxde.py",
+    "peer_inverse_deepxde.py",
+    "peer_cavity_deepxde.py",
+}  # not run by peers.py
 
 
 def test_every_driver_is_there(bench):

@@ -9,6 +9,7 @@ traditional and machine learning-based algorithms for solving PDEs: the random f
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
+from numbers import Integral, Real
 from time import perf_counter
 from typing import Any
 
@@ -195,10 +196,10 @@ def _check(problem: Problem, model: Any, count: int, near: float | None, toleran
         raise InputError("Eigenvalues are those of one problem, and this is a family. Take `problem_at(problem, ...)`.")
     if isinstance(problem.domain, Parts):
         raise InputError("Eigenvalues are computed with one network, and this domain has one for each part.")
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, Integral) or count < 1:
         raise InputError(f"count must be a whole number of at least 1, got {count}.", write={"count": 3})
-    if near is not None and not isfinite(near):
-        raise InputError(f"near must be a finite number or None, got {near:g}.", write={"near": 0.0})
+    if near is not None and not (isinstance(near, Real) and isfinite(near)):
+        raise InputError(f"near must be a finite number or None, got {near!r}.", write={"near": 0.0})
     if not 0 < tolerance < 1:
         raise InputError(f"tolerance must be between 0 and 1, got {tolerance:g}.", write={"tolerance": 1e-9})
     if not hasattr(model, "hidden"):
