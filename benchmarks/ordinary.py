@@ -3,8 +3,8 @@
     python benchmarks/ordinary.py
 
 The columns are the relative L2 distance from SciPy (the largest of all unknowns, at 4001 equal times), the estimated
-error, windows, processor seconds, and those of SciPy. The first rows have a tolerance (seeds 0, 1, 2), the last ones the
-default schedule.
+error, windows, processor seconds, and those of SciPy. The first rows have a tolerance (seeds 0, 1, 2), the last ones
+the default schedule.
 """
 
 from collections.abc import Callable, Sequence

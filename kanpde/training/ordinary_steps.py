@@ -80,7 +80,7 @@ class OrdinaryStepper:
             if jump is not None:
                 jumps += 1
                 continue
-            # a residual that remains, though the windows before it had none, is that of a jump which the solution follows
+            # a residual that remains, though the windows before had none, is that of a jump which the solution follows
             is_left = found is not None and not found.is_explained and done.count > 0 and march.unexplained == 0
             if found is None or not found.is_seen or is_left:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
