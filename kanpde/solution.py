@@ -113,7 +113,7 @@ class Solution(Evaluable):
         errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
             points; empty without ``exact``.
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
-        standard_errors: of the coefficients by name, if known (`kanpde.training.standard_errors` says what they mean).
+        standard_errors: of the coefficients by name, if known (`kanpde.training.covariance` says what they mean).
         intervals, correlations: with 95 % probability, and of errors, by name (`kanpde.training.uncertainty`).
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.

@@ -51,7 +51,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.residuals.singularities import corner_warnings
 from kanpde.terminal import report
 from kanpde.training.building import built
-from kanpde.training.standard_errors import errors_of_last
+from kanpde.training.covariance import of_residuals, triangle_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 S = SingularFunction((0.25, -0.5), 2 / 3, 0.0, 1.5 * pi)
@@ -318,10 +318,15 @@ def test_standard_errors_are_those_of_linear_regression():
     r = generator.normal(size=200)
     r -= used @ np.linalg.lstsq(used, r)[0]  # at the minimum
     covariance = r @ r / (200 - 6) * np.linalg.inv(used.T @ used)
-    assert errors_of_last(jacobian, r, 2) == pytest.approx(np.sqrt(np.diag(covariance))[-2:], rel=1e-10)
-    far = errors_of_last(jacobian, r + 5.0 * jacobian[:, -1] + jacobian[:, -2], 2)  # by steps of 1 and 5 away from it
-    assert far is not None and far[0] == pytest.approx(1.0, rel=0.1) and far[1] == pytest.approx(5.0, rel=0.01)
-    assert errors_of_last(jacobian[:, [2, 3, 0, 1]], r, 2) is None  # not determined
+
+    def found(columns, residuals, rows=200):
+        return of_residuals(triangle_of([np.c_[columns, residuals]], 7), rows, 2)
+
+    assert found(jacobian, r).covariance == pytest.approx(covariance[-2:, -2:], rel=1e-10)
+    far = found(jacobian, r + 5.0 * jacobian[:, -1] + jacobian[:, -2])  # by steps of 1 and 5 away from it
+    assert far.covariance == pytest.approx(covariance[-2:, -2:], rel=1e-10)
+    assert far.step == pytest.approx([-1.0, -5.0], rel=1e-10)
+    assert found(jacobian[:, [2, 3, 0, 1]], r).loose is not None and found(jacobian, r, rows=6) is None
 
 
 # warnings ------------------------------------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def test_intervals_and_correlations_of_bounded_coefficients():
     names = {"a": Coefficient(2.0), "b": Coefficient(2.0, lower=1.0), "c": Coefficient(2.0, upper=3.0)}
     free = [Estimated(name, each, each.trained) for name, each in names.items()]
     matrix = 1e-4 * np.array([[1.0, 0.5, 0.3], [0.5, 4.0, -0.2], [0.3, -0.2, 1.0]])
-    known = told(free, Found(matrix, np.zeros(3), freedom=7.0), [])
+    known = told(free, Found(matrix, np.zeros(3), freedom=7.0))
     assert known.correlations == {
         "a": {"b": pytest.approx(0.25), "c": pytest.approx(-0.3)},
         "b": {"a": pytest.approx(0.25), "c": pytest.approx(0.1)},
@@ -300,7 +300,7 @@ def test_intervals_and_correlations_of_bounded_coefficients():
     assert known.intervals["a"] == pytest.approx((2 - 0.01 * quantile, 2 + 0.01 * quantile), rel=1e-12)
     assert known.intervals["b"] == pytest.approx((1 + np.exp(-0.02 * quantile), 1 + np.exp(0.02 * quantile)), rel=1e-12)
     assert student(7.0) == pytest.approx(2.364624, rel=1e-6) and student(0.2) == pytest.approx(12.7062, rel=1e-5)
-    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0), [])
+    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0))
     assert stepped.errors["b"] == pytest.approx(0.03)  # what training has left undone
 
 
@@ -394,17 +394,28 @@ def test_a_coefficient_of_an_earlier_run_keeps_its_value_within_new_bounds(rod):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_the_last_steps_use_all_rows():
-    """The phases draw 100 of 4000 rows; afterwards the diffusivity and its error are those of all."""
+def test_the_last_steps_use_all_rows(tmp_path):
+    """The phases draw 100 of 4000 rows; afterwards the diffusivity, its error and the tables are those of all."""
     given = load_problem("inverse_heat")(rows=4000, noise=0.05, first=0.1)
     sampling, lines = Sampling(interior=200, boundary=40, rows=100), []
     model, phases = KAN([3], degree=6, grid=2), [Phase(LM(), steps=25)]
-    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append)
+    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append, folder=tmp_path, device="cpu")
     x, t = given.conditions["data"].region.sample("auto", 4000).x.T.numpy()
     error = 0.05 / np.linalg.norm(pi**2 * t * np.exp(-(pi**2) * 0.1 * t) * np.sin(pi * x))
     assert found.standard_errors["k"] == pytest.approx(error, rel=0.1)
-    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(found.history[-1]["coefficient_k"] - 0.1)
-    assert any("all 4000 measured rows" in line for line in lines)
+    before, after = (next(row for row in found.history[::-1] if row["phase"] == phase) for phase in (0, 1))
+    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(before["coefficient_k"] - 0.1)
+    (line,) = [line for line in lines if "all 4000 measured rows: " in line]
+    first, last = found.levels
+    assert after["coefficient_k"] == found.coefficients["k"] and after["loss"] == pytest.approx(last["loss"])
+    assert f"and {last['loss']:.6e} after" in line and last["phase"] == 1
+    assert last["steps"] == sum(row["phase"] == 1 for row in found.history)
+    assert last["l2"] == found.errors["u"]["l2"] != first["l2"] and found.settings["fresh"] == last["fresh"]
+    assert last["fresh"] != first["fresh"] and found.settings["points"]["data"] == 4000
+    again = resume(tmp_path, problem=given, device="cpu")
+    assert (again.coefficients, again.standard_errors) == (found.coefficients, found.standard_errors)
+    for one, other in zip((again.history, again.levels), (found.history, found.levels), strict=True):
+        assert [{**row, "seconds": 0} for row in one] == [{**row, "seconds": 0} for row in other]
 
 
 def test_pictures_show_where_something_is_measured(rod):
