@@ -106,9 +106,9 @@ class Solution(Evaluable):
     Attributes:
         problem, model: the problem that was solved, and the trained network.
         history: one row per step; ``error`` is the last measured relative L2 error, the largest of all unknowns.
-        levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
-            points, and ``relative_NAME``, the residual of each condition there relative to its largest term
-            (`kanpde.training.watch`).
+        levels: one row per phase, and one for last steps on all measured rows: grid, parameters, steps, loss, errors,
+            seconds, reason; ``fresh``, the loss on fresh points, and ``relative_NAME``, the residual of each condition
+            there relative to its largest term (`kanpde.training.watch`).
         ending: how the run ended; ``reason`` is the same as text.
         errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
             points; empty without ``exact``.
