@@ -25,6 +25,7 @@ from kanpde import (
     Problem,
     Sampling,
     VariableProjection,
+    data,
     diff,
     dirichlet,
     initial,
@@ -327,6 +328,18 @@ def test_standard_errors_are_those_of_linear_regression():
     assert np.sqrt(np.diag(far.covariance) + far.step**2) == pytest.approx([1.0, 5.0], rel=0.01)
     assert far.step == pytest.approx([-1.0, -5.0], rel=1e-10)
     assert found(jacobian[:, [2, 3, 0, 1]], r).loose is not None and found(jacobian, r, rows=6) is None
+
+
+def test_measured_values_give_an_interval_of_the_factor():
+    given = poisson(factor=-2.0, singular=(HERE,))
+    x = given.domain.interior.sample("sobol", 60).x
+    values = given.exact(*x.T) + 0.01 * torch.randn(len(x), generator=torch.Generator().manual_seed(0), dtype=F64)
+    measured = data(given.domain, {"x": x[:, 0].numpy(), "y": x[:, 1].numpy(), "u": values.numpy()}, errors=0.01)
+    problem = replace(given, conditions={**given.conditions, "data": measured})
+    found = solve(problem, phases=[Phase(LM(), steps=15)], device="cpu", **SMALL)
+    (lower, upper), error = found.intervals["corner(0,0)"], found.standard_errors["corner(0,0)"]
+    assert upper - lower == pytest.approx(3.92 * error, rel=1e-3) and 0 < error < 0.1 and lower < -2 < upper
+    assert abs(found.settings["chi_square_data"] - 1) < 3 * found.settings["chi_square_data_margin"]
 
 
 # warnings ------------------------------------------------------------------------------------------------------------
