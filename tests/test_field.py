@@ -155,6 +155,10 @@ def test_functions_without_a_derivative_are_refused_where_it_is_needed():
         with pytest.raises(InputError, match="torch has none"):
             diff(field, "x").value  # noqa: B018
     assert float(torch.as_tensor(diff(torch.ones_like(x), "x").value).abs().max()) == 0.0
+    steps = torch.linspace(0.0, 1.0, 11, dtype=torch.float64)[1:-1]
+    c.x[: len(steps), 0] = steps - 1e-5  # the neighbours that are compared lie behind the steps
+    levels = pointwise(lambda a: torch.bucketize(a.contiguous(), steps).to(a.dtype), x)
+    assert float(torch.as_tensor(diff(levels, "x").value).abs().max()) == 0.0
 
 
 # functions given as programs ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from conftest import load_problem
 from test_hard import built, by_value, flow
 
 from kanpde import (
@@ -18,6 +19,7 @@ from kanpde import (
     Polygon,
     Problem,
     Rectangle,
+    Region,
     Sampling,
     dirichlet,
     initial,
@@ -39,6 +41,10 @@ SQUARE = Rectangle((-1.0, 1.0), (-1.0, 1.0)) - Disk(radius=0.3, name="hole")
 
 def smooth(*x):
     return torch.exp(0.3 * x[0]) * torch.cos(x[-1]) + x[0] ** 2
+
+
+def square(x, y):
+    return x * x
 
 
 def bump(*x):
@@ -93,11 +99,20 @@ def test_values_hold_exactly_on_their_walls_for_any_network(name):
         assert float(residual.abs().max()) < 1e-13, each
 
 
-def test_values_that_vanish_up_to_rounding_are_zero_inside_too():
-    disk = Disk()
-    problem = hardened(of(disk, b=dirichlet(disk.boundary, bump)))
+@pytest.mark.parametrize("at", [0.0, 10.0])
+def test_values_that_vanish_up_to_rounding_are_zero_inside_too(at):
+    disk = Disk((at, 0.0))
+    problem = hardened(of(disk, b=dirichlet(disk.boundary, lambda x, y: bump(x - at, y))))
     (u,) = built(problem, disk.interior.sample("sobol", 30).x)
     assert float(first_part(problem).lift(u.coords).value.abs().max()) < 1e-15, "the solution itself was built in"
+
+
+def test_walls_in_time_without_initial_values():
+    disk = Disk().over(t=(0.0, 2.0))
+    problem = hardened(of(disk, b=dirichlet(disk.part("disk"), lambda x, y, t: torch.exp(0.3 * y) * torch.cos(t))))
+    x = disk.part("disk").sample("sobol", 30).x
+    (u,) = built(problem, x)
+    torch.testing.assert_close(u.value, torch.exp(0.3 * x[:, 1]) * torch.cos(x[:, 2]), rtol=0, atol=1e-13)
 
 
 def test_values_of_two_walls_are_blended_by_the_inverse_distances():
@@ -107,6 +122,17 @@ def test_values_of_two_walls_are_blended_by_the_inverse_distances():
     outer = (1 - x.square().sum(dim=1)) / 2
     hole = (((x - torch.tensor([0.2, 0.1])) / 0.3).square().sum(dim=1) - 1) / 2 * 0.3
     torch.testing.assert_close(first_part(problem).lift(u.coords).value, outer / (outer + hole))
+
+
+def test_a_square_on_two_walls_is_continued_as_itself():
+    """Blending would not: the values of the hole alone would be continued as a harmonic function."""
+    hole_first = of(RING, b=dirichlet(RING.part("hole"), square), a=dirichlet(RING.part("outer"), square))
+    for problem in (of(RING, b=dirichlet(RING.boundary, square)), hole_first):
+        part = first_part(hardened(problem))
+        (u,) = built(hardened(problem), RING.interior.sample("sobol", 30).x)
+        torch.testing.assert_close(part.lift(u.coords).value, square(*u.coords).value, rtol=0, atol=1e-13)
+        older = {key: value for key, value in part.describe().items() if key != "is_nested"}
+        assert part.is_nested and not type(part).from_description(older).is_nested, "older files have blended values"
 
 
 @pytest.mark.parametrize("name", ["two values", "oval", "shell", "evolution"])
@@ -201,6 +227,33 @@ def test_values_that_contradict_the_initial_ones_are_refused():
     problem = of(DURING, a=dirichlet(DURING.boundary, 1.0), start=initial(DURING.at(t=0.5), 0.0))
     with pytest.raises(InputError, match='should satisfy the condition "start"'):
         solve(problem, KAN([1], degree=5, grid=1), [Phase(steps=1)], constraints="hard")
+
+
+@pytest.mark.parametrize(("constraints", "rule"), [("soft", "auto"), ("hard", "sobol")])
+def test_points_are_scattered_where_values_are_built_in(constraints, rule, monkeypatch):
+    """Tensor rules leave gaps on shapes, which without points on the walls nothing bridges."""
+    rules, sample = set(), Region.sample
+
+    def noted(self, name, n, *others):
+        if 50 < n < 100 and name != "uniform":  # else points of checks, or random ones
+            rules.add(name)
+        return sample(self, name, n, *others)
+
+    monkeypatch.setattr(Region, "sample", noted)
+    estimating = "sobol" if constraints == "hard" else "gauss"
+    for asked, used in (("auto", rule), ("chebyshev", "chebyshev")):
+        rules.clear()
+        sampling, network = Sampling(asked, interior=60, boundary=20), KAN([1], degree=5, grid=1)
+        found = solve(PROBLEMS["start"], network, [Phase(steps=1)], sampling=sampling, constraints=constraints)
+        assert rules == {used, estimating} and found.settings["rule"] == used
+
+
+@pytest.mark.slow
+def test_a_network_with_built_in_values_satisfies_the_equation_between_the_training_points():
+    """With tensor points the error was 3.9e-6, and the loss on fresh points 500 times that on the training points."""
+    found = solve(load_problem("cooling")(), KAN([6]), [Phase(steps=40)], constraints="hard", threads=1)
+    assert found.errors["u"]["l2"] < 1e-6
+    assert found.levels[-1]["fresh"] < 3 * found.levels[-1]["loss"]
 
 
 def test_a_file_holds_the_built_in_values(tmp_path):

@@ -252,6 +252,15 @@ def test_functions_act_on_the_entries_of_vectors():
     (one, two), _ = of(dirichlet(BOX.boundary, [lambda x, y: 2 * x, 0.5]).residual, ("v:2",))
     assert torch.allclose(one, -x) and torch.allclose(two, x - 0.5)
     assert isinstance(torch.exp(Vector((x, x))), Vector)
+    one, two = np.sqrt(4.0) * Vector((x, 3 * x))
+    assert torch.allclose(one, 2 * x) and torch.allclose(two, 6 * x)
+
+
+@pytest.mark.parametrize("tolerance", [None, 1e-3])
+def test_an_equation_in_place_of_a_residual(tolerance):
+    pde = Condition(BOX.interior, lambda u: laplacian(u) == 1)
+    with pytest.raises(InputError, match='"pde" returned a residual of torch.bool.*not `laplacian'):
+        begin(Problem(BOX, {"pde": pde, "walls": dirichlet(BOX.boundary)}), tolerance=tolerance)
 
 
 @pytest.mark.parametrize("constraints", ["soft", "hard"])
@@ -261,6 +270,9 @@ def test_prescribed_values_that_are_not_finite_are_named_with_a_point(constraint
         begin(Problem(BOX, {"pde": Condition(BOX.interior, laplacian), "walls": walls}), constraints=constraints)
     flow = dirichlet(BOX.boundary, lambda x, y: (x, 1 / (x - x)), "v")
     with pytest.raises(InputError, match=r'condition "flow" must be finite, got inf at '):
+        begin(Problem(BOX, {"flow": flow}, ("p", "v:2")))
+    flow = dirichlet(BOX.boundary, (0.0, lambda x, y: torch.log(x - 0.5)), "v")
+    with pytest.raises(InputError, match=r'condition "flow" must be finite, got nan at '):
         begin(Problem(BOX, {"flow": flow}, ("p", "v:2")))
 
 

@@ -73,7 +73,7 @@ def test_measured_values(monkeypatch, capsys):
 
     monkeypatch.setattr(kanpde, "solve", solve)
     names: dict = {}
-    exec(compile(block("**Measured values.**", "python", EQUATIONS), "README.md", "exec"), names)
+    exec(compile(block("**Measured values.**", "python", EQUATIONS), "EQUATIONS.md", "exec"), names)
     lower, upper = names["solution"].intervals["k"]
     assert 0.097 < lower < 0.1 < upper < 0.103
 
@@ -87,7 +87,7 @@ def test_shapes(monkeypatch, capsys):
 
     monkeypatch.setattr(kanpde, "solve", solve)
     names: dict = {}
-    exec(compile(block("## Shapes", "python", EQUATIONS), "README.md", "exec"), names)
+    exec(compile(block("## Shapes", "python", EQUATIONS), "EQUATIONS.md", "exec"), names)
     rim = names["ring"].part("outer").sample("gauss", 20).x.numpy().T
     hole = names["ring"].part("hole").sample("gauss", 20).x.numpy().T
     assert abs(names["solution"](*rim)).max() < 0.02 < names["solution"](*hole).min() < 0.4
@@ -124,7 +124,7 @@ def test_a_family(monkeypatch, capsys):
         return short(problem, KAN([3], degree=5, grid=2), [Phase(LM(), steps=20)], sampling=Sampling("gauss", 343, 100))
 
     monkeypatch.setattr(kanpde, "solve", solve)
-    exec(compile(block("## Families", "python", EQUATIONS), "README.md", "exec"), {})
+    exec(compile(block("## Families", "python", EQUATIONS), "EQUATIONS.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(np.exp(-(np.pi**2) * 0.06), abs=0.1)
 
 

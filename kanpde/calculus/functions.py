@@ -195,10 +195,12 @@ def moved(x: Tensor) -> Tensor:
 def require_constant(values: Tensor, others: Tensor, name: str) -> None:
     """Require that a function that torch cannot differentiate has the same values at points and at others nearby.
 
+    At up to half of the points they may differ, because steps may lie between a point and its neighbour.
+
     Raises:
         InputError: it varies, and its derivative would count as 0.
     """
-    if not torch.equal(values, others):
+    if 2 * int(((values - others).nan_to_num() != 0).sum()) > values.numel():
         raise InputError(
             f"A derivative of {name} is needed, and torch has none: it would count as 0. Compute the values by "
             "differentiable functions of torch, or by a torch.autograd.Function in `pointwise`."

@@ -66,9 +66,11 @@ class Vector(tuple):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         """Do the same for the functions of numpy, which would otherwise make an array of the entries."""
-        if method == "__call__" and len(inputs) == 1 and not kwargs:
+        if method != "__call__" or kwargs:
+            return NotImplemented
+        if len(inputs) == 1:
             return type(self)(ufunc(entry) for entry in self)
-        return NotImplemented
+        return self * inputs[0] if ufunc.__name__ == "multiply" else NotImplemented  # numbers on the left
 
     def __abs__(self):
         return type(self)(abs(entry) for entry in self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kanpde.calculus.context import Context
 from kanpde.calculus.field import Field, coordinate
 from kanpde.calculus.operators import gradient
-from kanpde.calculus.systems import Value, pick, value_at, wanted_at
+from kanpde.calculus.systems import Value, checked_value, pick, value_at, wanted_at
 from kanpde.calculus.vector import Vector
 from kanpde.conditions.condition import Condition
 from kanpde.domains import Region
@@ -19,6 +19,7 @@ def jump(region: Region, value: Value = 0.0, unknown: str | None = None) -> Cond
         InputError: the region is not an interface.
     """
     _require_interface(region, "jump")
+    value = checked_value(value)
 
     def residual(*fields):
         one, two = _both(fields, unknown)
@@ -43,6 +44,7 @@ def flux_jump(
         InputError: the region is not an interface, or a coefficient is not positive.
     """
     _require_interface(region, "flux_jump")
+    coefficients, value = checked_value(coefficients), checked_value(value)
     pair = coefficients if isinstance(coefficients, tuple) else (coefficients, coefficients)
     if len(pair) != 2:
         raise InputError(

@@ -4,9 +4,13 @@ With $\omega_k$ the level of wall k, which vanishes there, and $G_k$ its values 
 (`kanpde.hard_constraints.walls`), $D = \prod_k 2 \omega_k / \max 2 \omega_k$ and
 $$G = \sum_k G_k \prod_{j \ne k} d_j \Big/ \sum_k \prod_{j \ne k} d_j, \qquad d_k = \omega_k l_k,$$
 which is inverse-distance blending: $d_k$ is about the distance from wall k, $l_k$ its shortest semi-axis (V. Rvachev et
-al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). With initial values S
-at $t_0$, $G$ gets $S$ in addition, $G_k$ becomes the change of the values since $t_0$, so that it vanishes then, and D
-has the factor $(t - t_0) / T$. On the walls this is right because there S has the values at $t_0$.
+al., Transfinite interpolation over implicitly defined sets, Comput. Aided Geom. Design 18, 2001). The denominator has
+zeros at complex points, which the network must then learn. In the plane, functions on several walls without initial
+values are therefore built in as in Newton's interpolation, $G = \sum_k C_k \prod_{j < k} \omega_j$, where $C_k$
+continues the values $(g_k - \sum_{i < k} C_i \prod_{j < i} \omega_j) / \prod_{j < k} \omega_j$ on wall k.
+
+With initial values S at $t_0$, $G$ gets $S$ in addition, $G_k$ becomes the change of the values since $t_0$, so that it
+vanishes then, and D has the factor $(t - t_0) / T$. On the walls this is right because there S has the values at $t_0$.
 """
 
 from __future__ import annotations
@@ -45,10 +49,12 @@ class ShapeValues:
         walls: each with its values, which with `start` are their change since the beginning: a number, an interpolant,
             or a function of all coordinates, which is its own continuation.
         start: the initial values; None if they are not built in.
+        is_nested: whether the walls have the coefficients of `nested` in place of their values.
     """
 
     walls: Sequence[tuple[Wall, Scalar]]
     start: Begin | None = None
+    is_nested: bool = False
 
     def distance(self, coords: Coords) -> Field:
         """Return D."""
@@ -61,6 +67,8 @@ class ShapeValues:
     def lift(self, coords: Coords) -> Any:
         """Return G."""
         first = 0.0 if self.start is None else self.start.at_begin(coords)
+        if self.is_nested:
+            return _sum(self.walls, coords)[0] + first
         values = [_continued(wall, value, coords) for wall, value in self.walls]
         if all(isinstance(value, float) and value == 0 for value in values):
             return first
@@ -85,7 +93,7 @@ class ShapeValues:
             if callable(self.start.value):
                 return None
             start = {"times": list(self.start.times), "value": float(self.start.value)}
-        return {"kind": "ShapeValues", "walls": walls, "start": start}
+        return {"kind": "ShapeValues", "walls": walls, "start": start, "is_nested": self.is_nested}
 
     @staticmethod
     def from_description(description: Mapping[str, Any]) -> ShapeValues:
@@ -98,7 +106,40 @@ class ShapeValues:
             for each in description["walls"]
         ]
         start = description["start"]
-        return ShapeValues(walls, None if start is None else Begin(tuple(start["times"]), start["value"]))
+        begin = None if start is None else Begin(tuple(start["times"]), start["value"])
+        return ShapeValues(walls, begin, description.get("is_nested", False))  # files before 27 November 2026 lack it
+
+
+def nested(walls: Sequence[tuple[Wall, Scalar]]) -> list[tuple[Wall, Scalar]] | None:
+    """Return the walls with the coefficients $C_k$ in place of their values, those of holes last.
+
+    None if there are no functions on several walls of the plane, or if no interpolant resolves a coefficient.
+    """
+    is_plane = all(len(wall.centre) == 2 for wall, _ in walls)
+    if len(walls) < 2 or not is_plane or not any(isinstance(value, Interpolant) for _, value in walls):
+        return None
+    first, *others = sorted(walls, key=lambda each: each[0].is_hole)
+    found = [first]
+    for wall, value in others:
+
+        def remainder(*coords: Field, wall: Wall = wall, value: Scalar = value) -> Any:
+            total, product = _sum(found, coords)
+            return (_continued(wall, value, coords) - total) / product
+
+        coefficient = wall.interpolant(remainder, None)
+        if coefficient is None:
+            return None
+        found.append((wall, coefficient))
+    return found
+
+
+def _sum(walls: Sequence[tuple[Wall, Scalar]], coords: Coords) -> tuple[Any, Any]:
+    """Return the sum of the coefficients times the levels of the walls before them, and the product of all levels."""
+    total, product = 0.0, 1.0
+    for wall, value in walls:
+        total = total + product * _continued(wall, value, coords)
+        product = product * wall.level(coords)
+    return total, product
 
 
 def _continued(wall: Wall, value: Scalar, coords: Coords) -> Any:

@@ -18,7 +18,7 @@ from kanpde.domains.shape import Shape
 from kanpde.domains.spacetime import SpaceTime
 from kanpde.errors import InputError, suggest
 from kanpde.hard_constraints.built_in import WithValues
-from kanpde.hard_constraints.shape import Begin, ShapeValues
+from kanpde.hard_constraints.shape import Begin, ShapeValues, nested
 from kanpde.hard_constraints.walls import Smooth, Wall, evaluated
 from kanpde.problem import Ansatz, Problem
 
@@ -118,11 +118,12 @@ def _part(
     values = []
     for leaf, (_, value) in walls.items():
         wall = Wall.of(leaf, -1 in shape.signs[leaf], shape.ranges)
-        values.append((wall, _on_wall(wall, value, start)))
-    return ShapeValues(values, start)
+        values.append((wall, _on_wall(wall, value, start, times)))
+    coefficients = nested(values) if times is None else None
+    return ShapeValues(coefficients or values, start, coefficients is not None)
 
 
-def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
+def _on_wall(wall: Wall, value: Scalar, start: Begin | None, times: tuple[float, float] | None) -> Scalar:
     """Return the values on a wall, with initial ones minus what they are at the beginning, interpolated if possible."""
     if not callable(value):
         return float(value) if start is None else 0.0
@@ -131,7 +132,6 @@ def _on_wall(wall: Wall, value: Scalar, start: Begin | None) -> Scalar:
     def change(*coords: Any) -> Any:
         return value(*coords) if before is None else value(*coords) - before.at_begin(coords)
 
-    times = None if start is None else start.times
     return (wall.interpolant(change, times) if len(wall.centre) == 2 else None) or change
 
 

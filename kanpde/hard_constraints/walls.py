@@ -31,7 +31,7 @@ Smooth = Disk | Ellipse | Ball
 Coords = Sequence[Field]
 _GROWTH = 100.0
 _MOVED = 2.0**-40  # distance from a wall, of its size, at which the slope of values is taken
-_ROUNDED = 2.0**-51  # error of points by rounding, of the same size
+_ROUNDED = 2.0**-51  # error of points by rounding, of the size of the coordinates
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class Wall:
             return evaluated(value, Context(names, (0, 1), x))
 
         some = spread(axes)
-        rounding = float((along(some, 1 + _MOVED) - along(some)).abs().max()) * _ROUNDED / _MOVED
+        size = max(1.0, *(abs(c) / a for c, a in zip(self.centre, self.semi_axes, strict=True)))
+        rounding = float((along(some, 1 + _MOVED) - along(some)).abs().max()) * size * _ROUNDED / _MOVED
         return interpolated(along, axes, rounding)
 
     def continued(self, values: Interpolant, coords: Coords) -> Field:

@@ -18,7 +18,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import sites_of
 from kanpde.thinning.penalty import Penalised
 from kanpde.training.building import built
-from kanpde.training.fresh import draw, size_of
+from kanpde.training.fresh import draw, rule_of, size_of
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import MOST_POINTS
 from kanpde.training.settings import Settings
@@ -85,7 +85,7 @@ def enter(settings: Settings, state: State, around: Surroundings) -> State:
     keeps = state.start or (state.phase and settings.tolerance is not None)
     weights = state.used["weights"] if keeps else chosen_weights(settings, state, points)
     counts = {name: len(p.x) for name, p in points.items()}
-    used = {"rule": sampling.rule, "points": counts, "weights": dict(weights)}
+    used = {"rule": rule_of(settings, sampling), "points": counts, "weights": dict(weights)}
     used |= {key: value for key, value in state.used.items() if key == "pruned"}
     return replace(state, leg=Leg(points, weights, began, before), used=used)
 

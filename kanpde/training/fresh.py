@@ -8,6 +8,7 @@ from torch import nn
 
 from kanpde.domains import Points, Region
 from kanpde.ends import End, Ending
+from kanpde.hard_constraints.smooth_parts import shape_of
 from kanpde.models.network import grid_of, on_side, trained_size
 from kanpde.models.trajectory import Trajectory
 from kanpde.models.windows import Windows
@@ -31,6 +32,16 @@ def size_of(network: nn.Module) -> int:
 def size_on(network: nn.Module, region: Region) -> int:
     """Return the number of parameters of the network that conditions on a region evaluate; of several, the largest."""
     return max((size_of(on_side(network, side)) for side in region.sides), default=size_of(network))
+
+
+def rule_of(settings: Settings, sampling: Sampling) -> str:
+    """Return the rule of the training points: "auto" is "sobol" where values are built in on a shape.
+
+    Tensor rules place points of shapes on few lines with wide gaps. Points on the walls bridge these, but conditions
+    that are built in have none, and networks then violate the equation between the lines (benchmarks/RESULTS.md).
+    """
+    built_in = settings.problem.ansatz is not None and shape_of(settings.problem.domain) is not None
+    return "sobol" if sampling.rule == "auto" and built_in else sampling.rule
 
 
 def draw(
@@ -59,7 +70,7 @@ def draw(
         if is_fresh:
             found = region.sample_fresh(n, generator, device, dtype)
         else:
-            found = region.sample(sampling.rule, n, generator, device, dtype)
+            found = region.sample(rule_of(settings, sampling), n, generator, device, dtype)
         points[name] = graded(found, region, settings.problem.domain, network)
     return points
 
@@ -75,14 +86,16 @@ def quadrature_points(settings: Settings, state: State, phase: int, seed: int) -
 
     The residual of a trained network is nearly orthogonal to what the network can change. Sums over random points keep
     that up to an error of one over the root of their number only, which a problem that is sensitive to its residuals,
-    as elasticity, enlarges. Where there are measured points, these are taken.
+    as elasticity, enlarges. Where there are measured points, these are taken, and where tensor rules leave gaps
+    (`rule_of`) Sobol points.
     """
     points = fresh_points(settings, state, phase, seed)
+    rule = "sobol" if rule_of(settings, Sampling()) == "sobol" else "gauss"
     for name, condition in settings.problem.trained.items():
         if not condition.region.is_measured:
             n = round(MORE * len(points[name].x))
             generator = torch.Generator(settings.device).manual_seed(seed)
-            points[name] = condition.region.sample("gauss", n, generator, settings.device, settings.dtype)
+            points[name] = condition.region.sample(rule, n, generator, settings.device, settings.dtype)
     return points
 
 

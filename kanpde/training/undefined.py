@@ -21,7 +21,7 @@ def check_values(settings: Settings) -> None:
     """
     problem, domain = settings.problem, settings.problem.domain
     for name, condition in problem.conditions.items():
-        if condition.given is None or not callable(condition.given.value):
+        if condition.given is None or not any(map(callable, flattened(condition.given.value))):
             continue
         region = condition.region
         generator = torch.Generator(settings.device).manual_seed(0)
