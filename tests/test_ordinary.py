@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from math import isnan
+from math import isnan, pi
 from types import SimpleNamespace
 
 import h5py
@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import load_problem
 from scipy.integrate import solve_ivp
+from scipy.special import erf
 from scipy.stats import linregress
 
 import kanpde
@@ -265,6 +266,11 @@ def relay(t):
     return np.where(p < quarter, 1 - p * p / 2, last)
 
 
+def pulse(t):
+    """The unit impulse at 1.61, 3e-4 wide."""
+    return torch.exp(-(((t - 1.61) / 3e-4) ** 2)) / (3e-4 * pi**0.5)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("problem", "tolerance", "exact"),
@@ -278,8 +284,13 @@ def relay(t):
         (single(2.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
         (single(2.0, lambda u: diff(u, "t"), 1.0), 1e-9, np.ones_like),
         (single(4.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
+        (
+            single(4.0, lambda u: diff(u, "t") + u - pulse(u.coords[0]), 1.0),
+            1e-4,
+            lambda t: np.exp(-t) + np.exp(1.61 - t) * (1 + erf((t - 1.61) / 3e-4 - 1.5e-4)) / 2,
+        ),
     ],
-    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number"],
+    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number", "narrow pulse"],
 )
 def test_a_tolerance_that_counts_as_reached_is(problem, tolerance, exact):
     solution, t = solve(problem, tolerance=tolerance), np.linspace(*problem.domain.ranges[0], 501)

@@ -37,7 +37,7 @@ from kanpde.training.watch import RELATIVE_IN_WINDOWS
 from kanpde.training.window import LEFT, UNSEEN, terms_of
 
 OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
-RANDOM = 200  # random points
+SCANNED = 4096  # points, one in each equal part of a window, at which its residual is examined
 FAR = 1e3  # ratio of the finer solution's loss to that of the solution, from which on it is trained alone
 RANK = 1e-13  # ratio of singular values below which the conditions do not determine the solution
 
@@ -119,7 +119,7 @@ class OrdinaryWindow:
         if not bool(local.isfinite().all()) or not bool(other.isfinite().all()):
             return None
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
-        found = self._on_random_points(problem, network)
+        found = self._scanned(problem, network)
         return TrainedWindow(
             weight=weight,
             finer_weight=finer_weight,
@@ -229,12 +229,15 @@ class OrdinaryWindow:
         size = float(of_values.values().square().sum().sqrt())
         return largest_change(of_values.linearize()[1], system) / max(size, 1e-300)
 
-    def _on_random_points(self, problem: Problem, network: Network) -> dict[str, Misfit]:
-        """Return the residuals of every condition on random points."""
+    def _scanned(self, problem: Problem, network: Network) -> dict[str, Misfit]:
+        """Return the residuals of every condition at points that leave no large gap: narrow pulses lie in gaps."""
         settings, components = self.settings, components_of(network, "jets")
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
-        x = problem.domain.interior.sample("uniform", RANDOM, generator, settings.device, torch.float64)
-        return {name: misfit_of(problem, name, components, x, {}) for name in problem.conditions}
+        options = {"device": settings.device, "dtype": torch.float64}
+        shares = (torch.arange(SCANNED, **options) + torch.rand(SCANNED, generator=generator, **options)) / SCANNED
+        x = self.range[0] + self.length * shares[:, None]
+        points = Points(x, torch.full_like(shares, 1 / SCANNED))
+        return {name: misfit_of(problem, name, components, points, {}) for name in problem.conditions}
 
 
 def change_at_end(change: Float[Tensor, "order unknowns"], length: float) -> Float[Tensor, " unknowns"]:
