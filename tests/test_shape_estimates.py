@@ -48,6 +48,7 @@ def test_the_estimate_of_a_family_on_a_shape_sees_errors_between_and_beyond_its_
     problem = robin_family()
     found = solve(problem, KAN([4]), [Phase(steps=30)], sampling=Sampling("gauss", interior=900))
     x, y, h = problem.domain.interior.sample("sobol", 8000).x.T.numpy()
+    assert problem.exact is not None
     exact = problem.exact(x, y, h)
     error = np.linalg.norm(found(x, y, h) - exact) / np.linalg.norm(exact)
     assert 5e-4 < error < 5e-3 and found.settings["estimate"] == pytest.approx(error, rel=0.5)
