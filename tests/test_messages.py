@@ -254,6 +254,13 @@ def test_functions_act_on_the_entries_of_vectors():
     assert torch.allclose(one, 2 * x) and torch.allclose(two, 6 * x)
 
 
+@pytest.mark.parametrize("tolerance", [None, 1e-3])
+def test_an_equation_in_place_of_a_residual(tolerance):
+    pde = Condition(BOX.interior, lambda u: laplacian(u) == 1)
+    with pytest.raises(InputError, match=r'"pde" returned a residual of torch\.bool.*not `laplacian'):
+        begin(Problem(BOX, {"pde": pde, "walls": dirichlet(BOX.boundary)}), tolerance=tolerance)
+
+
 @pytest.mark.parametrize("constraints", ["soft", "hard"])
 def test_prescribed_values_that_are_not_finite_are_named_with_a_point(constraints):
     walls = dirichlet(BOX.boundary, lambda x, y: torch.sqrt(x - 0.02))  # so few of the training points show

@@ -26,6 +26,7 @@ def cooling(known_start: bool) -> Problem:
     return Problem(domain, conditions | start)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known_start", [False, True])
 def test_an_initial_state_that_later_values_do_not_determine_is_doubted(known_start):
     found = solve(cooling(known_start), KAN([5], grid=4), [Phase(steps=25)], starts=1)

@@ -215,6 +215,11 @@ def residual_values(
                 "one number per point. A column was probably not selected, or `return` is missing. Use the fields: "
                 "`return u - g`."
             )
+        if not value.is_floating_point():
+            raise InputError(
+                f'Condition "{name}" returned a residual of {value.dtype}, as comparisons do; expected numbers. An '
+                "equation is written as a difference: `laplacian(u) - f`, not `laplacian(u) == f`."
+            )
         values.append(value)
     if condition.integral is not None and len(values) != 1:
         raise InputError(
