@@ -28,6 +28,7 @@ from kanpde.problem import Problem
 from kanpde.residuals.evaluation import asked_of, components_of, from_components, residuals_of
 from kanpde.residuals.objective import Objective
 from kanpde.training.fresh import fresh_points, loss_at, quadrature_points
+from kanpde.training.partly import left_open
 from kanpde.training.settings import Settings
 from kanpde.training.state import Assessed, State
 from kanpde.training.surroundings import Surroundings, affordable
@@ -146,11 +147,13 @@ class Estimate:
         looseness: the largest change of the solution, relative to it, for a change of the residuals by the size of
             their largest terms; NaN if unknown. From `LOOSE` on the conditions do not determine the solution.
         is_above_1: whether the error is NaN because it would exceed 1, where a linearization means nothing.
+        open: what the errors of the data leave open (`kanpde.training.partly`), and where; None without.
     """
 
     error: float = nan
     looseness: float = nan
     is_above_1: bool = False
+    open: tuple[float, str] | None = None
 
     def row(self) -> dict[str, float]:
         """Return error and looseness under the names of their columns in tables."""
@@ -193,12 +196,13 @@ def tangent_estimate(settings: Settings, state: State, around: Surroundings) -> 
     size = float((now.square() @ weight).mean().sqrt())
     looseness = found.largest * largest_term(problem, level) / max(size, 1e-300)
     relative = max(level.get(f"relative_{name}", 0.0) for name in problem.trained)
+    part = left_open(problem, level, found, x, size)
     if looseness >= LOOSE or (found.left > LEFT and relative > RELATIVE):
-        return Estimate(nan, looseness)
+        return Estimate(nan, looseness, open=part)
     change = relative_change(found.change / weight.sqrt(), now, settings.floor, weight)
     if found.left > LEFT:  # the larger network explains little: what is left may be a change of the solution too
         change = max(change, found.largest * found.rest / max(size, 1e-300))
-    return Estimate(resolved_size(change), looseness, change > 1)
+    return Estimate(resolved_size(change), looseness, change > 1, part)
 
 
 def points_inside(problem: Problem, points: Mapping[str, Points], around: Surroundings) -> Points:
@@ -258,7 +262,8 @@ def with_estimate(settings: Settings, state: State, around: Surroundings) -> Sta
         return state
     estimate = tangent_estimate(settings, replace(state, levels=(level,)), around)
     above = {"estimate_above_1": True} if estimate.is_above_1 else {}
-    return replace(state, used={**state.used, **estimate.row(), **above})
+    left = {"left_open": list(estimate.open)} if estimate.open is not None else {}
+    return replace(state, used={**state.used, **estimate.row(), **above, **left})
 
 
 def confirmed(settings: Settings, state: State) -> float | None:

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from kanpde.domains import Points, Region
+from kanpde.domains.box import Box
+from kanpde.domains.families import family_of
 from kanpde.ends import End, Ending
 from kanpde.hard_constraints.smooth_parts import shape_of
 from kanpde.models.network import grid_of, on_side, trained_size
@@ -35,13 +37,17 @@ def size_on(network: nn.Module, region: Region) -> int:
 
 
 def rule_of(settings: Settings, sampling: Sampling) -> str:
-    """Return the rule of the training points: "auto" is "sobol" where values are built in on a shape.
+    """Return the rule of the training points: "auto" is "sobol" for families, and for built-in values, on shapes.
 
     Tensor rules place points of shapes on few lines with wide gaps. Points on the walls bridge these, but conditions
-    that are built in have none, and networks then violate the equation between the lines (benchmarks/RESULTS.md).
+    that are built in have none, and networks then violate the equation between the lines (benchmarks/RESULTS.md). Of a
+    parameter they have about twelve values, even on walls; networks follow these and are wrong between them, and
+    between the last of them and the ends of the range.
     """
-    built_in = settings.problem.ansatz is not None and shape_of(settings.problem.domain) is not None
-    return "sobol" if sampling.rule == "auto" and built_in else sampling.rule
+    domain = settings.problem.domain
+    built_in = settings.problem.ansatz is not None and shape_of(domain) is not None
+    leaves_gaps = built_in or (family_of(domain) and not isinstance(domain, Box))
+    return "sobol" if sampling.rule == "auto" and leaves_gaps else sampling.rule
 
 
 def draw(

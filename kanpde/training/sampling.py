@@ -24,8 +24,8 @@ class Sampling:
     """The training points.
 
     Args:
-        rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more, and on shapes where values
-            are built in), "gauss", "chebyshev", "sobol" or "uniform".
+        rule: "auto" (tensor Gauss points in up to three coordinates, Sobol points in more, and on shapes with a
+            family or with values built in), "gauss", "chebyshev", "sobol" or "uniform".
         interior: approximate number of points for a condition on the whole domain; None takes 6 for every parameter,
             and 2.5 for every cell along each axis, within limits. A part of the domain gets its share.
         boundary: approximate number of points for every other condition; None takes on each face twice as many as the

@@ -46,12 +46,14 @@ class Tangent(NamedTuple):
         rest: the root of the loss that is left.
         largest: the largest change of the values per residual; NaN if there are too few points to tell, or the residual
             jumps between the cells of the network.
+        loosest: a change of the values with that ratio, as ``change``.
     """
 
     change: Tensor
     left: float
     rest: float
     largest: float
+    loosest: Tensor
 
 
 def tangent_change(
@@ -100,10 +102,12 @@ def tangent_change(
     is_overdetermined = jacobian.shape[0] >= OVERDETERMINED * jacobian.shape[1]  # else the points, not the conditions,
     # leave freedom, as does a residual that jumps between cells, where a step of the values has no residual at points
     is_smooth = larger.smoothness > max(site.space.order for site in objective.sites)
-    largest = largest_change(of_unknowns, system) if is_overdetermined and is_smooth else nan
+    largest, loosest = nan, change.new_full((), nan)
+    if is_overdetermined and is_smooth:
+        largest, loosest = loosest_change(of_unknowns, system)
     rest = (r + system.forward(y)).norm()
     left = (rest / r.norm().clamp_min(torch.finfo(r.dtype).tiny)).square()
-    return Tangent(change, float(left), float(rest), largest)
+    return Tangent(change, float(left), float(rest), largest, loosest.expand_as(change.flatten()).view_as(change))
 
 
 def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight: Tensor) -> Objective:
@@ -116,9 +120,14 @@ def objective_of_values(problem: Problem, network: nn.Module, x: Tensor, weight:
 
 
 def largest_change(jacobian: Tensor, system: DampedSystem) -> float:
-    """Return the largest ratio of the root mean square change of the values to the change of the residuals.
+    """Return the largest ratio of the root mean square change of the values to the change of the residuals, or NaN."""
+    return loosest_change(jacobian, system)[0]
 
-    It is NaN if the system cannot be solved with so little damping.
+
+def loosest_change(jacobian: Tensor, system: DampedSystem) -> tuple[float, Tensor]:
+    """Return the largest ratio of the root mean square change of the values to that of the residuals, and the change.
+
+    Both are NaN if the system cannot be solved with so little damping.
 
     Args:
         jacobian: of the values, from an objective by `objective_of_values`.
@@ -126,7 +135,7 @@ def largest_change(jacobian: Tensor, system: DampedSystem) -> float:
     """
     own = jacobian.shape[1]  # the coefficients of an inverse problem do not change the values
     b = torch.nn.functional.pad(jacobian / system.scale[:own], (0, len(system.scale) - own))
-    y, ratio = torch.ones_like(system.scale), 0.0
+    y, ratio, change = torch.ones_like(system.scale), 0.0, b.new_zeros(len(b))
     for _ in range(ITERATIONS):
         target = b.T @ (b @ y)
         solved = system.inverse(LEAST_DAMPING, target)
@@ -134,8 +143,9 @@ def largest_change(jacobian: Tensor, system: DampedSystem) -> float:
             system = better
             solved = system.inverse(LEAST_DAMPING, target)
         if solved is None:
-            return nan
+            return nan, torch.full_like(change, nan)
         y = solved / solved.norm()
         tiny = torch.finfo(y.dtype).tiny
-        ratio = float((b @ y).norm() / system.forward(y).norm().clamp_min(tiny))
-    return ratio
+        change = b @ y
+        ratio = float(change.norm() / system.forward(y).norm().clamp_min(tiny))
+    return ratio, change

@@ -26,6 +26,7 @@ from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.training.constraints import is_of_many, unsmooth
 from kanpde.training.fresh import size_on
 from kanpde.training.inaccurate import inaccurate
+from kanpde.training.partly import partly_determined
 from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
@@ -128,10 +129,10 @@ def discontinuous(state: State) -> list[ResultWarning]:
 
 
 def undetermined(state: State) -> list[ResultWarning]:
-    """Return a warning if the conditions do not determine the solution."""
+    """Return a warning if the conditions, or their data, do not determine the solution."""
     looseness = state.used.get("looseness", nan)
     if not looseness >= (LOOSE_IN_WINDOWS if "windows" in state.used else LOOSE):
-        return []
+        return [partly_determined(*state.used["left_open"])] if "left_open" in state.used else []
     return [
         ResultWarning(
             "The conditions hardly determine the solution: some change of it, as large as the solution itself, changes "
