@@ -194,7 +194,7 @@ def main(names):
         problem, count, exact, options = CASES[name]
         for seed in range(3):
             begin, processor = perf_counter(), process_time()
-            found = eigen(problem, count, seed=seed, **options)
+            found = eigen(problem, count=count, seed=seed, **options)
             seconds = f"{perf_counter() - begin:.1f} s ({process_time() - processor:.1f} s of the processor)"
             values, size = np.array(found.values), max(map(abs, found.values))
             parts = [f"{name}; seed {seed}; {seconds}; {found.solutions[0].levels[0]['parameters']} functions"]

@@ -97,7 +97,7 @@ def test_values_without_an_eigenfunction_are_no_end_of_the_spectrum():
 # problems ------------------------------------------------------------------------------------------------------------
 def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
     problem = load_problem("drum")()  # whose normalization is left out
-    found = eigen(problem, 3)
+    found = eigen(problem, count=3)
     exact = np.array([jn_zeros(0, 1)[0], jn_zeros(1, 1)[0], jn_zeros(1, 1)[0]]) ** 2
     gaps = np.abs(np.array(found.values) - exact)
     assert found.reached
@@ -126,7 +126,7 @@ def test_the_drum_has_the_zeros_of_bessel_functions_and_a_double_eigenvalue():
 @pytest.mark.long
 def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
     problem = on_line(string, neumann(LINE.boundary))
-    found = eigen(problem, 3, SMALL)
+    found = eigen(problem, SMALL, 3)
     np.testing.assert_allclose(found.values, [0.0, pi**2, 4 * pi**2], atol=1e-7)
     constant = found.solutions[0](np.linspace(0, 1, 5))
     np.testing.assert_allclose(constant, 1.0, atol=1e-6)
@@ -139,14 +139,14 @@ def test_strings_with_free_ends_have_the_eigenvalue_zero(tmp_path):
 @pytest.mark.long
 def test_an_integral_condition_takes_an_eigenfunction_out():
     free = neumann(LINE.boundary)
-    found = eigen(on_line(string, free, mean=integral(LINE.interior, "u")), 2, SMALL)
+    found = eigen(on_line(string, free, mean=integral(LINE.interior, "u")), SMALL, 2)
     np.testing.assert_allclose(found.values, [pi**2, 4 * pi**2], atol=1e-7)
 
 
 @pytest.mark.long
 def test_eigenvalues_near_a_number_and_of_an_operator_that_is_not_self_adjoint():
-    np.testing.assert_allclose(eigen(on_line(string), 2, SMALL, near=100.0).values, [9 * pi**2, 16 * pi**2], rtol=1e-8)
-    found = eigen(on_line(lambda u, p: 6 * diff(u, "x") - diff(u, "x", "x") - p["lam"] * u), 2, SMALL)
+    np.testing.assert_allclose(eigen(on_line(string), SMALL, 2, near=100.0).values, [9 * pi**2, 16 * pi**2], rtol=1e-8)
+    found = eigen(on_line(lambda u, p: 6 * diff(u, "x") - diff(u, "x", "x") - p["lam"] * u), SMALL, 2)
     np.testing.assert_allclose(found.values, [pi**2 + 9, 4 * pi**2 + 9], rtol=1e-8)
 
 
@@ -173,7 +173,7 @@ def test_the_end_of_the_spectrum_does_not_depend_on_the_shift(monkeypatch):
     pde = Condition(disk.interior, lambda u, p: laplacian(u) + 30 * u + p["lam"] * u)
     problem = Problem(disk, {"pde": pde, "b": dirichlet(disk.boundary)}, parameters={"lam": 0.0})
     with pytest.warns(ResultWarning):  # of one network there is no estimate
-        found = eigen(problem, 1, MLP([20, 70]), seed=1)
+        found = eigen(problem, MLP([20, 70]), 1, seed=1)
     assert found.values[0] == pytest.approx(jn_zeros(0, 1)[0] ** 2 - 30, rel=1e-7)
 
 
@@ -204,23 +204,23 @@ def test_a_multiple_eigenvalue_that_the_count_cuts_is_told():
             parameters={"lam": 0.0},
         )
         with pytest.warns(ResultWarning, match=r"a part of its eigenspace only. Write count=3"):
-            found = eigen(problem, 2, QUICK, tolerance=1e-3)
+            found = eigen(problem, QUICK, 2, tolerance=1e-3)
         np.testing.assert_allclose(found.values, values, atol=1e-6)
         assert found.complete == 3 and "a part of its eigenspace" in str(found)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = eigen(problem, 3, QUICK, tolerance=1e-3)
+        found = eigen(problem, QUICK, 3, tolerance=1e-3)
     assert found.complete == 3 and "eigenspace" not in str(found)
 
 
 def test_the_first_value_is_the_number_to_which_the_eigenvalues_are_nearest():
     problem = replace(on_line(string), parameters={"lam": 100.0})
-    found = eigen(problem, 1, QUICK, tolerance=1e-3)
+    found = eigen(problem, QUICK, 1, tolerance=1e-3)
     np.testing.assert_allclose(found.values, 9 * pi**2, rtol=1e-6)
-    assert found.values == eigen(on_line(string), 1, QUICK, near=100.0, tolerance=1e-3).values
+    assert found.values == eigen(on_line(string), QUICK, 1, near=100.0, tolerance=1e-3).values
     bounded = replace(problem, parameters={"lam": Coefficient(100.0, lower=50.0)})
     with pytest.raises(InputError, match=r'"lam" has the bounds 50 and inf. .* Write near=100'):
-        eigen(bounded, 1)
+        eigen(bounded, count=1)
 
 
 def test_complex_eigenvalues_are_refused():
@@ -229,18 +229,18 @@ def test_complex_eigenvalues_are_refused():
     residual = Condition(ring.interior, lambda u, p: diff(u, "x", "x") + 3 * diff(u, "x") + p["lam"] * u)
     problem = Problem(ring, {"pde": residual}, parameters={"lam": 0.0})
     with pytest.raises(InputError, match="are complex, such as"):
-        eigen(problem, 3, QUICK)
+        eigen(problem, QUICK, 3)
 
 
 def test_wider_networks_follow_until_the_tolerance_is_met(monkeypatch):
-    rough, fine = (eigen(on_line(string), 3, QUICK, tolerance=t) for t in (1e-1, 1e-8))
+    rough, fine = (eigen(on_line(string), QUICK, 3, tolerance=t) for t in (1e-1, 1e-8))
     sizes = [found.solutions[0].levels[0]["parameters"] for found in (rough, fine)]
     assert sizes[0] < sizes[1]
     for found, tolerance in ((rough, 1e-1), (fine, 1e-8)):
         assert found.reached and max(found.estimates) <= tolerance * max(found.values)
     monkeypatch.setattr("kanpde.training.widening.MOST_FUNCTIONS", 30)
     with pytest.warns(ResultWarning, match="not below the tolerance"):
-        assert not eigen(on_line(string), 1, MLP([8, 10]), tolerance=1e-14).reached
+        assert not eigen(on_line(string), MLP([8, 10]), 1, tolerance=1e-14).reached
 
 
 def test_bounds_are_taken_at_other_points_than_the_matrices():
@@ -265,7 +265,7 @@ def test_the_eigenvalue_may_be_in_a_boundary_condition():
     problem = Problem(
         disk, {"pde": Condition(disk.interior, lambda u, p: laplacian(u)), "b": wall}, parameters={"lam": 0.0}
     )
-    np.testing.assert_allclose(eigen(problem, 3, tolerance=1e-6).values, [0.0, 1.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(eigen(problem, count=3, tolerance=1e-6).values, [0.0, 1.0, 1.0], atol=1e-6)
 
 
 def test_smaller_values_are_told_if_it_is_not_clear_that_there_is_a_smallest():
@@ -273,12 +273,12 @@ def test_smaller_values_are_told_if_it_is_not_clear_that_there_is_a_smallest():
     ends = Condition(LINE.boundary, lambda u, p: gradient(u).dot(u.normal) - (p["lam"] + 2) * u)
     problem = on_line(lambda u, p: diff(u, "x", "x"), ends)
     with pytest.warns(ResultWarning, match=r"nearest to 0, and others smaller. Write near=-2") as caught:
-        found = eigen(problem, 1, QUICK, tolerance=1e-6)
+        found = eigen(problem, QUICK, 1, tolerance=1e-6)
     assert len(caught) == 1 and found.reached, "that all values are 0 is no reason for doubt"
     np.testing.assert_allclose(found.values, [0.0], atol=1e-9)
-    assert eigen(problem, 2, QUICK, tolerance=1e-6).left_out is None
+    assert eigen(problem, QUICK, 2, tolerance=1e-6).left_out is None
     with pytest.raises(InputError, match=r"there are no 3 eigenvalues. Write count=2"):
-        eigen(problem, 3, QUICK)
+        eigen(problem, QUICK, 3)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_smaller_values_are_told_if_it_is_not_clear_that_there_is_a_smallest():
 )
 def test_what_is_no_eigenvalue_problem_is_refused(problem, message):
     with pytest.raises(InputError, match=message):
-        eigen(problem, 2)
+        eigen(problem, count=2)
 
 
 def test_bad_arguments_are_refused():
@@ -322,7 +322,7 @@ def test_families_are_refused_and_small_networks_widened():
         "pde": Condition(line.interior, lambda u, p: diff(u, "x", "x") + p["lam"] * u),
         "ends": dirichlet(line.boundary),
     }
-    found = eigen(Problem(line, conditions, parameters={"lam": 0.0}), 6, MLP([20, 8]), tolerance=1e-3)
+    found = eigen(Problem(line, conditions, parameters={"lam": 0.0}), MLP([20, 8]), 6, tolerance=1e-3)
     assert found.values == pytest.approx([(k * np.pi) ** 2 for k in range(1, 7)], rel=1e-2)
     family = Box(x=(0.0, 1.0), k=(1.0, 2.0), family=["k"])
     with pytest.raises(InputError, match="this is a family"):

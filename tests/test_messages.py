@@ -257,7 +257,7 @@ def test_functions_act_on_the_entries_of_vectors():
 @pytest.mark.parametrize("tolerance", [None, 1e-3])
 def test_an_equation_in_place_of_a_residual(tolerance):
     pde = Condition(BOX.interior, lambda u: laplacian(u) == 1)
-    with pytest.raises(InputError, match='"pde" returned a residual of torch.bool.*not `laplacian'):
+    with pytest.raises(InputError, match=r'"pde" returned a residual of torch\.bool.*not `laplacian'):
         begin(Problem(BOX, {"pde": pde, "walls": dirichlet(BOX.boundary)}), tolerance=tolerance)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from math import isnan
+from math import isnan, pi
 from types import SimpleNamespace
 
 import h5py
@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import load_problem
 from scipy.integrate import solve_ivp
+from scipy.special import erf
 from scipy.stats import linregress
 
 import kanpde
@@ -207,11 +208,17 @@ def test_the_error_of_a_window_falls_at_the_order_of_its_polynomials_and_is_esti
     assert [window(2.0, modes)[1] < bound for modes, bound in ((8, 1e-7), (12, 1e-12))] == [True, True]
 
 
+def test_the_state_after_a_short_window_has_no_rounding_errors_of_its_polynomials():
+    """u' = 2 cos(3000 t), u = 1 + sin(3000 t) / 1500: the derivative of rounded Legendre coefficients loses digits."""
+    problem = single(1e-3, lambda u: diff(u, "t", "t") + 6000 * torch.sin(3000 * u.coords[0]), 1.0, 2.0)
+    found, wanted = window_of(problem, 1e-3, 20), [1 + np.sin(3.0) / 1500, 2 * np.cos(3.0)]
+    for state in (found.state, found.finer_state):
+        assert state[:, 0].tolist() == pytest.approx(wanted, abs=3e-14)
+
+
 def test_the_change_at_the_end_includes_rates_of_second_order_unknowns():
-    """P_4 - P_2 is 0 at 1 and has the slope 10 - 3; on a window of length 4 the rate changes by 7 / 2."""
-    coarse, fine = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(5, 2, dtype=torch.float64)
-    fine[4], fine[2] = 1.0, -1.0
-    assert change_at_end((2, 1), (1.0, 5.0), coarse, fine).tolist() == pytest.approx([4 * 7 / 2, 0.0], abs=1e-12)
+    change = torch.tensor([[1.0, -2.0], [-3.0, 0.0], [5.0, 0.0]], dtype=torch.float64)
+    assert change_at_end(change, 4.0).tolist() == [1.0 + 3 * 4 + 5 * 8, 2.0]
 
 
 def test_a_free_unknown_leaves_the_window_undetermined():
@@ -259,6 +266,11 @@ def relay(t):
     return np.where(p < quarter, 1 - p * p / 2, last)
 
 
+def pulse(t):
+    """The unit impulse at 1.61, 3e-4 wide."""
+    return torch.exp(-(((t - 1.61) / 3e-4) ** 2)) / (3e-4 * pi**0.5)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("problem", "tolerance", "exact"),
@@ -268,12 +280,17 @@ def relay(t):
             1e-12,
             lambda t: np.where(t < 0.37, np.exp(-t), 1 + (np.exp(-0.37) - 1) * np.exp(0.37 - t)),
         ),
-        (single(5.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
-        (single(5.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
+        (single(2.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
+        (single(2.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
         (single(2.0, lambda u: diff(u, "t"), 1.0), 1e-9, np.ones_like),
-        (single(40.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
+        (single(4.0, lambda u: diff(u, "t") - u * (1 - u), 0.1), 1e-9, lambda t: 1 / (1 + 9 * np.exp(-t))),
+        (
+            single(4.0, lambda u: diff(u, "t") + u - pulse(u.coords[0]), 1.0),
+            1e-4,
+            lambda t: np.exp(-t) + np.exp(1.61 - t) * (1 + erf((t - 1.61) / 3e-4 - 1.5e-4)) / 2,
+        ),
     ],
-    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number"],
+    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number", "narrow pulse"],
 )
 def test_a_tolerance_that_counts_as_reached_is(problem, tolerance, exact):
     solution, t = solve(problem, tolerance=tolerance), np.linspace(*problem.domain.ranges[0], 501)
@@ -282,12 +299,12 @@ def test_a_tolerance_that_counts_as_reached_is(problem, tolerance, exact):
     assert np.linalg.norm(solution(t) - wanted) <= tolerance * np.linalg.norm(wanted)
 
 
-def window_of(problem, end):
+def window_of(problem, end, modes=12):
     """A trained window from the beginning to a time."""
     settings = SimpleNamespace(problem=problem, device=torch.device("cpu"), weights={}, seed=0)
     ordinary = ordinary_of(problem)
     state = ordinary.initial_state(settings.device)
-    return OrdinaryWindow(settings, ordinary, (0.0, end), state, state).trained(12, lambda *_: True)
+    return OrdinaryWindow(settings, ordinary, (0.0, end), state, state).trained(modes, lambda *_: True)
 
 
 @pytest.mark.parametrize("at", [1e-3, 1e-6, 1 - 1e-4])
@@ -305,6 +322,26 @@ def test_a_jump_is_found_where_it_is():
     smooth = single(1.0, lambda u: diff(u, "t") - torch.tanh((u.coords[0] - 0.37) / 0.01), 1.0)
     without = replace(smooth, conditions={"equation": smooth.conditions["equation"]})
     assert first_jump(without, line, (0.0, 1.0)) is None
+
+
+@pytest.mark.long
+def test_a_solution_that_stays_in_a_jump_says_so(monkeypatch):
+    """u' = 0.3 - sign(u) from 1: u is 0 from t = 1 / 0.7 on, where the equation holds on neither side."""
+    monkeypatch.setattr(kanpde.training.ordinary_steps, "SHORTEST", 1e-5)
+    solution = solve(single(2.0, lambda u: diff(u, "t") + torch.sign(u) - 0.3, 1.0), tolerance=1e-3, time_limit=60)
+    assert solution.ending.end is End.NOT_REACHED and "sliding mode" in solution.reason
+    assert float(re.search("at t = ([0-9.]+) the windows", solution.reason)[1]) == pytest.approx(1 / 0.7, abs=1e-3)
+    assert solution(1.0) == pytest.approx(0.3, abs=1e-6)
+
+
+def test_local_errors_below_rounding_errors_are_not_asked_for(monkeypatch):
+    """Windows that would need a local error of 1e-20 do not become shorter without end; the end names rounding."""
+    monkeypatch.setattr(kanpde.training.marching, "SHARE", 1e-25)
+    monkeypatch.setattr(kanpde.training.marching, "PASSES", 1)
+    monkeypatch.setattr(kanpde.training.marching, "relative", lambda *_: 2e-8)
+    solution = solve(single(1.0, lambda u: diff(u, "t", "t") + torch.sin(u), 1.0, 0.3), tolerance=1e-8)
+    assert solution.ending.end is End.NOT_REACHED and "rounding errors grow" in solution.reason
+    assert solution.settings["windows"] < 10
 
 
 def test_a_solution_that_ends_early_says_where(monkeypatch):

@@ -27,27 +27,47 @@ class Trajectory(Network):
     Args:
         times: ends of the windows, ascending, one more than windows.
         weight: w, (windows, polynomials, unknowns).
+        state: u and its derivatives at the end, from which the next window begins, (order, unknowns). Derivatives of
+            the polynomials have rounding errors that grow with their number and in short windows. None if no window
+            follows.
     """
 
-    def __init__(self, times: Sequence[float], weight: Float[Tensor, "windows polynomials unknowns"]):
+    state: Float[Tensor, "order unknowns"]
+
+    def __init__(
+        self,
+        times: Sequence[float],
+        weight: Float[Tensor, "windows polynomials unknowns"],
+        state: Float[Tensor, "order unknowns"] | None = None,
+    ):
         nn.Module.__init__(self)
         self.times, self.weight = tuple(times), nn.Parameter(weight)
+        self.register_buffer("state", weight.new_zeros(0, weight.shape[2]) if state is None else state)
         self.layers, self.nodes, self.singular = cast(Sequence[Any], nn.ModuleList()), [], None  # none of its own
 
     def architecture(self) -> dict[str, Any]:
-        return {"kind": "trajectory", "times": list(self.times), "shape": list(self.weight.shape)}
+        return {
+            "kind": "trajectory",
+            "times": list(self.times),
+            "shape": list(self.weight.shape),
+            "order": len(self.state),
+        }
 
     @classmethod
     def from_architecture(
         cls, architecture: Mapping[str, Any], device: torch.device | str, dtype: torch.dtype
     ) -> "Trajectory":
         """Return the function of that architecture with all weights zero."""
-        return cls(architecture["times"], torch.zeros(architecture["shape"], device=device, dtype=dtype))
+        shape, made = architecture["shape"], {"device": device, "dtype": dtype}
+        state = torch.zeros(architecture["order"], shape[2], **made)
+        return cls(architecture["times"], torch.zeros(shape, **made), state)
 
-    def followed_by(self, weight: Float[Tensor, "polynomials unknowns"], end: float) -> "Trajectory":
-        """Return the function with one more window."""
+    def followed_by(
+        self, weight: Float[Tensor, "polynomials unknowns"], end: float, state: Float[Tensor, "order unknowns"]
+    ) -> "Trajectory":
+        """Return the function with one more window, and the state at its end."""
         before = self.weight.detach() if self.count else weight.new_zeros(0, *weight.shape)
-        return Trajectory((*self.times, end), torch.cat([before, weight[None]]))
+        return Trajectory((*self.times, end), torch.cat([before, weight[None]]), state)
 
     @property
     def count(self) -> int:
@@ -84,11 +104,6 @@ class Trajectory(Network):
         tables = polynomials_at(time, ends[where], ends[where + 1], self.weight.shape[1], space.order)
         values = [torch.einsum("np,npu->nu", tables[len(key)], self.weight[where]) for key in space.keys]
         return torch.stack(values).masked_fill((time > self.end + slack)[None, :, None], torch.nan)
-
-    def state(self, order: int) -> Float[Tensor, "order unknowns"]:
-        """Return u and its derivatives below ``order`` at the end of the last window."""
-        space = JetSpace.spanned([(0,) * (order - 1)], ())
-        return self.jet(self.weight.new_tensor([[self.end]]), space)[:, 0]
 
 
 def polynomials_at(

@@ -217,8 +217,8 @@ def residual_values(
             )
         if not value.is_floating_point():
             raise InputError(
-                f'Condition "{name}" returned a residual of {value.dtype}, as comparisons do; expected numbers. An equation '
-                "is written as a difference: `laplacian(u) - f`, not `laplacian(u) == f`."
+                f'Condition "{name}" returned a residual of {value.dtype}, as comparisons do; expected numbers. An '
+                "equation is written as a difference: `laplacian(u) - f`, not `laplacian(u) == f`."
             )
         values.append(value)
     if condition.integral is not None and len(values) != 1:

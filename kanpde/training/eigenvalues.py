@@ -37,7 +37,10 @@ FACTS = {
     "start": None,
 }
 MISSED = "The estimated errors are not below the tolerance."
-CURE = "Give the network more or steeper functions, or `features=` that resolve the eigenfunctions."
+CURE = (
+    "Give the network more or steeper functions, or `features=` (a `Corner` where the shape has one) that resolve the "
+    "eigenfunctions. Values without meaning, as a pressure may bring, are avoided by `near=` the wanted ones."
+)
 DOUBT = "The eigenfunctions fulfil the equation poorly (see the bounds): eigenvalues may be wrong or missing."
 
 
@@ -106,8 +109,8 @@ class Eigenvalues:
 
 def eigen(
     problem: Problem,
-    count: int = 3,
     model: Any = None,
+    count: int = 3,
     *,
     near: float | None = None,
     tolerance: float = 1e-9,
@@ -130,9 +133,9 @@ def eigen(
 
     Args:
         problem: linear in the unknowns, and in the parameter.
-        count: number of eigenvalues, multiple ones counted as often.
         model: a factory of networks with hidden layers; a small MLP by default. Its features are smooth, as are those
             of ``KAN([24], basis="chebyshev", grid=5, degree=7)``; untrained B-splines give few digits.
+        count: number of eigenvalues, multiple ones counted as often.
         near: the eigenvalues nearest to this number are sought. By default it is the first value of the parameter,
             which is a guess for training too, if that is not 0; ``parameters={"lam": 0.0}`` means the end of the
             spectrum.
@@ -205,6 +208,6 @@ def _check(problem: Problem, model: Any, count: int, near: float | None, toleran
         raise InputError(f"tolerance must be between 0 and 1, got {tolerance:g}.", write={"tolerance": 1e-9})
     if not hasattr(model, "hidden"):
         raise InputError(
-            f"The model must be a factory of networks with hidden layers, got a {type(model).__name__}.",
-            write={"model": Code("MLP([20, 100])")},
+            f"The model must be a factory of networks with hidden layers, got {model!r}.",
+            write={"model": Code("MLP([20, 100])"), "count": 3},
         )

@@ -75,8 +75,8 @@ class Evolution:
         """Return the domain restricted to a window of time."""
         return self.domain.restricted(**{self.domain.names[1 - self.axis]: window})
 
-    def nothing(self) -> Windows:
-        """Return the solution before the first window."""
+    def nothing(self, device: torch.device) -> Windows:
+        """Return the solution before the first window, which has no tensors for a device."""
         return Windows(self.order, self.axis, self.times[:1])
 
 

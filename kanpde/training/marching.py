@@ -152,7 +152,7 @@ class Run:
         self, state: State, number: int, aim: float, share: float, longest: float, complete: Candidate | None
     ) -> State:
         """Return the state before the first window of a pass."""
-        done = self.evolution.nothing()
+        done = self.evolution.nothing(self.settings.device)
         zero = torch.zeros(len(self.settings.problem.unknowns), device=self.settings.device, dtype=self.settings.dtype)
         first = min(FIRST * (self.evolution.duration), longest)
         resolution, began = 0.5 * aim ** (-1 / (self.settings.model.degree + 1)), self.around.clock.seconds()

@@ -57,9 +57,10 @@ class Ordinary:
         """Return the domain restricted to a window of time."""
         return self.domain.restricted(**{self.domain.names[0]: window})
 
-    def nothing(self) -> Trajectory:
+    def nothing(self, device: torch.device) -> Trajectory:
         """Return the solution before the first window."""
-        return Trajectory(self.times[:1], torch.zeros(0, 1, len(self.orders), dtype=torch.float64))
+        state = self.initial_state(device)
+        return Trajectory(self.times[:1], state.new_zeros(0, 1, len(self.orders)), state)
 
     def initial_state(self, device: torch.device) -> Float[Tensor, "order unknowns"]:
         """Return the given values and derivatives at the beginning; 0 from the order of an unknown on."""

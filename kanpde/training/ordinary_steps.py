@@ -1,13 +1,9 @@
 """The next window of time of ordinary differential equations: its length, until its local error is permitted."""
 
 from dataclasses import dataclass, replace
-from math import ceil, log10
-
-from jaxtyping import Float
-from torch import Tensor
+from math import ceil, inf, log10
 
 from kanpde.models.trajectory import Trajectory
-from kanpde.models.windows import Windows
 from kanpde.problem import Problem
 from kanpde.training.breaks import first_jump
 from kanpde.training.ordinary import Ordinary
@@ -31,6 +27,12 @@ from kanpde.training.surroundings import Surroundings, limit
 
 FEWEST, PER_DIGIT = 6, 1.2  # polynomials, and how many more for every digit of the pass
 MOST = {3: 12, 4: 9}  # polynomials by order: rounding errors of a derivative grow like its power 2 of their number
+MOST_JUMPS = 3  # successive attempts at a window that end where the equations seem to jump
+SHORT_WINDOWS = 3  # so many of them together may be shorter than the shortest: a jump may be near either side of an end
+SLIDING = (
+    "the equations jump there, and the solution leaves the jump on neither side (a sliding mode). Write a steep smooth "
+    "function instead, such as torch.tanh(u / 0.01) for torch.sign(u)"
+)
 ROUNDING = 1e-15  # of the largest unknown: the error that no length avoids, in an equation of first order
 
 
@@ -58,22 +60,29 @@ class OrdinaryStepper:
         modes = ceil(FEWEST - PER_DIGIT * log10(march.aim))
         if ordinary.order >= min(MOST):
             modes = min(modes, MOST[min(ordinary.order, max(MOST))])
-        state, finer_state = (self.state_at_end(each) for each in (march.done, march.finer))
-        jump = None  # the time up to which the next attempt goes
+        done, finer = march.done, march.finer
+        assert isinstance(done, Trajectory) and isinstance(finer, Trajectory)
+        shortest = SHORTEST * ordinary.duration
+        jump, jumps, is_left = None, 0, False  # the time up to which the next attempt goes; attempts with a jump
         while True:
             end = end_after(ordinary.times[1], begin, length) if jump is None else jump
-            if jump is None and end - begin < SHORTEST * ordinary.duration:
-                raise Stuck(f"at t = {begin:.6g} the windows of time become too short; does the solution end there?")
-            window = OrdinaryWindow(settings, ordinary, (begin, end), state, finer_state)
+            in_a_row = end - done.times[-SHORT_WINDOWS] if done.count >= SHORT_WINDOWS else inf
+            if (jump is None and end - begin < shortest) or in_a_row < shortest:
+                cause = SLIDING if jumps or is_left or in_a_row < shortest else "does the solution end there?"
+                raise Stuck(f"at t = {begin:.6g} the windows of time become too short; {cause}")
+            window = OrdinaryWindow(settings, ordinary, (begin, end), done.state, finer.state)
             found = window.trained(modes, observer(settings, ordinary, self.around, history, march))
             march = replace(march, trained=march.trained + 1)
             if limit(settings, self.around) is not None:
                 del history[rows:]  # the window will be begun again
                 return unchanged
-            before, jump = jump, None if found is None else self.jump_in(found, (begin, end))
+            before, jump = jump, None if found is None or jumps == MOST_JUMPS else self.jump_in(found, (begin, end))
             if jump is not None:
+                jumps += 1
                 continue
-            if found is None or not found.is_seen:
+            # a residual that remains, though the windows before had none, is that of a jump which the solution follows
+            is_left = found is not None and not found.is_explained and done.count > 0 and march.unexplained == 0
+            if found is None or not found.is_seen or is_left:
                 length, longer = NOT_CONVERGED * (end - begin), 1.0
                 continue
             allowed = allowed_error(ordinary, settings.floor, march, found.values, end)
@@ -89,11 +98,6 @@ class OrdinaryStepper:
         """Return the first time inside a window at which the equations jump, as far as its solution shows it."""
         return first_jump(self.lasting, Trajectory(window, found.weight[None]), window)
 
-    def state_at_end(self, done: Windows | Trajectory) -> Float[Tensor, "order unknowns"]:
-        """Return the state from which the next window begins."""
-        assert isinstance(done, Trajectory)
-        return done.state(self.ordinary.order) if done.count else self.ordinary.initial_state(self.settings.device)
-
     def accepted(
         self, march: March, found: TrainedWindow, end: float, excess: float, modes: int, longer: float
     ) -> March:
@@ -106,8 +110,8 @@ class OrdinaryStepper:
         is_damped = march.number == 0 and excess > MARGIN and error < MARGIN * march.aim
         return replace(
             march,
-            done=done.followed_by(found.weight, end),
-            finer=finer.followed_by(found.finer_weight, end),
+            done=done.followed_by(found.weight, end, found.state),
+            finer=finer.followed_by(found.finer_weight, end, found.finer_state),
             length=min(length * factor(excess, modes, 0.5, longer), march.longest),
             squares={name: march.squares.get(name, 0.0) + length * each for name, each in found.squares.items()},
             share=march.share * (MORE if is_damped else 1.0),

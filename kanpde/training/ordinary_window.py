@@ -5,7 +5,7 @@ network with more polynomials from the same state shows the local error, and a s
 error, as for partial differential equations (`kanpde.training.marching`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import factorial
 
@@ -15,6 +15,7 @@ from numpy.polynomial.legendre import legpow
 from torch import Tensor
 
 from kanpde.calculus.field import Field
+from kanpde.calculus.operators import diff
 from kanpde.domains import Points
 from kanpde.models.network import Network
 from kanpde.models.polynomials import polynomials
@@ -36,7 +37,7 @@ from kanpde.training.watch import RELATIVE_IN_WINDOWS
 from kanpde.training.window import LEFT, UNSEEN, terms_of
 
 OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
-RANDOM = 200  # random points
+SCANNED = 4096  # points, one in each equal part of a window, at which its residual is examined
 FAR = 1e3  # ratio of the finer solution's loss to that of the solution, from which on it is trained alone
 RANK = 1e-13  # ratio of singular values below which the conditions do not determine the solution
 
@@ -47,10 +48,13 @@ class TrainedWindow:
 
     Attributes:
         weight, finer_weight: Legendre coefficients of the solution and of the finer one, (polynomials, unknowns).
+        state, finer_state: of both at the end.
     """
 
     weight: Float[Tensor, "polynomials unknowns"]
     finer_weight: Float[Tensor, "finer_polynomials unknowns"]
+    state: Float[Tensor, "order unknowns"]
+    finer_state: Float[Tensor, "order unknowns"]
     points: int
     squares: dict[str, float]
     is_explained: bool
@@ -107,17 +111,20 @@ class OrdinaryWindow:
         )
         inside = self._gauss(count + MORE_POLYNOMIALS)
         u, same, other = (Trajectory(self.range, each[None])(inside.x) for each in (weight, fine_weight, finer_weight))
+        state = self._at_end(problem, network)
         local = torch.maximum(
-            change_at_end(self.ordinary.orders, self.range, weight, fine_weight),
+            change_at_end(self._at_end(problem, fine) - state, self.length),
             (inside.weight @ (same - u).square()).sqrt(),
         )
         if not bool(local.isfinite().all()) or not bool(other.isfinite().all()):
             return None
         squares = {name: float(loss.detach()) / objective.weights[name] for name, loss in objective.losses().items()}
-        found = self._on_random_points(problem, network)
+        found = self._scanned(problem, network)
         return TrainedWindow(
             weight=weight,
             finer_weight=finer_weight,
+            state=state,
+            finer_state=self._at_end(ahead, finer),
             points=sum(len(points.x) for points in objective.points.values()),
             squares=squares,
             is_explained=left <= LEFT or all(each.relative <= RELATIVE_IN_WINDOWS for each in found.values()),
@@ -159,6 +166,22 @@ class OrdinaryWindow:
         weights = automatic_weights(network, sites, None, "jets")
         given = {name: w for name, w in self.settings.weights.items() if name in weights}
         return Objective(problem, network, points, weights | given, sites=sites)
+
+    def _at_end(self, problem: Problem, network: Network) -> Float[Tensor, "order unknowns"]:
+        """Return the unknowns and their derivatives below their order at the end of the window, at least the values."""
+        orders, (name,) = self.ordinary.orders, self.ordinary.domain.names
+        end = torch.tensor([[self.range[1]]], device=self.settings.device, dtype=torch.float64)
+
+        def values(*unknowns: Field) -> Tensor:
+            def entry(k: int, i: int) -> Tensor:
+                if k >= max(orders[i], 1):
+                    return end.new_zeros(())
+                u = diff(unknowns[i], *[name] * k) if k else unknowns[i]
+                return u.value.squeeze()
+
+            return torch.stack([torch.stack([entry(k, i) for i in range(len(orders))]) for k in range(max(orders))])
+
+        return asked_of(problem, components_of(network, "jets"), end, values)
 
     @torch.no_grad()
     def _legendre(
@@ -206,29 +229,18 @@ class OrdinaryWindow:
         size = float(of_values.values().square().sum().sqrt())
         return largest_change(of_values.linearize()[1], system) / max(size, 1e-300)
 
-    def _on_random_points(self, problem: Problem, network: Network) -> dict[str, Misfit]:
-        """Return the residuals of every condition on random points."""
+    def _scanned(self, problem: Problem, network: Network) -> dict[str, Misfit]:
+        """Return the residuals of every condition at points that leave no large gap: narrow pulses lie in gaps."""
         settings, components = self.settings, components_of(network, "jets")
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
-        x = problem.domain.interior.sample("uniform", RANDOM, generator, settings.device, torch.float64)
-        return {name: misfit_of(problem, name, components, x, {}) for name in problem.conditions}
+        options = {"device": settings.device, "dtype": torch.float64}
+        shares = (torch.arange(SCANNED, **options) + torch.rand(SCANNED, generator=generator, **options)) / SCANNED
+        x = self.range[0] + self.length * shares[:, None]
+        points = Points(x, torch.full_like(shares, 1 / SCANNED))
+        return {name: misfit_of(problem, name, components, points, {}) for name in problem.conditions}
 
 
-def change_at_end(
-    orders: Sequence[int],
-    window: tuple[float, float],
-    weight: Float[Tensor, "polynomials unknowns"],
-    fine: Float[Tensor, "finer_polynomials unknowns"],
-) -> Float[Tensor, " unknowns"]:
-    """Return the sum of the changes of the state at the end, those of derivatives as terms of its Taylor series.
-
-    Args:
-        orders: of the unknowns; the state has the derivatives below, at least the value.
-        window: beginning and end.
-        weight, fine: Legendre coefficients of two solutions.
-    """
-    length, order = window[1] - window[0], max(orders)
-    first, second = (Trajectory(window, each[None]).state(order) for each in (weight, fine))
-    powers = weight.new_tensor([length**k / factorial(k) for k in range(order)])
-    used = torch.arange(order, device=weight.device)[:, None] < weight.new_tensor(orders).clamp_min(1)
-    return ((second - first).abs() * powers[:, None] * used).sum(dim=0)
+def change_at_end(change: Float[Tensor, "order unknowns"], length: float) -> Float[Tensor, " unknowns"]:
+    """Return the sum of the changes of a state, those of derivatives as terms of the Taylor series over a length."""
+    powers = change.new_tensor([length**k / factorial(k) for k in range(len(change))])
+    return (change.abs() * powers[:, None]).sum(dim=0)
