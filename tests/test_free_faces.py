@@ -185,6 +185,7 @@ def test_packaged_problems_and_examples_are_complete(monkeypatch):
     assert len(seen) > 12
 
 
+@pytest.mark.long
 def test_a_run_warns_has_no_estimate_and_reaches_no_tolerance():
     problem = Problem(SQUARE, {"pde": POISSON, **{n: c for n, c in SIDES.items() if n != "y1"}})
     options = {"starts": 1, "sampling": Sampling("gauss", 100, 40), "device": "cpu"}
