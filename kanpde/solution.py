@@ -106,14 +106,14 @@ class Solution(Evaluable):
     Attributes:
         problem, model: the problem that was solved, and the trained network.
         history: one row per step; ``error`` is the last measured relative L2 error, the largest of all unknowns.
-        levels: one row per phase: grid, parameters, steps, loss, errors, seconds, reason; ``fresh``, the loss on fresh
-            points, and ``relative_NAME``, the residual of each condition there relative to its largest term
-            (`kanpde.training.watch`).
+        levels: one row per phase, and one for last steps on all measured rows: grid, parameters, steps, loss, errors,
+            seconds, reason; ``fresh``, the loss on fresh points, and ``relative_NAME``, the residual of each condition
+            there relative to its largest term (`kanpde.training.watch`).
         ending: how the run ended; ``reason`` is the same as text.
         errors: by unknown, and for vector unknowns, relative L2, H1 and max errors on points separate from the training
             points; empty without ``exact``.
         coefficients: of an inverse problem and of singular functions (`Corner`), as determined by the run.
-        standard_errors: of the coefficients by name, if known (`kanpde.training.standard_errors` says what they mean).
+        standard_errors: of the coefficients by name, if known (`kanpde.training.covariance` says what they mean).
         intervals, correlations: with 95 % probability, and of errors, by name (`kanpde.training.uncertainty`).
         settings: seed, device, dtype, threads, derivatives, weights and points of the last phase; ``fresh`` is the
             loss with these weights on random points that were used neither for training nor for any choice.

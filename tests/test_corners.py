@@ -25,6 +25,7 @@ from kanpde import (
     Problem,
     Sampling,
     VariableProjection,
+    data,
     diff,
     dirichlet,
     initial,
@@ -51,7 +52,7 @@ from kanpde.residuals.objective import Objective
 from kanpde.residuals.singularities import corner_warnings
 from kanpde.terminal import report
 from kanpde.training.building import built
-from kanpde.training.standard_errors import errors_of_last
+from kanpde.training.covariance import of_residuals, triangle_of
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 S = SingularFunction((0.25, -0.5), 2 / 3, 0.0, 1.5 * pi)
@@ -318,10 +319,27 @@ def test_standard_errors_are_those_of_linear_regression():
     r = generator.normal(size=200)
     r -= used @ np.linalg.lstsq(used, r)[0]  # at the minimum
     covariance = r @ r / (200 - 6) * np.linalg.inv(used.T @ used)
-    assert errors_of_last(jacobian, r, 2) == pytest.approx(np.sqrt(np.diag(covariance))[-2:], rel=1e-10)
-    far = errors_of_last(jacobian, r + 5.0 * jacobian[:, -1] + jacobian[:, -2], 2)  # by steps of 1 and 5 away from it
-    assert far is not None and far[0] == pytest.approx(1.0, rel=0.1) and far[1] == pytest.approx(5.0, rel=0.01)
-    assert errors_of_last(jacobian[:, [2, 3, 0, 1]], r, 2) is None  # not determined
+
+    def found(columns, residuals, rows=200):
+        return of_residuals(triangle_of([np.c_[columns, residuals]], columns.shape[1] + 1), rows, 2)
+
+    assert found(jacobian, r).covariance == pytest.approx(covariance[-2:, -2:], rel=1e-10)
+    far = found(jacobian, r + 5.0 * jacobian[:, -1] + jacobian[:, -2])  # by steps of 1 and 5 away from it
+    assert np.sqrt(np.diag(far.covariance) + far.step**2) == pytest.approx([1.0, 5.0], rel=0.01)
+    assert far.step == pytest.approx([-1.0, -5.0], rel=1e-10)
+    assert found(jacobian[:, [2, 3, 0, 1]], r).loose is not None and found(jacobian, r, rows=6) is None
+
+
+def test_measured_values_give_an_interval_of_the_factor():
+    given = poisson(factor=-2.0, singular=(HERE,))
+    x = given.domain.interior.sample("sobol", 60).x
+    values = given.exact(*x.T) + 0.01 * torch.randn(len(x), generator=torch.Generator().manual_seed(0), dtype=F64)
+    measured = data(given.domain, {"x": x[:, 0].numpy(), "y": x[:, 1].numpy(), "u": values.numpy()}, errors=0.01)
+    problem = replace(given, conditions={**given.conditions, "data": measured})
+    found = solve(problem, phases=[Phase(LM(), steps=15)], device="cpu", **SMALL)
+    (lower, upper), error = found.intervals["corner(0,0)"], found.standard_errors["corner(0,0)"]
+    assert upper - lower == pytest.approx(3.92 * error, rel=1e-3) and 0 < error < 0.1 and lower < -2 < upper
+    assert abs(found.settings["chi_square_data"] - 1) < 3 * found.settings["chi_square_data_margin"]
 
 
 # warnings ------------------------------------------------------------------------------------------------------------

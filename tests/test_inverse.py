@@ -41,14 +41,19 @@ from kanpde.models.network import trained_size
 from kanpde.plots.coefficients import coefficients_figure
 from kanpde.plots.measured import draw_places
 from kanpde.plots.solution import solution_figure
+from kanpde.residuals.accuracy import Errors
 from kanpde.residuals.automatic_weights import EXACTNESS, weights_of_data
 from kanpde.residuals.evaluation import formula_fields, residuals_of
 from kanpde.residuals.neighbours import likeness
 from kanpde.residuals.objective import Objective
 from kanpde.terminal import report
 from kanpde.training.covariance import Found, Group, covariance, triangle_of
+from kanpde.training.entering import enter, first_state
 from kanpde.training.linearized import Linearized
+from kanpde.training.polishing import is_worse
+from kanpde.training.settings import Settings
 from kanpde.training.starting import start_from
+from kanpde.training.surroundings import Surroundings
 from kanpde.training.uncertainty import Estimated, student, told
 
 F64 = torch.float64
@@ -289,7 +294,7 @@ def test_intervals_and_correlations_of_bounded_coefficients():
     names = {"a": Coefficient(2.0), "b": Coefficient(2.0, lower=1.0), "c": Coefficient(2.0, upper=3.0)}
     free = [Estimated(name, each, each.trained) for name, each in names.items()]
     matrix = 1e-4 * np.array([[1.0, 0.5, 0.3], [0.5, 4.0, -0.2], [0.3, -0.2, 1.0]])
-    known = told(free, Found(matrix, np.zeros(3), freedom=7.0), [])
+    known = told(free, Found(matrix, np.zeros(3), freedom=7.0))
     assert known.correlations == {
         "a": {"b": pytest.approx(0.25), "c": pytest.approx(-0.3)},
         "b": {"a": pytest.approx(0.25), "c": pytest.approx(0.1)},
@@ -300,7 +305,7 @@ def test_intervals_and_correlations_of_bounded_coefficients():
     assert known.intervals["a"] == pytest.approx((2 - 0.01 * quantile, 2 + 0.01 * quantile), rel=1e-12)
     assert known.intervals["b"] == pytest.approx((1 + np.exp(-0.02 * quantile), 1 + np.exp(0.02 * quantile)), rel=1e-12)
     assert student(7.0) == pytest.approx(2.364624, rel=1e-6) and student(0.2) == pytest.approx(12.7062, rel=1e-5)
-    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0), [])
+    stepped = told(free, Found(0 * matrix, np.array([0.0, 0.03, 0.0]), freedom=7.0))
     assert stepped.errors["b"] == pytest.approx(0.03)  # what training has left undone
 
 
@@ -394,17 +399,56 @@ def test_a_coefficient_of_an_earlier_run_keeps_its_value_within_new_bounds(rod):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_the_last_steps_use_all_rows():
-    """The phases draw 100 of 4000 rows; afterwards the diffusivity and its error are those of all."""
+def test_the_last_steps_use_all_rows(tmp_path):
+    """The phases draw 100 of 4000 rows; afterwards the diffusivity, its error and the tables are those of all."""
     given = load_problem("inverse_heat")(rows=4000, noise=0.05, first=0.1)
     sampling, lines = Sampling(interior=200, boundary=40, rows=100), []
     model, phases = KAN([3], degree=6, grid=2), [Phase(LM(), steps=25)]
-    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append)
+    found = solve(given, model, phases, sampling=sampling, starts=1, log=lines.append, folder=tmp_path, device="cpu")
     x, t = given.conditions["data"].region.sample("auto", 4000).x.T.numpy()
     error = 0.05 / np.linalg.norm(pi**2 * t * np.exp(-(pi**2) * 0.1 * t) * np.sin(pi * x))
     assert found.standard_errors["k"] == pytest.approx(error, rel=0.1)
-    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(found.history[-1]["coefficient_k"] - 0.1)
-    assert any("all 4000 measured rows" in line for line in lines)
+    before, after = (next(row for row in found.history[::-1] if row["phase"] == phase) for phase in (0, 1))
+    assert abs(found.coefficients["k"] - 0.1) < 3 * error < abs(before["coefficient_k"] - 0.1)
+    (line,) = [line for line in lines if "all 4000 measured rows: " in line]
+    first, last = found.levels
+    assert after["coefficient_k"] == found.coefficients["k"] and after["loss"] == pytest.approx(last["loss"])
+    assert f"and {last['loss']:.6e} after" in line and last["phase"] == 1
+    assert last["steps"] == sum(row["phase"] == 1 for row in found.history)
+    assert last["l2"] == found.errors["u"]["l2"] != first["l2"] and found.settings["fresh"] == last["fresh"]
+    assert last["fresh"] != first["fresh"] and found.settings["points"]["data"] == 4000
+    again = resume(tmp_path, problem=given, device="cpu")
+    assert (again.coefficients, again.standard_errors) == (found.coefficients, found.standard_errors)
+    timed = {"seconds": 0, "error": 0}
+    for one, other in zip((again.history, again.levels), (found.history, found.levels), strict=True):
+        assert [row | timed for row in one] == [row | timed for row in other]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_last_steps_heed_rows_that_are_kept_back(monkeypatch):
+    """A wide network beside a light equation follows the errors of all rows, which the rows kept back show."""
+    box, rng = Box(t=(0.0, 1.0)), np.random.default_rng(0)
+    t = rng.uniform(0.0, 1.0, 200)
+    table = {"t": t, "u": np.exp(-t) + 0.3 * rng.normal(size=200)}
+    equation = Condition(box.interior, lambda u, p: diff(u, "t") + p["k"] * u)
+    problem = Problem(box, {"pde": equation, "data": data(box, table, "u", validation=0.5)}, parameters={"k": 1.0})
+
+    def found(lines):
+        sampling = Sampling(interior=60, boundary=10, rows=30)
+        options = {"sampling": sampling, "weights": {"pde": 1e-4}, "device": "cpu", "log": lines.append}
+        return solve(problem, KAN([], grid=60, degree=3), [Phase(LM(), steps=3)], starts=1, **options)
+
+    lines = []
+    heeded = found(lines)
+    assert len(heeded.levels) == 1 and any("a step on all measured rows is taken back" in line for line in lines)
+    assert heeded.coefficients["k"] == heeded.history[heeded.levels[0]["kept_step"] - 1]["coefficient_k"]
+    before, change = torch.tensor(rng.uniform(size=400)), torch.tensor(rng.normal(size=400))
+    change -= change.mean()
+    assert not is_worse(before, before + change + 0.09 * change.std())  # two standard errors of the mean are 0.1 of it
+    assert is_worse(before, before + change + 0.11 * change.std()) and not is_worse(before, before - 1.0)
+    assert is_worse(before, before * torch.nan)
+    monkeypatch.setattr("kanpde.training.polishing.CLEARLY", inf)
+    assert found([]).settings["fresh"] > 10 * heeded.settings["fresh"]
 
 
 def test_pictures_show_where_something_is_measured(rod):
@@ -525,13 +569,64 @@ def decay(upper, noise=0.0, second=0.0, steps=60, first=0.45):
 @pytest.mark.usefixtures("unchecked")
 def test_a_coefficient_at_its_bound_is_named():
     """The data ask for 0.7, the bounds end at 0.5; the other coefficient has the error for k = 0.5."""
-    with pytest.warns(ResultWarning, match='"k" has reached a bound of'):
+    with pytest.warns(ResultWarning, match='"k" has reached a bound of .* Those of other coefficients are'):
         found = decay(0.5)
     assert found.coefficients["k"] > 0.49
     assert "k" not in found.intervals and "k" not in found.standard_errors and found.correlations["a"] == {}
     t = np.linspace(0.02, 0.98, 30)
     best = 1 - np.sum(np.exp(-1.2 * t)) / np.sum(np.exp(-t))  # of (1 - a) exp(-k t) for k = 0.5
     assert found.intervals["a"][0] < best < found.intervals["a"][1]
+
+
+@pytest.mark.parametrize("upper", [2.0, inf])
+@pytest.mark.usefixtures("unchecked")
+def test_a_coefficient_at_its_bound_is_named_without_measured_values(upper):
+    """The values at both ends ask for -1, the bounds begin at 0.2; with two bounds the error has an estimate."""
+    box = Box(t=(0.0, 1.0))
+    conditions = {
+        "ode": Condition(box.interior, lambda u, p: diff(u, "t") + p["k"] * u),
+        "start": dirichlet(box.at(t=0.0), 1.0),
+        "end": dirichlet(box.at(t=1.0), float(np.exp(1.0))),
+    }
+    problem = Problem(box, conditions, parameters={"k": Coefficient(1.0, 0.2, upper)})
+    found = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=40)], starts=1, device="cpu")
+    assert found.coefficients["k"] == pytest.approx(0.2, abs=1e-6) and found.standard_errors == {}
+    words = [str(warning) for warning in found.warnings]
+    (of_bound,) = [line for line in words if '"k" has reached a bound of' in line]
+    assert "other coefficients" not in of_bound
+    (of_size,) = [line for line in words if "residuals are left" in line or "estimated relative" in line]
+    assert of_size.endswith('The probable cause is that "k" may not go beyond the bound reached.')
+
+
+@pytest.mark.parametrize("lower, upper, z", [(0.1, inf, -40.0), (-inf, 1.0, -40.0), (0.1, 1.0, 0.5 * pi)])
+def test_a_phase_begins_inside_the_bounds(lower, upper, z):
+    problem = problem_with(heat, {"k": Coefficient(0.3, lower, upper), "free": -40.0})
+    settings = Settings(
+        problem=problem,
+        model=TINY["model"],
+        phases=(Phase(LM(), steps=1),) * 2,
+        starts=1,
+        sampling=TINY["sampling"],
+        weights={},
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=F64,
+        threads=1,
+        time_limit=None,
+        derivatives="jets",
+        constraints="soft",
+        checkpoint=5.0,
+    )
+    around = Surroundings(Errors(problem, torch.device("cpu"), F64), lambda progress: None, lambda line: None)
+    begun = enter(settings, first_state(settings), around)
+    with torch.no_grad():
+        begun.coefficients.copy_(torch.tensor([z, -40.0], dtype=F64))
+    state = enter(settings, replace(begun, phase=1, leg=None), around)
+    assert state.leg.before.coefficients.tolist() == [z, -40.0]  # if the phase is taken back
+    own = problem.parameters["k"]
+    bound = upper if z > 0 or lower == -inf else lower
+    k, free = state.named_coefficients(problem).values()
+    assert k - bound == pytest.approx(0.05 * (own - bound)) and free == -40.0
 
 
 @pytest.mark.parametrize("first", [0.45, 0.6])
@@ -609,6 +704,23 @@ def test_several_starts_find_the_other_minimum(errors):
     assert abs(found.coefficients["w"] - 5) < 4 * found.standard_errors["w"] < 0.05 and not found.warnings
     rows = [next(row for row in found.history if row["start"] == k) for k in range(5)]
     assert len({round(row["coefficient_w"], 1) for row in rows}) == 5
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_small_residuals_may_be_alike(monkeypatch):
+    """Exact values leave residuals of the network's own error, which are smooth."""
+    box, t = Box(t=(0.0, 1.0)), np.linspace(0.02, 0.98, 40)
+    equation = Condition(box.interior, lambda u, p: diff(u, "t") + p["k"] * u)
+    conditions = {"pde": equation, "data": data(box, {"t": t, "u": np.exp(-0.7 * t)}, "u")}
+    problem = Problem(box, conditions, parameters={"k": 0.5})
+
+    def words():
+        found = solve(problem, KAN([2], degree=4, grid=2), [Phase(LM(), steps=20)], starts=1, device="cpu")
+        return [str(warning) for warning in found.warnings]
+
+    assert words() == []
+    monkeypatch.setattr("kanpde.training.unfitted.SMALL", 0.0)
+    assert "are alike at neighbouring rows" in words()[0]
 
 
 def test_neighbouring_residuals_are_compared():

@@ -226,6 +226,8 @@ def test_other_mistakes_are_explained(ask, message, solved):
         ask(solved)
     assert message in str(caught.value)
     assert repr(BOX.boundary) == 'Region("boundary" of x, y)'
+    assert repr(dirichlet(BOX.boundary, 0.0)) == 'Condition(Region("boundary" of x, y))'
+    assert repr(integral(BOX.interior, "u", 2.0)).endswith("integral=Integral(measure=1.0, value=2.0))")
 
 
 def test_initial_values_are_at_one_moment():

@@ -42,6 +42,11 @@ class Condition:
     noise: float = 0.0
     integral: Integral | None = None
 
+    def __repr__(self) -> str:
+        """Return the region, and the noise and the integral if there are any; functions say nothing in print."""
+        given = {"noise": self.noise, "integral": self.integral}
+        return f"Condition({self.region}{''.join(f', {name}={value}' for name, value in given.items() if value)})"
+
     def __post_init__(self):
         if not isinstance(self.region, Region):
             what = "a function" if callable(self.region) else f"a {type(self.region).__name__}"

@@ -54,7 +54,8 @@ def data(
             ``lambda u, p: -p["k"] * diff(u, "x")``; ``unknown`` then names its column. For several columns it returns a
             tuple.
         validation: part of the rows that is kept back from training. On these the best step of each phase is chosen,
-            which helps if the errors are not known and a field is sought that follows them.
+            which helps if the errors are not known and a field is sought that follows them. They also end the last
+            steps of an inverse problem, which use all other rows (`kanpde.training.polishing`).
         seed: of the choice of these rows.
 
     Raises:

@@ -55,7 +55,7 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
             state = replace(first_state(settings), rival=rival, history=state.history, watching=state.watching)
     if not state.done:
         state = best_of(settings, train(settings, state, around))
-    polish(settings, state, around)
+    state = polish(settings, state, around)
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
     if jumps:
         state = doubted(state, jumps)

@@ -11,6 +11,10 @@ as the model function (G. Seber, C. Wild, Nonlinear Regression, 1989, section 2.
 any weight. With $H = J J^+$ the residuals of the measured values after training are $(1 - H) e$, from which the
 expected value and the variance of their sum of squares follow, and $v$ if standard errors are not given.
 
+Without measured values the residuals of the equations take their place (`of_residuals`). These are
+deterministic and not independent: the standard error then says how sharply the conditions determine a coefficient at
+the present size of the residuals, and no probability belongs to it.
+
 J is not stored: of each group of rows of [J, r] only the triangular factor.
 """
 
@@ -121,6 +125,34 @@ def covariance(rest: NDArray[np.float64], data: Sequence[Group], count: int) -> 
         expected=sum(freedom[i] for i in known),
         variance=sum(2 * (data[i].rows + float(np.sum((1 - shares[i]) ** 4 - 1))) for i in known),
     )
+
+
+def of_residuals(triangle: NDArray[np.float64], rows: int, count: int) -> Found | None:
+    r"""Return what the size of all residuals says about the last ``count`` parameters.
+
+    With E the part of their columns of J that the other columns do not explain, and $r_0$ the residuals after the
+    Gauss-Newton step of these parameters,
+
+    $$\mathrm{Cov}\, c = \frac{|r_0|^2}{m - p}\, (E^T E)^{-1},$$
+
+    as in nonlinear regression (G. Seber, C. Wild, Nonlinear Regression, 1989, section 2.1).
+
+    Args:
+        triangle: of [J, r].
+        rows: m, their number.
+        count: number of coefficients, the last columns of J.
+
+    Returns:
+        None if a number is not finite, or the rows are not more than the p columns of J.
+    """
+    freedom = rows - (triangle.shape[1] - 1)
+    unit = covariance(np.zeros((0, triangle.shape[1])), [Group(triangle, rows, 1.0)], count)
+    if freedom < 1 or unit is None:
+        return None
+    if unit.loose is not None:
+        return unit
+    left = float(np.sum(triangle[:, -1] ** 2) - unit.step @ np.linalg.solve(unit.covariance, unit.step))
+    return Found(unit.covariance * max(left, 0.0) / freedom, unit.step, freedom)
 
 
 def _loose(

@@ -6,16 +6,25 @@ from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from kanpde.domains import Points
+from kanpde.models.network import Network, singular_coefficients, trained_size
 from kanpde.problem import Problem
 from kanpde.residuals.objective import Objective
 from kanpde.residuals.site import IntegralSite, Site, sites_of
-from kanpde.training.covariance import Found, Group, covariance, triangle_of
+from kanpde.training.covariance import Found, Group, covariance, of_residuals, triangle_of
 from kanpde.training.settings import Settings
 from kanpde.training.state import State
 
 ROWS = 4096  # of J that are treated at once
+MOST_PARAMETERS = 2000  # the cost grows with their square, times the number of points
+
+
+def is_linearizable(settings: Settings, network: nn.Module) -> bool:
+    """Return whether the residuals have a Jacobian that is not too large."""
+    is_known = settings.derivatives == "jets" and isinstance(network, Network) and bool(network.layers)
+    return is_known and trained_size(network) <= MOST_PARAMETERS
 
 
 def all_rows(settings: Settings) -> dict[str, Points]:
@@ -34,12 +43,14 @@ class Linearized:
     Attributes:
         rest: of the conditions without measured values.
         data: of those with them.
-        names: of the coefficients, the last columns of J.
+        names: of the coefficients, the last columns of J; those of singular functions come before the problem's.
+        rows: number of the residuals without measured values.
     """
 
     rest: NDArray[np.float64]
     data: Sequence[Group]
     names: Sequence[str]
+    rows: int = 0
 
     def found(self, held: Sequence[str] = ()) -> Found | None:
         """Return what is known of the coefficients that are not held fixed; None if nothing is."""
@@ -48,8 +59,11 @@ class Linearized:
         columns = [first + self.names.index(name) for name in held]
         if not count:
             return None
+        rest = np.delete(self.rest, columns, axis=1)
+        if not self.data:
+            return of_residuals(rest, self.rows, count)
         data = [replace(group, triangle=np.delete(group.triangle, columns, axis=1)) for group in self.data]
-        return covariance(np.delete(self.rest, columns, axis=1), data, count)
+        return covariance(rest, data, count)
 
     def whole(self) -> NDArray[np.float64]:
         """Return the triangle of all rows, (at most parameters + 1, parameters + 1)."""
@@ -75,8 +89,10 @@ def linearized(settings: Settings, state: State, points: Mapping[str, Points]) -
         Group(triangles[name], rows[name], weights[name] / len(points[name].x) if problem.trained[name].noise else nan)
         for name in _measured(problem)
     ]
-    rest = [triangle for name, triangle in triangles.items() if name not in _measured(problem)]
-    return Linearized(triangle_of(rest, columns), groups, tuple(problem.parameters))
+    others = [name for name in points if name not in _measured(problem)]
+    rest = triangle_of((triangles[name] for name in others), columns)
+    names = (*singular_coefficients(state.network), *problem.parameters)
+    return Linearized(rest, groups, names, sum(rows[name] for name in others))
 
 
 def _measured(problem: Problem) -> list[str]:

@@ -27,8 +27,8 @@ def converged(objective: Objective, observe: Callable[[Step, Objective], bool]) 
     return False
 
 
-def corrected(objectives: Sequence[Objective]) -> DampedSystem | None:
-    """Take `CHORDS` Newton steps in every objective with one Jacobian, that of the first; return its system.
+def corrected(objectives: Sequence[Objective], chords: int = CHORDS) -> DampedSystem | None:
+    """Take some Newton steps in every objective with one Jacobian, that of the first; return its system.
 
     None if the linear problem has no solution.
     """
@@ -36,7 +36,7 @@ def corrected(objectives: Sequence[Objective]) -> DampedSystem | None:
     normal = gram(jacobian)
     system: DampedSystem = Cholesky(jacobian, normal, column_scale(normal.diagonal().clone(), OPTIMIZER.floor))
     for each in objectives:
-        for _ in range(CHORDS):
+        for _ in range(chords):
             r = each.values()
             y = system.solve(DAMPING, r, system.transposed(r))
             if y is None and (better := system.more_accurate()) is not None:

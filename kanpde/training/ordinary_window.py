@@ -39,6 +39,9 @@ from kanpde.training.window import LEFT, UNSEEN, terms_of
 OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
 SCANNED = 4096  # points, one in each equal part of a window, at which its residual is examined
 FAR = 1e3  # ratio of the finer solution's loss to that of the solution, from which on it is trained alone
+CHORDS = (
+    8  # steps of the finer networks with one Jacobian; with 3 the estimate of van der Pol's equation is 6 times larger
+)
 RANK = 1e-13  # ratio of singular values below which the conditions do not determine the solution
 
 
@@ -96,7 +99,7 @@ class OrdinaryWindow:
         of_fine = self._objective(problem, fine, is_graded=True)
         before = float(Objective(problem, network, of_fine.points, of_fine.weights).loss().detach())
         of_finer = Objective(ahead, finer, of_fine.points, of_fine.weights)
-        if (system := corrected([of_fine, of_finer])) is None:
+        if (system := corrected([of_fine, of_finer], CHORDS)) is None:
             return None
         if not float(of_finer.loss().detach()) <= FAR * before:  # its state is too far away for that Jacobian
             finer = self._enlarged(network)

@@ -34,11 +34,10 @@ from kanpde.training.sampling import Sampling
 from kanpde.training.settings import Settings, settings_data
 from kanpde.training.signals import StopRequest, stop_on
 from kanpde.training.snapshot import to_data
-from kanpde.training.standard_errors import standard_errors
 from kanpde.training.starting import start_from, started_state
 from kanpde.training.state import State
 from kanpde.training.surroundings import Clock, Surroundings
-from kanpde.training.uncertainty import Uncertainty, uncertainty
+from kanpde.training.uncertainty import uncertainty
 from kanpde.training.validation import chi_squares
 from kanpde.training.watch import doubts
 from kanpde.version import __version__
@@ -212,7 +211,7 @@ def saver(asked: Mapping[str, Any], checkpoints: Checkpoints | None, log: Log) -
 
 def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
     """Return the solution of a run that has ended."""
-    known = uncertainty(settings, state) or Uncertainty(errors=standard_errors(settings, state))
+    known = uncertainty(settings, state)
     facts = {
         "seed": settings.seed,
         "device": str(settings.device),
@@ -241,7 +240,7 @@ def solution_of(settings: Settings, state: State, errors: Errors) -> Solution:
         coefficients=state.named_coefficients(settings.problem) | singular_coefficients(state.network),
         settings=facts,
         derivatives=settings.derivatives,
-        warnings=[*doubts(settings, state), *known.warnings],
+        warnings=[*doubts(settings, state, known.held), *known.warnings],
         finer=state.finer,
         standard_errors=dict(known.errors),
         intervals=dict(known.intervals),

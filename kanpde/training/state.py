@@ -159,7 +159,7 @@ class State:
         rival: the end of an earlier attempt with a sum of products.
         used: rule, number of points and weights of the current or last phase, for the record.
         history: one row for every step.
-        levels: one row for every phase that has ended.
+        levels: one row for every phase that has ended, and one for last steps on all measured rows.
         seconds: run time so far, over all sessions.
         watching: the part of ``seconds`` that was spent on measuring the error.
         error: the last measured error.

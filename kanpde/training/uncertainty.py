@@ -1,7 +1,13 @@
-"""What measured values say about coefficients of inverse problems: errors, intervals, correlations, chi-square."""
+"""What is known about trained coefficients: standard errors, and with measured values also intervals and chi-square.
+
+Coefficients are those of the problem and those of singular functions. The standard error is the root of the variance
+(`kanpde.training.covariance`) plus the square of the Gauss-Newton step of the coefficient, which training has left
+undone and which is small at a minimum. Points are fresh ones, which were not trained on, because training makes
+residuals small at its points, and all measured ones.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isinf, isnan, sqrt
 
 import numpy as np
@@ -10,12 +16,11 @@ from numpy.typing import NDArray
 
 from kanpde.calculus.coefficients import Coefficient, as_coefficients
 from kanpde.errors import ResultWarning
-from kanpde.models.network import Network, trained_size
+from kanpde.models.network import singular_coefficients
 from kanpde.training.covariance import Found
 from kanpde.training.fresh import fresh_points
-from kanpde.training.linearized import all_rows, linearized
+from kanpde.training.linearized import all_rows, is_linearizable, linearized
 from kanpde.training.settings import Settings
-from kanpde.training.standard_errors import MOST_PARAMETERS
 from kanpde.training.state import State
 
 IMPROBABLE = 1e-3  # probability of the chi-square, below which the standard errors are doubted
@@ -36,6 +41,7 @@ class Uncertainty:
         facts: ``chi_square_data``, the mean square of the residuals in standard errors for each degree of freedom, and
             ``chi_square_data_margin``, its standard deviation if these are right; with known standard errors.
         warnings: why they may be wrong.
+        held: the coefficients that have reached a bound, and so have no errors.
     """
 
     errors: Mapping[str, float] = field(default_factory=dict)
@@ -43,20 +49,16 @@ class Uncertainty:
     correlations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[ResultWarning] = ()
+    held: Sequence[str] = ()
 
 
-def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
-    """Return the uncertainty of the coefficients from measured values; None without both, or without a Jacobian."""
-    problem, network = settings.problem, state.network
-    has_data = any(condition.region.is_measured for condition in problem.trained.values())
-    if not (problem.parameters and has_data and state.phase and settings.derivatives == "jets"):
-        return None
-    if not isinstance(network, Network) or not network.layers or trained_size(network) > MOST_PARAMETERS:
-        return None
-    if state.coefficients is None:
-        return None
+def uncertainty(settings: Settings, state: State) -> Uncertainty:
+    """Return the uncertainty of all trained coefficients; nothing is known without any, or without a Jacobian."""
+    estimates = _estimates(settings, state)
+    if not estimates or not state.phase or not is_linearizable(settings, state.network):
+        return Uncertainty()
     points = fresh_points(settings, state, state.phase - 1, settings.seed + state.phase) | all_rows(settings)
-    system, estimates = linearized(settings, state, points), _estimates(settings, state)
+    system = linearized(settings, state, points)
     held = {name: each for name, each in estimates.items() if each.slope == 0}
     found = system.found(list(held))
     if found is not None and found.loose is None:
@@ -64,10 +66,17 @@ def uncertainty(settings: Settings, state: State) -> Uncertainty | None:
         more = [each for k, each in enumerate(free) if each.asks_beyond(found, k)]
         held |= {each.name: each for each in more}
         found = system.found(list(held)) if more else found
-    bounded = [_at_bound(each) for each in held.values()]
+    free = [each for name, each in estimates.items() if name not in held]
+    known = Uncertainty(
+        warnings=[_at_bound(each, bool(free)) for each in held.values()],
+        held=list(held),
+    )
     if found is None:
-        return Uncertainty(warnings=bounded) if held else None
-    return told([each for name, each in estimates.items() if name not in held], found, bounded)
+        return known
+    if system.data:
+        return told(free, found, known)
+    is_known = found.loose is None
+    return replace(known, errors={each.name: each.error(found, k) for k, each in enumerate(free) if is_known})
 
 
 @dataclass(frozen=True)
@@ -114,16 +123,20 @@ class Estimated:
 
 
 def _estimates(settings: Settings, state: State) -> dict[str, Estimated]:
+    """Return the coefficients in the order of their columns of J, which are the last ones."""
+    factors = singular_coefficients(state.network)
     own = as_coefficients(settings.problem.parameters)
-    assert state.coefficients is not None
-    return {name: Estimated(name, c, z) for (name, c), z in zip(own.items(), state.coefficients.tolist(), strict=True)}
+    trained = [] if state.coefficients is None else state.coefficients.tolist()
+    return {name: Estimated(name, Coefficient(value), value) for name, value in factors.items()} | {
+        name: Estimated(name, c, z) for (name, c), z in zip(own.items(), trained, strict=True)
+    }
 
 
-def told(free: Sequence[Estimated], found: Found, warnings: Sequence[ResultWarning]) -> Uncertainty:
-    """Return the uncertainty of the coefficients that are not held at their bounds."""
+def told(free: Sequence[Estimated], found: Found, known: Uncertainty = Uncertainty()) -> Uncertainty:
+    """Return what measured values say about the free coefficients, beside what is known of those at their bounds."""
     names, slopes = [each.name for each in free], np.array([each.slope for each in free])
     if found.loose is not None:
-        return Uncertainty(warnings=[*warnings, _not_told_apart(names, found.loose * slopes)])
+        return replace(known, warnings=[*known.warnings, _not_told_apart(names, found.loose * slopes)])
     spread = found.covariance + np.outer(found.step, found.step)
     deviations = np.sqrt(np.diag(spread))
     quantile = student(found.freedom) if isnan(found.chi_square) else 1.959964
@@ -133,12 +146,13 @@ def told(free: Sequence[Estimated], found: Found, warnings: Sequence[ResultWarni
     }
     matrix = spread / np.maximum(np.outer(deviations, deviations), np.finfo(float).tiny)
     near = [each for k, each in enumerate(free) if each.distance < NEAR * each.error(found, k)]
-    return Uncertainty(
+    return replace(
+        known,
         errors=dict(zip(names, (np.abs(slopes) * deviations).tolist(), strict=True)),
         intervals=intervals,
         correlations=_correlations(names, matrix * np.sign(np.outer(slopes, slopes))),
         facts=_facts(found),
-        warnings=[*warnings, *map(_near_bound, near), *_doubts(found)],
+        warnings=[*known.warnings, *map(_near_bound, near), *_doubts(found)],
     )
 
 
@@ -176,14 +190,14 @@ def _doubts(found: Found) -> list[ResultWarning]:
     ]
 
 
-def _at_bound(estimate: Estimated) -> ResultWarning:
+def _at_bound(estimate: Estimated, has_others: bool) -> ResultWarning:
     """Return the warning on a coefficient that has reached one of its bounds."""
     own = estimate.coefficient
+    others = " Those of other coefficients are for this value of it." if has_others else ""
     return ResultWarning(
-        f'"{estimate.name}" has reached a bound of ({own.lower:g}, {own.upper:g}), and has no standard error. Those of '
-        "other coefficients are for this value of it.",
-        advice="The data ask for a value beyond it: widen the bounds, or check the equation. Or training has left the "
-        "basin of the solution: several starts, or a nearer first value, may lead into it.",
+        f'"{estimate.name}" has reached a bound of ({own.lower:g}, {own.upper:g}), and has no standard error.{others}',
+        advice="The conditions ask for a value beyond it: widen the bounds, or check the equation. Or training has "
+        "left the basin of the solution: several starts, or a nearer first value, may lead into it.",
     )
 
 

@@ -81,12 +81,17 @@ def kept(levels: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((level for level in reversed(levels) if not End[level["end"]].is_taken_back), {})
 
 
-def doubts(settings: Settings, state: State) -> list[ResultWarning]:
+def doubts(settings: Settings, state: State, held: Sequence[str] = ()) -> list[ResultWarning]:
     """Return warnings: on jumps of the data, corners, the solution's end and uniqueness, its residuals, rough values.
 
     That the points do not show the residuals is said if the loss on fresh points is at least `LOSS_RATIO` times the
     training loss, and a relative residual exceeds `RELATIVE`. A large ratio alone may be rounding or an overfitted but
     accurate solution; a large residual alone is a training that is not finished, which the training loss shows.
+
+    Args:
+        settings: of the run.
+        state: at its end.
+        held: the coefficients that have reached a bound.
     """
     if (end := state.used.get("ends_at")) is not None:
         asked, is_late = settings.time_limit, state.ending.end is End.TIME_LIMIT
@@ -104,7 +109,7 @@ def doubts(settings: Settings, state: State) -> list[ResultWarning]:
     of_residuals = (
         unseen(settings, state)
         or unfinished(settings, state)
-        or inaccurate(settings, state, kept(state.levels), partial(cures, settings, state))
+        or inaccurate(settings, state, kept(state.levels), partial(cures, settings, state), held)
     )
     checks = (corner_warnings, free_part_warnings, equation_warnings)
     of_problem = [each for check in checks for each in check(settings.problem)]
