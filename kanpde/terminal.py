@@ -124,7 +124,10 @@ def report(solution: Solution, folder: Path, loading: str = "") -> list[str]:
     if not solution.errors:
         lines.append("No exact solution to measure an error against.")
     if (estimate := solution.settings.get("estimate")) is not None:
-        none = "There is no estimate of the error: the residual is not small, or the network is too large for one."
+        none = (
+            "There is no estimate of the error: the residual is not small, the network is too large for one, or "
+            "conditions are missing."
+        )
         atol = solution.settings.get("atol")
         to = " (relative to the root mean square plus atol / tolerance)" if atol else ""
         lines.append(f"Estimated relative L2 error {estimate:.1e}{to}." if isfinite(estimate) else none)

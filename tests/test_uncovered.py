@@ -6,7 +6,7 @@ import pytest
 from small_meshes import grid
 
 import kanpde
-from kanpde import KAN, LM, Box, Condition, Disk, Phase, Problem, Sampling, diff, dirichlet, laplacian, solve
+from kanpde import KAN, LM, Condition, Disk, Phase, Problem, Sampling, diff, dirichlet, laplacian, solve
 from kanpde.ends import End
 from kanpde.errors import ResultWarning
 from kanpde.residuals.uncovered import free_part_warnings, free_parts
@@ -28,10 +28,9 @@ def test_a_forgotten_hole_is_named():
         Problem(RING, {"pde": PDE, "outer": OUTER, "hole": dirichlet(RING.part("hole"), 1.0)}),
         Problem(RING, {"pde": PDE, "all": dirichlet(RING.boundary, 0.0)}),
         Problem(RING, {"flow": Condition(RING.interior, lambda u: diff(u, "x") - 1.0), "outer": OUTER}),
-        Problem(Box(x=(0, 1), y=(0, 1)), {"pde": Condition(Box(x=(0, 1), y=(0, 1)).interior, lambda u: laplacian(u))}),
     ],
 )
-def test_conditions_everywhere_first_order_and_boxes_give_no_warning(problem):
+def test_conditions_everywhere_and_first_order_give_no_warning(problem):
     assert free_parts(problem) == []
 
 

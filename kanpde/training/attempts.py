@@ -8,7 +8,7 @@ settings is trained (`kanpde.training.course`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf, isfinite
+from math import inf, isfinite, nan
 
 import torch
 
@@ -17,6 +17,7 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import is_separable
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.lm import LM
+from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.jumps import Jump, find_jumps
 from kanpde.residuals.uncovered import free_parts
 from kanpde.training.assessment import with_estimate
@@ -58,10 +59,23 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
     state = with_estimate(settings, with_fresh_loss(settings, state), around)
     if jumps:
         state = doubted(state, jumps)
-    if state.ending.end is End.TOLERANCE_REACHED and (free := free_parts(settings.problem)):
-        detail = f'there is no condition on the part "{free[0]}" of the boundary; {state.ending.detail}'
-        state = replace(state, ending=Ending(End.NOT_REACHED, detail))
+    state = unfounded(settings, state)
     return replace(state, seconds=around.clock.seconds())
+
+
+def unfounded(settings: Settings, state: State) -> State:
+    """Return the state without an estimate and without a tolerance reached if the problem lacks a condition."""
+    free = free_parts(settings.problem)
+    lacks = f'there is no condition on the part "{free[0]}" of the boundary' if free else ""
+    if not free and equation_warnings(settings.problem):
+        lacks = "there are fewer equations than unknowns"
+    if not lacks:
+        return state
+    if state.used.get("estimate") is not None:
+        state = replace(state, used={**state.used, "estimate": nan})
+    if state.ending.end is not End.TOLERANCE_REACHED:
+        return state
+    return replace(state, ending=Ending(End.NOT_REACHED, f"{lacks}; {state.ending.detail}"))
 
 
 def jumps_of(settings: Settings) -> list[Jump]:

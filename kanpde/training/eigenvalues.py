@@ -22,6 +22,7 @@ from kanpde.errors import Code, InputError, ResultWarning
 from kanpde.factories import described
 from kanpde.models.mlp import MLP
 from kanpde.problem import Problem
+from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.training.eigenfunctions import POOR, eigenfunctions
@@ -147,7 +148,7 @@ def eigen(
     """
     model = MLP([20, 100]) if model is None else model
     _check(problem, model, count, near, tolerance)
-    for warning in free_part_warnings(problem):
+    for warning in (*free_part_warnings(problem), *equation_warnings(problem)):
         warning.emit()
     kept = {name: c for name, c in problem.conditions.items() if c.integral is None or c.integral.value == 0}
     ((name, first),) = problem.parameters.items()

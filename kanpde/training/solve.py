@@ -17,6 +17,7 @@ from kanpde.models.network import singular_coefficients
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.residuals.accuracy import Errors
+from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.singularities import corner_warnings
 from kanpde.residuals.uncovered import free_part_warnings
@@ -177,7 +178,11 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
-            early = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
+            early = [
+                of_problem
+                for check in (corner_warnings, free_part_warnings, equation_warnings)
+                for of_problem in check(settings.problem)
+            ]
             for warning in early:
                 warning.emit()
                 log(f"warning: {warning}")

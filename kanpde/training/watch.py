@@ -19,6 +19,7 @@ from kanpde.domains.box import Box
 from kanpde.ends import End
 from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
+from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.singularities import corner_warnings
@@ -111,9 +112,10 @@ def doubts(settings: Settings, state: State, held: Sequence[str] = ()) -> list[R
         or unfinished(settings, state)
         or inaccurate(settings, state, kept(state.levels), partial(cures, settings, state), held)
     )
-    of_corners = [*corner_warnings(settings.problem), *free_part_warnings(settings.problem)]
+    checks = (corner_warnings, free_part_warnings, equation_warnings)
+    of_problem = [each for check in checks for each in check(settings.problem)]
     of_data = unfitted(settings, state, kept(state.levels))
-    return [*discontinuous(state), *of_corners, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
+    return [*discontinuous(state), *of_problem, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
 
 
 def discontinuous(state: State) -> list[ResultWarning]:
