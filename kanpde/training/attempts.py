@@ -8,7 +8,7 @@ settings is trained (`kanpde.training.course`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 
 import torch
 
@@ -65,6 +65,8 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
 
 def unfounded(settings: Settings, state: State) -> State:
     """Return the state without an estimate and without a tolerance reached if the problem lacks a condition."""
+    if isnan(state.used.get("estimate", nan)) and state.ending.end is not End.TOLERANCE_REACHED:
+        return state
     free = free_parts(settings.problem)
     lacks = f'there is no condition on the part "{free[0]}" of the boundary' if free else ""
     if not free and equation_warnings(settings.problem):

@@ -36,10 +36,10 @@ def check_values(settings: Settings) -> None:
             raise error.about(f'Condition "{name}"') from error
         for value in values:
             number = getattr(value, "value", value)
-            wrong = ~torch.as_tensor(number).isfinite().expand(len(points.x))
+            wrong = ~torch.as_tensor(number, device=points.x.device).isfinite().expand(len(points.x))
             if bool(wrong.any()):
                 at = points.x[wrong][0]
-                found = float(torch.as_tensor(number).expand(len(points.x))[wrong][0])
+                found = float(torch.as_tensor(number, device=points.x.device).expand(len(points.x))[wrong][0])
                 raise InputError(
                     f'The prescribed values of condition "{name}" must be finite, got {found:g} at '
                     f"{place(domain, at)}. The function probably has a root or logarithm of a negative number there, "
