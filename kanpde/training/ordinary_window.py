@@ -36,7 +36,7 @@ from kanpde.training.tangent import largest_change, objective_of_values
 from kanpde.training.watch import RELATIVE_IN_WINDOWS
 from kanpde.training.window import LEFT, UNSEEN, terms_of
 
-OVERSAMPLING, MORE_POLYNOMIALS = 3, 3  # points more than polynomials; polynomials more in the finer network
+OVERSAMPLING, MORE_POLYNOMIALS = 3, 6  # points more than polynomials; polynomials more in the finer network
 SCANNED = 4096  # points, one in each equal part of a window, at which its residual is examined
 FAR = 1e3  # ratio of the finer solution's loss to that of the solution, from which on it is trained alone
 CHORDS = (
