@@ -280,6 +280,11 @@ def pulse(t):
             1e-12,
             lambda t: np.where(t < 0.37, np.exp(-t), 1 + (np.exp(-0.37) - 1) * np.exp(0.37 - t)),
         ),
+        (
+            single(1.0, lambda u: torch.where(u.coords[0] > 0.37, 2.0, 1.0) * diff(u, "t") - 1, 1.0),
+            1e-9,
+            lambda t: 1 + np.minimum(t, 0.37) + np.maximum(t - 0.37, 0) / 2,
+        ),
         (single(2.0, lambda u: diff(u, "t", "t") + torch.sign(u), 1.0, 0.0), 1e-9, relay),
         (single(2.0, lambda u: diff(u, "t", "t", "t") + u, 1.0, -1.0, 1.0), 1e-9, lambda t: np.exp(-t)),
         (single(2.0, lambda u: diff(u, "t"), 1.0), 1e-9, np.ones_like),
@@ -290,7 +295,15 @@ def pulse(t):
             lambda t: np.exp(-t) + np.exp(1.61 - t) * (1 + erf((t - 1.61) / 3e-4 - 1.5e-4)) / 2,
         ),
     ],
-    ids=["jump in t", "jump in u", "third order", "constant", "not a single-precision number", "narrow pulse"],
+    ids=[
+        "jump in t",
+        "jump of a coefficient",
+        "jump in u",
+        "third order",
+        "constant",
+        "not a single-precision number",
+        "narrow pulse",
+    ],
 )
 def test_a_tolerance_that_counts_as_reached_is(problem, tolerance, exact):
     solution, t = solve(problem, tolerance=tolerance), np.linspace(*problem.domain.ranges[0], 501)
@@ -314,11 +327,16 @@ def test_the_local_error_includes_a_jump_that_no_training_point_sees(at):
     assert float(found.local[0]) > 0.2 * min(at, 1 - at)
 
 
-def test_a_jump_is_found_where_it_is():
-    problem = single(1.0, lambda u: diff(u, "t") - torch.where(u.coords[0] > 0.37, 1.0, 0.0), 1.0)
+@pytest.mark.parametrize("at", [0.37, 0.123456])
+def test_a_jump_is_found_where_it_is(at):
+    problem = single(1.0, lambda u: diff(u, "t") - torch.where(u.coords[0] > at, 1.0, 0.0), 1.0)
     line = Trajectory((0.0, 1.0), torch.tensor([[[1.0], [0.5]]], dtype=torch.float64))
     without = replace(problem, conditions={"equation": problem.conditions["equation"]})
-    assert first_jump(without, line, (0.0, 1.0)) == pytest.approx(0.37, abs=1e-15)
+    assert first_jump(without, line, (0.0, 1.0)) == pytest.approx(at, abs=1e-15)
+    (equation,) = without.conditions.values()
+    both = replace(equation, residual=lambda u: (diff(u, "t") + torch.sin(5 * u.coords[0]), equation.residual(u)))
+    beside = replace(without, conditions={"equation": both})
+    assert first_jump(beside, line, (0.0, 1.0)) == pytest.approx(at, abs=1e-15), "beside a smooth residual"
     smooth = single(1.0, lambda u: diff(u, "t") - torch.tanh((u.coords[0] - 0.37) / 0.01), 1.0)
     without = replace(smooth, conditions={"equation": smooth.conditions["equation"]})
     assert first_jump(without, line, (0.0, 1.0)) is None

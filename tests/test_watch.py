@@ -108,6 +108,7 @@ def test_fresh_points_are_dense_enough_for_a_narrow_peak():
 # the warning ---------------------------------------------------------------------------------------------------------
 def settings_of(problem, model=MODEL, phases=(Phase(),), sampling=Sampling()):
     return SimpleNamespace(
+        lacking=[],
         problem=problem,
         model=model,
         phases=phases,

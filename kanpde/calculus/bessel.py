@@ -11,38 +11,24 @@ import torch
 from torch import Tensor
 
 
-class _J0(torch.autograd.Function):
+class _Bessel(torch.autograd.Function):
+    """J_0 or J_1."""
+
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.special.bessel_j0(x)
+    def forward(x: Tensor, order: int) -> Tensor:
+        return torch.special.bessel_j1(x) if order else torch.special.bessel_j0(x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        x, ctx.order = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
-        return -grads[0] * j1(x)
-
-
-class _J1(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.special.bessel_j1(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return grads[0] * (j0(x) - _ratio(x))
+        return grads[0] * (j0(x) - _ratio(x) if ctx.order else -j1(x)), None
 
 
 def _ratio(x: Tensor) -> Tensor:
@@ -55,12 +41,12 @@ def _ratio(x: Tensor) -> Tensor:
 
 def j0(x: Tensor) -> Tensor:
     """Return J_0 at any points; it can be differentiated as often as wanted."""
-    return _J0.apply(x)  # pyright: ignore[reportReturnType]
+    return _Bessel.apply(x, 0)  # pyright: ignore[reportReturnType]
 
 
 def j1(x: Tensor) -> Tensor:
     """Return J_1 at any points; it can be differentiated as often as wanted."""
-    return _J1.apply(x)  # pyright: ignore[reportReturnType]
+    return _Bessel.apply(x, 1)  # pyright: ignore[reportReturnType]
 
 
 # by the names of torch's functions

@@ -158,10 +158,11 @@ def first_values(given: Mapping[str, float], start: int, starts: int, seed: int)
     own = as_coefficients(given)
     if not start:
         return own
-    generator, count = torch.Generator().manual_seed(seed), starts - 1
+    generator, count = torch.Generator("cpu").manual_seed(seed), starts - 1
     found = {}
     for name, coefficient in own.items():
-        strata = torch.randperm(count, generator=generator)
-        shares = (strata + torch.rand(count, generator=generator, dtype=torch.float64).clamp(0.01, 0.99)) / count
+        strata = torch.randperm(count, generator=generator, device="cpu")
+        within = torch.rand(count, generator=generator, device="cpu", dtype=torch.float64).clamp(0.01, 0.99)
+        shares = (strata + within) / count
         found[name] = coefficient.drawn(float(shares[start - 1]))
     return found

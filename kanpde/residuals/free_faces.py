@@ -9,7 +9,6 @@ and coefficients of the highest derivatives that vanish or are infinite on the f
 from __future__ import annotations
 
 from typing import NamedTuple
-from weakref import ref
 
 import torch
 from torch import Tensor
@@ -47,22 +46,12 @@ class _Given(NamedTuple):
     probe: Probe
 
 
-_latest: tuple[ref[Problem], list[FreeFace]] | None = None  # a run asks several times, and residuals may be slow
-
-
 def free_faces(problem: Problem) -> list[FreeFace]:
     """Return the faces of a box on which conditions are missing.
 
     It is empty where this cannot be known or may be intended: with measured values, with equations on a part of the
     box, or with more equations than unknowns.
     """
-    global _latest
-    if _latest is None or _latest[0]() is not problem:
-        _latest = ref(problem), _free_faces(problem)
-    return _latest[1]
-
-
-def _free_faces(problem: Problem) -> list[FreeFace]:
     box = problem.domain
     conditions = problem.conditions
     if not isinstance(box, Box) or any(c.region.is_measured for c in conditions.values()):

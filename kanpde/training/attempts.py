@@ -8,7 +8,7 @@ settings is trained (`kanpde.training.course`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf, isfinite, isnan, nan
+from math import inf, isfinite, nan
 
 import torch
 
@@ -17,7 +17,6 @@ from kanpde.ends import End, Ending
 from kanpde.models.network import is_separable
 from kanpde.models.spikan import SPIKAN
 from kanpde.optimizers.lm import LM
-from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.jumps import Jump, find_jumps
 from kanpde.residuals.uncovered import free_parts
 from kanpde.training.assessment import with_estimate
@@ -25,6 +24,7 @@ from kanpde.training.course import train
 from kanpde.training.entering import first_state
 from kanpde.training.leaving import with_fresh_loss
 from kanpde.training.marching import is_default, march, marching
+from kanpde.training.ordinary import Ordinary
 from kanpde.training.phases import Phase
 from kanpde.training.polishing import polish
 from kanpde.training.settings import Settings
@@ -65,14 +65,12 @@ def carried_through(settings: Settings, state: State, around: Surroundings) -> S
 
 def unfounded(settings: Settings, state: State) -> State:
     """Return the state without an estimate and without a tolerance reached if the problem lacks a condition."""
-    if isnan(state.used.get("estimate", nan)) and state.ending.end is not End.TOLERANCE_REACHED:
+    if not settings.lacking:
         return state
     free = free_parts(settings.problem)
-    lacks = f'there is no condition on the part "{free[0]}" of the boundary' if free else ""
-    if not free and equation_warnings(settings.problem):
-        lacks = "there are fewer equations than unknowns"
-    if not lacks:
-        return state
+    lacks = "there are fewer equations than unknowns"
+    if free:
+        lacks = f'there is no condition on the part "{free[0]}" of the boundary'
     if state.used.get("estimate") is not None:
         state = replace(state, used={**state.used, "estimate": nan})
     if state.ending.end is not End.TOLERANCE_REACHED:
@@ -81,8 +79,13 @@ def unfounded(settings: Settings, state: State) -> State:
 
 
 def jumps_of(settings: Settings) -> list[Jump]:
-    """Return the jumps of the problem's data, which are sought only if the run has a tolerance."""
-    return [] if settings.tolerance is None else find_jumps(settings.problem, settings.device)
+    """Return the jumps of the problem's data, which are sought only if the run has a tolerance.
+
+    Those of ordinary equations are not: windows of time end at them (`kanpde.training.breaks`).
+    """
+    if settings.tolerance is None or isinstance(marching(settings), Ordinary):
+        return []
+    return find_jumps(settings.problem, settings.device)
 
 
 def doubted(state: State, jumps: Sequence[str]) -> State:

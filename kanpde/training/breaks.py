@@ -57,15 +57,20 @@ def _first_of(problem: Problem, name: str, path: Trajectory, t: Tensor) -> float
     places = is_sharp.any(dim=0).nonzero()[:, 0]
     if not len(places):
         return None
+    row = torch.where(is_sharp, change, 0.0).argmax(dim=0)[places]  # smooth residuals must not lead the bisection
+
+    def sharp(at: Tensor) -> Tensor:
+        return values(at).gather(0, row[None])[0]
+
     left, right = t[places], t[places + 1]
-    at_left, at_right = values(left), values(right)
+    at_left, at_right = sharp(left), sharp(right)
     for _ in range(BISECTIONS):
         middle = 0.5 * (left + right)
-        at_middle = values(middle)
-        is_left = ((at_middle - at_left).abs() > (at_right - at_middle).abs()).any(dim=0)
+        at_middle = sharp(middle)
+        is_left = (at_middle - at_left).abs() > (at_right - at_middle).abs()
         left, right = torch.where(is_left, left, middle), torch.where(is_left, middle, right)
         at_left, at_right = torch.where(is_left, at_left, at_middle), torch.where(is_left, at_middle, at_right)
-    jumps = ((at_right - at_left).abs() > least).any(dim=0).nonzero()[:, 0]
+    jumps = ((at_right - at_left).abs() > least).nonzero()[:, 0]
     return float(right[jumps[0]]) if len(jumps) else None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, isnan
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch import nn
 import kanpde.models
 import kanpde.optimizers
 from kanpde.device import choose_dtype
-from kanpde.errors import Code, InputError
+from kanpde.errors import Code, InputError, ResultWarning
 from kanpde.factories import arguments_of, described, made_from
 from kanpde.hard_constraints import hardened
 from kanpde.problem import Problem
+from kanpde.residuals.equations import equation_warnings
+from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.training.arguments import NUMBERS, checked_numbers
 from kanpde.training.phases import Phase
 from kanpde.training.sampling import Sampling
@@ -66,6 +69,11 @@ class Settings:
         The error is then at most the tolerance if and only if it is at most tolerance · size + atol.
         """
         return 0.0 if self.tolerance is None else self.atol / self.tolerance
+
+    @cached_property
+    def lacking(self) -> list[ResultWarning]:
+        """Warnings of conditions that the problem lacks; found once, because its functions may be slow."""
+        return [*free_part_warnings(self.problem), *equation_warnings(self.problem)]
 
     def __post_init__(self):
         for name, value in checked_numbers({name: getattr(self, name) for name in NUMBERS}).items():

@@ -17,10 +17,8 @@ from kanpde.models.network import singular_coefficients
 from kanpde.paths import CONFIG
 from kanpde.problem import Problem
 from kanpde.residuals.accuracy import Errors
-from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.singularities import corner_warnings
-from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.solution import Solution
 from kanpde.storage.checkpoint import Checkpoints
 from kanpde.training.arguments import check_objects, check_surroundings
@@ -178,11 +176,7 @@ def carried_out(
             around = Surroundings(errors, observe, log, saver(settings_data(settings), checkpoints, log), stop)
             state = begin(around)
             around.clock = Clock(state.seconds)
-            early = [
-                of_problem
-                for check in (corner_warnings, free_part_warnings, equation_warnings)
-                for of_problem in check(settings.problem)
-            ]
+            early = [*corner_warnings(settings.problem), *settings.lacking]
             for warning in early:
                 warning.emit()
                 log(f"warning: {warning}")

@@ -69,14 +69,14 @@ def _residuals(settings: Settings, state: State, name: str, points: Points) -> l
 
 
 def _relative(points: Points, residuals: list[Tensor]) -> list[float]:
-    """Return the root mean square of the residuals of every measured quantity over the standard deviation of this."""
+    """Return the root mean square of every quantity's residuals, divided by the standard deviation of its values."""
     assert points.data is not None
     spreads = points.data[:, : len(residuals)].std(dim=0, correction=0)
     return [float(r.square().mean().sqrt() / spread) for r, spread in zip(residuals, spreads, strict=True)]
 
 
 def _alike(points: Points, residuals: list[Tensor]) -> Iterator[tuple[float, float]]:
-    """Yield correlation and relative size of residuals that are alike at neighbouring rows."""
+    """Yield the correlation and the relative size of residuals that are correlated at neighbouring rows."""
     x = points.x.double().cpu().numpy()
     for r, relative in zip(residuals, _relative(points, residuals), strict=True):
         found = likeness(x, r.double().cpu().numpy())

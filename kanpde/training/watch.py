@@ -19,11 +19,9 @@ from kanpde.domains.box import Box
 from kanpde.ends import End
 from kanpde.errors import Fix, ResultWarning
 from kanpde.models.network import grid_of
-from kanpde.residuals.equations import equation_warnings
 from kanpde.residuals.evaluation import components_of
 from kanpde.residuals.misfit import misfit_of
 from kanpde.residuals.singularities import corner_warnings
-from kanpde.residuals.uncovered import free_part_warnings
 from kanpde.training.constraints import is_of_many, unsmooth
 from kanpde.training.fresh import size_on
 from kanpde.training.inaccurate import inaccurate
@@ -112,8 +110,7 @@ def doubts(settings: Settings, state: State, held: Sequence[str] = ()) -> list[R
         or unfinished(settings, state)
         or inaccurate(settings, state, kept(state.levels), partial(cures, settings, state), held)
     )
-    checks = (corner_warnings, free_part_warnings, equation_warnings)
-    of_problem = [each for check in checks for each in check(settings.problem)]
+    of_problem = [*corner_warnings(settings.problem), *settings.lacking]
     of_data = unfitted(settings, state, kept(state.levels))
     return [*discontinuous(state), *of_problem, *undetermined(state), *of_residuals, *of_data, *rough(settings)]
 
